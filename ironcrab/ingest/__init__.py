@@ -1,0 +1,1 @@
+"""Pure: feed update in, MarketEvents out."""

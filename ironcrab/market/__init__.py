@@ -1,0 +1,1 @@
+"""Reducers of what is known: pools, flow, mints. They never emit; deciders read them, read-only."""

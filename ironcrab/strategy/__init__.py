@@ -1,0 +1,1 @@
+"""Reducers that want: they emit intents and verdicts."""
