@@ -29,6 +29,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("retain", "writing", "Drop old segments by age or size; pinned recordings never."),
     ("export", "writing", "Write the wire contract's JSONL."),
     ("slice", "writing", "Cut a part out of a recording; it opens with a start state."),
+    ("quote", "pricing", "What the on-chain program would pay, to the last unit."),
+    ("venues", "pricing", "Which venues are supported, generation by generation."),
     ("decide", "writing", "The engine alone over the original's TradeIntent lines."),
 )
 """Every command, written by hand: name, module in ironcrab.app, what it does. Loaded when it is called."""
