@@ -1,6 +1,9 @@
 """The flow of trades through every pool, kept as long as the longest window needs it."""
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -19,9 +22,6 @@ MOST_TICKS = 4_096
 
 MOST_POOLS = 16_384
 """Pools whose flow is kept at most; beyond it those that traded longest ago are forgotten."""
-
-TIDY_EVERY = 65_536
-"""Trades between two sweeps that drop the old trades of pools that fell silent."""
 
 
 class Tick(Struct, frozen=True, gc=False, array_like=True):
@@ -52,10 +52,10 @@ class FlowRow(Struct, gc=False):
         mint: the traded mint.
         seq: record of the newest trade.
         first_slot: slot of the first trade; never moves.
+        last_slot: slot the newest trade counts at.
         ticks: the newest trades, oldest first.
         dropped: how many stood before `ticks[0]`; `dropped + i` numbers a tick for good.
-        best: (quote, base) of the trade with the fewest base units per quote unit ever; (0, 0): none.
-        best_dropped: the same over the trades before `ticks[0]`.
+        best_dropped: (quote, base) of the trade among those with the fewest base units per quote unit; (0, 0): none.
         edition: counts the rewrites (a fork took ticks out of the middle): whoever numbered ticks starts anew.
         room: length of `ticks` at which the next trim is due.
     """
@@ -64,19 +64,19 @@ class FlowRow(Struct, gc=False):
     mint: Key
     seq: Seq
     first_slot: Slot
+    last_slot: Slot
     ticks: list[Tick] = field(default_factory=list)
     dropped: int = 0
-    best: tuple[int, int] = (0, 0)
     best_dropped: tuple[int, int] = (0, 0)
     edition: int = 0
     room: int = 64
 
 
 class FlowState(Struct):
-    """Everything `Flow` remembers: rows by pool address, and trades folded since the last sweep."""
+    """Everything `Flow` remembers: rows by pool address, and the slot of the next sweep over all of them."""
 
     rows: dict[str, FlowRow] = field(default_factory=dict)
-    since_tidy: int = 0
+    tidy_slot: Slot = 0
 
 
 class Flow:
@@ -88,80 +88,80 @@ class Flow:
     def __init__(self, now: Now) -> None:
         self.now = now
         self.state = FlowState()
+        self.restored()
+
+    def restored(self) -> None:
+        """Take the state that was put back."""
+        self.rows = self.state.rows
 
     def get(self, pool: str) -> FlowRow | None:
         """The flow of this pool; None: no trade seen, or forgotten."""
-        return self.state.rows.get(pool)
+        return self.rows.get(pool)
 
     def step(self, seq: int, event: Event) -> Iterable[Event]:
-        """Fold one trade or fork."""
-        if type(event) is Trade:
-            self._trade(seq, event)
-        elif type(event) is ForkOrphaned:
+        """Fold one trade or fork. Trades come by the million, so their path is laid out flat."""
+        if type(event) is not Trade:
             self._orphaned(event)
-        return ()
-
-    def _trade(self, seq: int, event: Trade) -> None:
-        state = self.state
-        row = state.rows.get(event.pool_address)
+            return ()
         told = event.slot
         if told is None:
             told = self.now.slot
+        row = self.rows.get(event.pool_address)
         if row is None:
-            row = state.rows[event.pool_address] = FlowRow(event.pool_address, event.mint, seq, told)
-            forget_oldest(state.rows, MOST_POOLS)
+            row = self._born(seq, event, told)
         elif row.mint != event.mint:
-            return
+            return ()
         row.seq = seq
+        slot = row.last_slot
+        if told > slot:
+            row.last_slot = slot = told
         ticks = row.ticks
-        slot = told
-        if ticks and ticks[-1].slot > told:
-            slot = ticks[-1].slot
-        quote, base = event.sol_amount, event.token_amount
-        ticks.append(Tick(slot, event.is_buy, quote, base, event.trader, told))
-        best_quote, best_base = row.best
-        # the first trade beats (0, 0) by the second clause; cross multiplication keeps the ratio exact
-        if quote and base and (base * best_quote < best_base * quote or not best_quote):
-            row.best = (quote, base)
+        ticks.append(Tick(slot, event.is_buy, event.sol_amount, event.token_amount, event.trader, told))
         if len(ticks) >= row.room:
             _trim(row, slot - KEEP_SLOTS)
-        state.since_tidy += 1
-        if state.since_tidy >= TIDY_EVERY:
-            self._tidy()
+        return ()
 
-    def _tidy(self) -> None:
-        """Drop what no window can reach any more, in all pools."""
-        self.state.since_tidy = 0
-        for row in self.state.rows.values():
-            _trim(row, self.now.slot - KEEP_SLOTS)
+    def _born(self, seq: int, event: Trade, told: int) -> FlowRow:
+        """A new row; before it comes in, whatever fell silent is dropped if that is due."""
+        if self.now.slot >= self.state.tidy_slot:
+            self.state.tidy_slot = self.now.slot + KEEP_SLOTS
+            for row in self.rows.values():
+                _trim(row, self.now.slot - KEEP_SLOTS)
+        row = self.rows[event.pool_address] = FlowRow(event.pool_address, event.mint, seq, told, told)
+        forget_oldest(self.rows, MOST_POOLS)
+        return row
 
-    def _orphaned(self, event: ForkOrphaned) -> None:
+    def _orphaned(self, event: Any) -> None:
         """The trades of this slot did not happen."""
         slot = event.orphaned_slot
-        for row in self.state.rows.values():
+        for row in self.rows.values():
             if any(tick.told == slot for tick in row.ticks):
                 row.ticks = [tick for tick in row.ticks if tick.told != slot]
                 row.edition += 1
-                row.best = _best(row.best_dropped, row.ticks)
 
 
-def _best(best: tuple[int, int], ticks: list[Tick]) -> tuple[int, int]:
-    """The fewest base units per quote unit among `best` (quote, base) and the ticks."""
+def best_of(best: tuple[int, int], ticks: Sequence[Tick]) -> tuple[int, int]:
+    """The fewest base units per quote unit among `best` and the ticks, as (quote, base); (0, 0) stands for none.
+
+    Ratios are compared by cross multiplication; ticks with an amount of zero do not count.
+    """
+    quote, base = best
     for tick in ticks:
-        quote, base = best
-        if tick.quote and tick.base and (tick.base * quote < base * tick.quote or not quote):
-            best = (tick.quote, tick.base)
-    return best
+        if (tick.base * quote < base * tick.quote or not quote) and tick.quote and tick.base:
+            quote, base = tick.quote, tick.base
+    return quote, base
 
 
 def _trim(row: FlowRow, oldest: int) -> None:
     """Drop ticks before slot `oldest` and beyond the count; the next trim is due when twice as many stand here."""
     ticks = row.ticks
     keep = max(0, len(ticks) - MOST_TICKS)
-    while keep < len(ticks) and ticks[keep].slot < oldest:
-        keep += 1
+    keep = max(keep, bisect_left(ticks, oldest, key=_slot))
     if keep:
-        row.best_dropped = _best(row.best_dropped, ticks[:keep])
+        row.best_dropped = best_of(row.best_dropped, ticks[:keep])
         del ticks[:keep]
         row.dropped += keep
     row.room = max(64, 2 * len(ticks))
+
+
+_slot = attrgetter("slot")
