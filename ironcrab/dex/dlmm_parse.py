@@ -10,11 +10,11 @@ one swap emits two of them, `Swap` and then `Swap2Evt`; both are the same swap.
 from collections.abc import Iterator
 from struct import Struct as Layout
 
+from ironcrab.dex.address import TOKEN_2022
 from ironcrab.dex.base58 import key
 from ironcrab.dex.face import Call, Created, Fee, Liquidity, Parsed, Swap, TokenBalance, Transaction
 
 PROGRAM = "LBUZKhRxPF3XUpBCjp4YzTKgLccjZhTSDM9YuVaPwxo"
-TOKEN_2022 = "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"  # noqa: S105  program id, no secret
 
 EMIT = bytes.fromhex("e445a52e51cb9a1d")
 """Opening of an inner call that carries an event: sha256("anchor:event")[:8], reversed."""
@@ -43,7 +43,7 @@ CREATIONS = {
     bytes((243, 73, 129, 126, 51, 19, 241, 107)): 0,
     bytes((108, 102, 213, 85, 251, 3, 53, 21)): 1,
 }
-"""Pool creations by discriminator -> place of the pool among the accounts; the two mints stand 2 and 3 behind.
+"""Pool creations by discriminator -> place of the pool among the accounts; the mints stand 2 and 3 behind.
 
 Account 8 pays in all of them: initialize_lb_pair, initialize_lb_pair2, the two customizable permissionless
 forms, and initialize_permission_lb_pair, whose base signer stands first.
@@ -66,7 +66,7 @@ TWO_SIDED = frozenset(
         (92, 4, 176, 193, 119, 185, 83, 9),  # rebalance_liquidity
     )
 )
-"""Liquidity changes that name both mints: position, pool, bitmap, users 3 and 4, reserves 5 and 6, mints 7, 8."""
+"""Liquidity changes that name both mints: position, pool, bitmap, users 3, 4, reserves 5, 6, mints 7, 8."""
 
 ONE_SIDED = frozenset(
     bytes(opening)
@@ -81,7 +81,7 @@ ONE_SIDED = frozenset(
 
 # pool, from, start bin, end bin, in, out, X to Y, fee, protocol fee, rate (u128 as two halves), host fee
 _SWAP = Layout("<32s32siiQQ?QQQQQ")
-# pool, from, start, end, X to Y, rate, in, left, out, lp fee, protocol fee, order fee, host fee, on input, on X
+# pool, from, start, end, X to Y, rate, in, left, out, lp, protocol, order, host fee, on input, on X
 _SWAP2 = Layout("<32s32sii?QQQQQQQQQ??")
 _CREATE = Layout("<32sH32s32s")
 _CHANGE = Layout("<32s32s32sQQi")  # pool, from, position, X, Y, active bin
@@ -106,7 +106,7 @@ def parse(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
 
 
 def events(call: Call) -> Iterator[tuple[bytes, bytes]]:
-    """The events this call emitted, as (discriminator, body); from its logs only where no self-call has any."""
+    """The events this call emitted, as (discriminator, body); of its logs only where no self-call has any."""
     inner = [
         child.data[8:] for child in call.inner if child.program == call.program and child.data[:8] == EMIT
     ]
@@ -115,7 +115,7 @@ def events(call: Call) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _told(call: Call, opening: bytes, layout: Layout) -> Iterator[tuple[int, ...]]:
-    """Fields of this call's events of one kind; a body longer than the layout is read as far as it is known."""
+    """Fields of this call's events of one kind; a longer body is read as far as it is known."""
     for found, body in events(call):
         if found == opening and len(body) >= layout.size:
             yield layout.unpack_from(body)

@@ -1,9 +1,7 @@
 """Meteora DLMM: swaps, creations and liquidity changes read from real and from made-up calls."""
 
 import json
-import os
 import struct
-from pathlib import Path
 
 import pytest
 import zstandard
@@ -12,15 +10,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ironcrab.dex import dlmm_parse as subject
+from ironcrab.dex.address import TOKEN, TOKEN_2022
 from ironcrab.dex.base58 import decode, encode
 from ironcrab.dex.face import Call, Created, Fee, Liquidity, Swap, TokenBalance, Transaction
-
-SHARED = Path(os.environ.get("IRONCRAB_SHARED") or Path(__file__).parents[2] / ".." / "shared").resolve()
-GEYSER = SHARED / "data" / "geyser"
-METEORA = SHARED / "data" / "meteora"
-
-here = pytest.mark.skipif(not SHARED.exists(), reason="skipped: shared inputs are not beside the checkout")
-
 
 # --- real transactions -------------------------------------------------------------------------------------
 
@@ -80,7 +72,7 @@ def frozen(node):
 
 
 def geyser_transactions(path):
-    raw, at = zstandard.ZstdDecompressor().stream_reader(path.open("rb")).read(), 0
+    raw, at = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read(), 0
     while at < len(raw):
         size = int.from_bytes(raw[at : at + 4], "big")
         update = fields(raw[at + 4 : at + 4 + size])
@@ -123,7 +115,7 @@ def geyser_transactions(path):
                 )
                 row[place] = int(ui[3][0])
         yield Transaction(
-            signature=encode(info[1][0]),
+            signature=encode(info.get(1, [b""])[0]),
             slot=outer.get(2, [0])[0],
             fee_payer=keys[0],
             signers=(keys[0],),
@@ -148,9 +140,8 @@ def parsed(transaction):
     ]
 
 
-@here
-def test_the_block_has_every_swap_once_and_the_vaults_agree():
-    path = GEYSER / "block_332254908_nonvote.subscribe_updates.bin.zst"
+def test_the_block_has_every_swap_once_and_the_vaults_agree(shared):
+    path = shared / "data" / "geyser" / "block_332254908_nonvote.subscribe_updates.bin.zst"
     swaps = judged = 0
     for transaction in geyser_transactions(path):
         for call, event in parsed(transaction):
@@ -169,10 +160,11 @@ def test_the_block_has_every_swap_once_and_the_vaults_agree():
     assert (swaps, judged) == (8, 8)
 
 
-@here
-def test_single_transactions_agree_with_their_vaults():
+def test_single_transactions_agree_with_their_vaults(shared):
     found = []
-    for transaction in geyser_transactions(GEYSER / "single_transactions.subscribe_updates.bin.zst"):
+    for transaction in geyser_transactions(
+        shared / "data" / "geyser" / "single_transactions.subscribe_updates.bin.zst"
+    ):
         for call, event in parsed(transaction):
             found.append(event)
             for vault in call.accounts[2:4]:
@@ -183,10 +175,9 @@ def test_single_transactions_agree_with_their_vaults():
     assert all(isinstance(event, Swap) for event in found)
 
 
-@here
 @pytest.mark.parametrize("name", ["cpi_tx", "nested_cpi_tx"])
-def test_a_swap_behind_other_programs_is_found(name):
-    meta = json.loads((METEORA / "transactions" / f"{name}.json").read_text())["content"]
+def test_a_swap_behind_other_programs_is_found(shared, name):
+    meta = json.loads((shared / "data" / "meteora" / "transactions" / f"{name}.json").read_text())["content"]
     programs = {}
     for group in meta["innerInstructions"]:
         for row in group["instructions"]:
@@ -230,49 +221,55 @@ def test_a_swap_behind_other_programs_is_found(name):
     assert len(found) == 1
 
 
-@here
-def test_executed_swaps_are_told_as_the_reserves_saw_them():
+def test_executed_swaps_are_told_as_the_reserves_saw_them(vectors):
     """Events of the executed rows, where transfer fees and host fees are known from the balances."""
-    import gzip
-
     judged = 0
-    with gzip.open(SHARED / "vectors" / "meteora_dlmm.jsonl.gz", "rt") as lines:
-        for line in lines:
-            row = json.loads(line)
-            if row["kind"] != "vector" or not row["result"]["ok"]:
-                continue
-            result, names = row["result"], row["accounts"]
-            flag = names["mint_x"]["pubkey"], names["mint_y"]["pubkey"]
-            vaults = names["reserve_x"]["pubkey"], names["reserve_y"]["pubkey"]
-            gains = result["reserve_x"], result["reserve_y"]
-            side = 0 if row["swap_for_y"] else 1
-            user = sum((result["user_x"], result["user_y"])[side] for _ in (0,))
-            program = subject.TOKEN_2022 if row["pool"].startswith("B5E") else "Tokenkeg"
-            accounts = (row["pool"], "bitmap", *vaults, "in", "out", *flag, "oracle", "host", "user", program, program)
-            raws = tuple(bytes.fromhex(event["raw"]) for event in result["events"])
-            inner = tuple(Call(subject.PROGRAM, ("auth",), raw, 1 + i, 2) for i, raw in enumerate(raws))
-            call = Call(subject.PROGRAM, accounts, bytes.fromhex(row["ix_data"]), 0, 1, inner)
-            balances = {
-                vault: TokenBalance("m", "o", program, 6, 10**19, 10**19 + gain)
-                for vault, gain in zip(vaults, gains, strict=True)
-            }
-            transaction = Transaction("s", 1, "p", ("p",), (call,), balances, {})
-            (swap,) = subject.parse(call, transaction)
-            assert (swap.amount_in, swap.amount_out) == (gains[side], -gains[1 - side]), row["id"]
-            assert swap.mint_in == flag[side]
-            assert swap.reserve_in == 10**19 + gains[side]
-            fees = {fee.name: fee.amount for fee in swap.fees}
-            assert fees.get("host", 0) == result["host"]
-            assert swap.amount_in + fees.get("transfer", 0) + fees.get("host", 0) == -user
-            only_old = structs.replace(call, inner=inner[:1])
-            if result["events"][1]["fees_on_input"]:
-                assert subject.parse(only_old, structs.replace(transaction, calls=(only_old,))) == (swap,)
-            judged += 1
+    for row in vectors("meteora_dlmm"):
+        if row["kind"] != "vector" or not row["result"]["ok"]:
+            continue
+        result, names = row["result"], row["accounts"]
+        mints = names["mint_x"]["pubkey"], names["mint_y"]["pubkey"]
+        vaults = names["reserve_x"]["pubkey"], names["reserve_y"]["pubkey"]
+        gains = result["reserve_x"], result["reserve_y"]
+        side = 0 if row["swap_for_y"] else 1
+        paid = -(result["user_x"], result["user_y"])[side]
+        program = TOKEN_2022 if row["pool"].startswith("B5E") else TOKEN
+        accounts = (
+            row["pool"],
+            "bitmap",
+            *vaults,
+            "in",
+            "out",
+            *mints,
+            "oracle",
+            "host",
+            "user",
+            program,
+            program,
+        )
+        raws = [bytes.fromhex(event["raw"]) for event in result["events"]]
+        inner = tuple(Call(subject.PROGRAM, ("auth",), raw, 1 + i, 2) for i, raw in enumerate(raws))
+        call = Call(subject.PROGRAM, accounts, bytes.fromhex(row["ix_data"]), 0, 1, inner)
+        balances = {
+            vault: TokenBalance("m", "o", program, 6, 10**19, 10**19 + gain)
+            for vault, gain in zip(vaults, gains, strict=True)
+        }
+        transaction = transaction_of(call, balances=balances)
+        (swap,) = subject.parse(call, transaction)
+        assert (swap.amount_in, swap.amount_out) == (gains[side], -gains[1 - side]), row["id"]
+        assert swap.mint_in == mints[side]
+        assert swap.reserve_in == 10**19 + gains[side]
+        fees = {fee.name: fee.amount for fee in swap.fees}
+        assert fees.get("host", 0) == result["host"]
+        assert swap.amount_in + fees.get("transfer", 0) + fees.get("host", 0) == paid
+        if result["events"][1]["fees_on_input"]:
+            old = structs.replace(call, inner=inner[:1])
+            assert subject.parse(old, structs.replace(transaction, calls=(old,))) == (swap,)
+        judged += 1
     assert judged == 538
 
 
-@here
-def test_real_creations():
+def test_real_creations(shared):
     expected = {
         "initialize_lb_pair_ix": 0,
         "initialize_lb_pair2_ix": 0,
@@ -281,7 +278,7 @@ def test_real_creations():
         "initialize_permission_lb_pair_ix": 1,
     }
     for name, place in expected.items():
-        row = json.loads((METEORA / "instructions" / f"{name}.json").read_text())
+        row = json.loads((shared / "data" / "meteora" / "instructions" / f"{name}.json").read_text())
         roles = {a["role"]: a["pubkey"] for a in row["accounts"]}
         accounts = tuple(a["pubkey"] for a in row["accounts"])
         call = Call(subject.PROGRAM, accounts, bytes.fromhex(row["data"]), 3, 1)
@@ -293,10 +290,9 @@ def test_real_creations():
         assert accounts[place] == made.pool
 
 
-@here
-def test_real_swap_instructions_are_recognised():
+def test_real_swap_instructions_are_recognised(shared):
     for name in ("swap", "swap2", "swap_exact_out", "swap_exact_out2", "swap_with_price_impact2"):
-        row = json.loads((METEORA / "instructions" / f"{name}_ix.json").read_text())
+        row = json.loads((shared / "data" / "meteora" / "instructions" / f"{name}_ix.json").read_text())
         assert subject.SWAPS[bytes.fromhex(row["data"])[:8]] == name
 
 
@@ -346,9 +342,9 @@ def test_y_to_x_swaps_mints():
 
 
 def test_a_vault_used_twice_tells_its_reserve_to_the_last_call_only():
-    first = swap_call(emitted(subject.SWAP2, swap_event()), program=subject.TOKEN_2022)
-    last = swap_call(emitted(subject.SWAP2, swap_event()), program=subject.TOKEN_2022, position=5)
-    balances = {NAMES[2]: TokenBalance("m", "o", subject.TOKEN_2022, 6, 0, 19_000)}
+    first = swap_call(emitted(subject.SWAP2, swap_event()), program=TOKEN_2022)
+    last = swap_call(emitted(subject.SWAP2, swap_event()), program=TOKEN_2022, position=5)
+    balances = {NAMES[2]: TokenBalance("m", "o", TOKEN_2022, 6, 0, 19_000)}
     transaction = transaction_of(first, last, balances=balances)
     (one,), (two,) = subject.parse(first, transaction), subject.parse(last, transaction)
     assert (one.reserve_in, two.reserve_in) == (None, 19_000)
@@ -357,8 +353,8 @@ def test_a_vault_used_twice_tells_its_reserve_to_the_last_call_only():
 
 @pytest.mark.parametrize("balance", [None, (None, 5), (5, None)])
 def test_a_transfer_fee_is_told_only_by_whole_balances(balance):
-    call = swap_call(emitted(subject.SWAP2, swap_event()), program=subject.TOKEN_2022)
-    balances = {NAMES[2]: TokenBalance("m", "o", subject.TOKEN_2022, 6, *balance)} if balance else {}
+    call = swap_call(emitted(subject.SWAP2, swap_event()), program=TOKEN_2022)
+    balances = {NAMES[2]: TokenBalance("m", "o", TOKEN_2022, 6, *balance)} if balance else {}
     (swap,) = subject.parse(call, transaction_of(call, balances=balances))
     assert swap.amount_in == 10_000
 
@@ -386,9 +382,7 @@ def test_calls_that_tell_nothing(call):
 
 def test_creation_believes_its_event():
     body = struct.pack("<32sH32s32s", KEYS[20], 25, KEYS[21], KEYS[22])
-    call = Call(
-        subject.PROGRAM, NAMES[:14], min(subject.CREATIONS), 0, 1, (emitted(subject.CREATE, body),)
-    )
+    call = Call(subject.PROGRAM, NAMES[:14], min(subject.CREATIONS), 0, 1, (emitted(subject.CREATE, body),))
     (made,) = subject.parse(call, transaction_of(call))
     assert (made.pool, made.mint_a, made.mint_b) == (NAMES[20], NAMES[21], NAMES[22])
 
