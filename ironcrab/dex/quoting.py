@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 
+from ironcrab.dex import dlmm
 from ironcrab.dex.face import Account, Clock, Exact, Quote, Refusal, Venue
 
-VENUES: tuple[Venue, ...] = ()
+VENUES: tuple[Venue, ...] = (
+    dlmm.VENUE,
+)
 """Every venue, written by hand. Order is the order of listings."""
 
 
