@@ -15,7 +15,7 @@ from ironcrab.domain.control import InputCounted, ReducerInfo, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.ingest import whirlpool_day
-from ironcrab.ingest.frames import FrameReader
+from ironcrab.ingest.frames import frames
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contract import import_line
 from ironcrab.log.recording import Recording
@@ -83,17 +83,15 @@ def digest_of(paths: Iterable[Path]) -> str:
 
 def import_frames(path: Path, out: Path, progress: Callable[[int], None] | None = None) -> ImportSummary:
     """Geyser frames (`u32 big-endian length + SubscribeUpdate`) -> a recording of MarketEvents, still hot."""
-    reader, normaliser = FrameReader(), Normaliser()
+    normaliser = Normaliser()
+    counts = normaliser.counts
 
     def events() -> Iterator[tuple[int, Event]]:
-        for frame in reader.frames(chunks(path)):
-            yield from normaliser.feed(frame, 0)
+        for frame in frames(chunks(path), counts):
+            yield from normaliser.feed(frame)
         yield from normaliser.finish()
 
-    def refused() -> dict[str, int]:
-        return {**reader.counts, **normaliser.counts}
-
-    return _write("frames", (path,), out, events(), refused, Normaliser, progress)
+    return _write("frames", (path,), out, events(), lambda: counts, Normaliser, progress)
 
 
 def import_whirlpool_day(path: Path, out: Path, progress: Callable[[int], None] | None = None) -> ImportSummary:
