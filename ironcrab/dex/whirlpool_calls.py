@@ -1,7 +1,7 @@
 """What a call to the Whirlpool program did: swaps, two-hop swaps, pool creations, liquidity changes.
 
-Amounts are what entered or left the pool's vaults: the token transfers that the call itself made. A Token-2022
-transfer fee is told by the memo `TFe: bps, maximum` that the program writes just before such a transfer
+Amounts are what entered or left the pool's vaults: the token transfers that the call itself made. A transfer fee
+of Token-2022 is told by the memo `TFe: bps, maximum` that the program writes just before such a transfer
 (`util/v2/token.rs`); the receiver's account is credited the amount less that fee. The `Traded` event
 (`events.rs`, 121 bytes) names the fees, and stands in for the transfers where inner calls were not recorded.
 """
@@ -18,6 +18,9 @@ from ironcrab.dex.face import Call, Created, Fee, Liquidity, Parsed, Swap, Trans
 
 TRADED = bytes((225, 202, 73, 175, 147, 43, 160, 150))
 """Discriminator of the event `Traded`."""
+
+Reader = Callable[[Call, Transaction], tuple[Parsed, ...]]
+"""What one kind of instruction did."""
 
 _TRADED_BYTES = 121
 _FEE_MEMO = re.compile(rb"TFe: ([0-9]{1,5}), ([0-9]{1,20})")
@@ -39,7 +42,7 @@ class _Transfer(Struct, frozen=True, gc=False):
 
 
 class _Hop(Struct, frozen=True, gc=False):
-    """One pool that a swap call passes: its vaults in the direction of the swap; mints where the call has them."""
+    """One pool that a swap call passes: its vaults in the direction of the swap, mints where it names them."""
 
     pool: str
     vault_in: str
@@ -52,7 +55,7 @@ def parse(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
     """What this call did; () for a call that is too short, unknown, or of no interest. Never raises.
 
     The second swap of a two-hop call stands at the position of the transfer that pays it out, so that no two
-    records of a transaction share a position.
+    records of a transaction share a position (they do where inner calls were not recorded).
     """
     reader = _READERS.get(call.data[:8])
     return () if reader is None else reader(call, transaction)
@@ -190,7 +193,7 @@ def _mint(vault: str, transaction: Transaction) -> str | None:
 
 
 def _reserve(vault: str, call: Call, transaction: Transaction) -> int | None:
-    """Raw units in a vault after this call: the balance after the transaction, unless a later call names it."""
+    """Raw units in a vault after this call: its balance after the transaction, if no later call names it."""
     balance = transaction.balances.get(vault)
     if balance is None:
         return None
@@ -208,7 +211,7 @@ def _walk(calls: tuple[Call, ...]) -> Iterator[Call]:
         yield call
 
 
-def _creation(pool: int, funder: int, vault: int) -> Callable[[Call, Transaction], tuple[Parsed, ...]]:
+def _creation(pool: int, funder: int, vault: int) -> Reader:
     """A reader of a pool creation: mints at accounts 1 and 2, pool, funder and first vault as given."""
 
     def created(call: Call, _: Transaction) -> tuple[Parsed, ...]:
@@ -222,7 +225,7 @@ def _creation(pool: int, funder: int, vault: int) -> Callable[[Call, Transaction
     return created
 
 
-def _change(vault: int, authority: int, mint: int | None) -> Callable[[Call, Transaction], tuple[Parsed, ...]]:
+def _change(vault: int, authority: int, mint: int | None) -> Reader:
     """A reader of a liquidity change: pool at account 0, first vault, authority and first mint as given.
 
     What left the vaults is one record and what entered them another: `reposition_liquidity_v2` does both.
@@ -233,28 +236,35 @@ def _change(vault: int, authority: int, mint: int | None) -> Callable[[Call, Tra
         if len(at) < vault + 2:
             return ()
         vaults = (at[vault], at[vault + 1])
-        mints = tuple(_mint(each, transaction) for each in vaults) if mint is None else at[mint : mint + 2]
+        known = (None, None) if mint is None else at[mint : mint + 2]
+        mints = [name or _mint(each, transaction) for name, each in zip(known, vaults, strict=True)]
         if mints[0] is None or mints[1] is None:
             return ()
-        transfers = tuple(_transfers(call))
-        left = tuple(each for each in transfers if each.source in vaults)
-        entered = tuple(each for each in transfers if each.target in vaults and each.source not in vaults)
         owner = at[authority] if at[authority] in transaction.signers else transaction.fee_payer
+        transfers = tuple(_transfers(call))
         found: list[Parsed] = []
-        for added, moves in ((False, left), (True, entered)):
-            amounts = [
-                sum(each.credited if added else each.sent for each in moves if place in (each.source, each.target))
-                for place in vaults
-            ]
-            position = moves[0].position if found else call.position
-            if any(amounts):
-                found.append(Liquidity(at[0], position, added, mints[0], mints[1], *amounts, owner))
+        for added in (False, True):
+            moves = [each for each in transfers if (each.target if added else each.source) in vaults]
+            amount_a, amount_b = _sums(moves, vaults, added=added)
+            if amount_a or amount_b:
+                position = moves[0].position if found else call.position
+                change = Liquidity(at[0], position, added, mints[0], mints[1], amount_a, amount_b, owner)
+                found.append(change)
         return tuple(found)
 
     return changed
 
 
-_READERS: dict[bytes, Callable[[Call, Transaction], tuple[Parsed, ...]]] = {
+def _sums(moves: list[_Transfer], vaults: tuple[str, str], *, added: bool) -> tuple[int, int]:
+    """Raw units that entered (`added`) or left each of two vaults."""
+    if added:
+        a, b = ([each.credited for each in moves if each.target == vault] for vault in vaults)
+    else:
+        a, b = ([each.sent for each in moves if each.source == vault] for vault in vaults)
+    return sum(a), sum(b)
+
+
+_READERS: dict[bytes, Reader] = {
     discriminator("swap"): _swap,
     discriminator("swap_v2"): _swap_v2,
     discriminator("two_hop_swap"): _two_hop,

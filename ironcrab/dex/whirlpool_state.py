@@ -63,8 +63,8 @@ class Reward(Struct, frozen=True, gc=False):
 class Whirlpool(Struct, frozen=True, gc=False):
     """A pool account. `fee_rate` in 1e-6 of the input, `protocol_rate` in 1e-4 of the fee; growths Q64.64.
 
-    `sqrt_price` is Q64.64 of token B per token A in raw units. `tick` may lie one below the tick of `sqrt_price`:
-    it is never derived from the price. `tier` differs from `spacing` for a pool with adaptive fees.
+    `sqrt_price` is Q64.64, token B per token A in raw units. `tick` may lie one below the tick of `sqrt_price`,
+    so it is never derived from the price. `tier` differs from `spacing` for a pool with adaptive fees.
     """
 
     config: str
@@ -99,7 +99,7 @@ class Tick(Struct, frozen=True, gc=False):
 
 
 class TickArray(Struct, frozen=True, gc=False):
-    """88 ticks from `start` in steps of the pool's spacing; `ticks` maps the place (0 to 87) of each initialised one."""
+    """88 ticks from `start` in steps of the pool's spacing; `ticks` holds the initialised ones by place, 0 to 87."""
 
     start: int
     pool: str
@@ -184,9 +184,11 @@ def decode_whirlpool(account: Account) -> Whirlpool | Refusal:
     ) = _POOL.unpack_from(data)  # fmt: skip
     sqrt_price = p1 << 64 | p0
     if spacing == 0 or not MIN_SQRT_PRICE <= sqrt_price <= MAX_SQRT_PRICE:
-        return Refusal(None, f"no Whirlpool: tick spacing {spacing} at byte 41, sqrt price {sqrt_price} at byte 65")
+        wanted = "tick spacing above 0 at byte 41, sqrt price in range at byte 65"
+        return Refusal(None, f"no Whirlpool: wanted {wanted}, found {spacing} and {sqrt_price}")
     return Whirlpool(
-        key(config), bump, spacing, tier, fee_rate, protocol_rate, l1 << 64 | l0, sqrt_price, tick, owed_a, owed_b,
+        key(config), bump, spacing, tier, fee_rate, protocol_rate,
+        l1 << 64 | l0, sqrt_price, tick, owed_a, owed_b,
         key(mint_a), key(vault_a), a1 << 64 | a0, key(mint_b), key(vault_b), b1 << 64 | b0, rewarded_at,
         (_reward(data, 269), _reward(data, 397), _reward(data, 525)),
     )  # fmt: skip
@@ -207,7 +209,8 @@ def encode_whirlpool(pool: Whirlpool, over: bytes) -> bytes:
     data = bytearray(over)
     raw = base58.decode
     _POOL.pack_into(
-        data, 0, WHIRLPOOL, raw(pool.config), pool.bump, pool.spacing, pool.tier, pool.fee_rate, pool.protocol_rate,
+        data, 0, WHIRLPOOL, raw(pool.config), pool.bump,
+        pool.spacing, pool.tier, pool.fee_rate, pool.protocol_rate,
         *_halves(pool.liquidity), *_halves(pool.sqrt_price), pool.tick, pool.protocol_a, pool.protocol_b,
         raw(pool.mint_a), raw(pool.vault_a), *_halves(pool.growth_a),
         raw(pool.mint_b), raw(pool.vault_b), *_halves(pool.growth_b), pool.rewarded_at,
@@ -225,7 +228,7 @@ def _halves(number: int) -> tuple[int, int]:
 
 
 def decode_array(account: Account) -> TickArray | Refusal:
-    """The tick array of an account, fixed (9,988 bytes) or dynamic (148 bytes and 112 a tick). Never raises."""
+    """The tick array of an account, fixed (9,988 bytes) or dynamic (148 and 112 a tick). Never raises."""
     data = account.data
     if data[:8] == DYNAMIC_ARRAY:
         return _dynamic(account)
@@ -270,10 +273,9 @@ def _tick(data: bytes, at: int) -> Tick:
 
 
 def encode_array(array: TickArray, over: bytes) -> bytes:
-    """The initialised ticks written over the bytes of their account (which ticks are initialised never changes).
+    """The ticks written over the bytes of an array in which the same ticks are initialised.
 
-    Raises:
-        KeyError: a tick of the account is not in the array.
+    A swap never changes which ticks are initialised, so the length of a dynamic array stays.
     """
     data = bytearray(over)
     dynamic = over[:8] == DYNAMIC_ARRAY
@@ -290,18 +292,15 @@ def encode_array(array: TickArray, over: bytes) -> bytes:
 
 
 def decode_oracle(account: Account) -> Oracle | Refusal:
-    """The oracle of a pool with adaptive fees (254 bytes or more; 126 are read). Never raises."""
-    wrong = _wrong(account, ORACLE, 126, "Oracle")
+    """The oracle of a pool with adaptive fees (254 bytes or more; 110 are read). Never raises."""
+    wrong = _wrong(account, ORACLE, 254, "Oracle")
     if wrong is not None:
         return wrong
-    _, pool, opens, filtering, decay, reduction, control, peak, group, major, _, *variables = _ORACLE.unpack_from(
-        account.data
-    )
-    if group == 0:
+    _, pool, opens, *numbers = _ORACLE.unpack_from(account.data)
+    constants, variables = numbers[:7], numbers[8:]
+    if constants[5] == 0:
         return Refusal(None, "no Oracle: tick group size 0 at byte 62")
-    return Oracle(
-        base58.key(pool), opens, filtering, decay, reduction, control, peak, group, major, *variables
-    )
+    return Oracle(base58.key(pool), opens, *constants, *variables)
 
 
 def encode_oracle(oracle: Oracle, over: bytes) -> bytes:
@@ -360,7 +359,7 @@ def _wrong(account: Account, expected: bytes, size: int, name: str) -> Refusal |
     if len(data) < 8:
         return Refusal(NO_DISCRIMINATOR, f"no {name}: {len(data)} bytes")
     if data[:8] != expected:
-        return Refusal(WRONG_DISCRIMINATOR, f"no {name}: it begins with {data[:8].hex()}, not {expected.hex()}")
+        return Refusal(WRONG_DISCRIMINATOR, f"no {name}: it begins with {data[:8].hex()}")
     if len(data) < size:
         return Refusal(NOT_DESERIALISED, f"no {name}: {len(data)} bytes, it needs {size}")
     return None
