@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from ironcrab.dex.face import Account, Clock, Exact, Quote, Refusal, Venue
+from ironcrab.dex.whirlpool import VENUE as ORCA
 
-VENUES: tuple[Venue, ...] = ()
+VENUES: tuple[Venue, ...] = (ORCA,)
 """Every venue, written by hand. Order is the order of listings."""
 
 

@@ -32,12 +32,13 @@ WRONG_DISCRIMINATOR = 3002
 NOT_DESERIALISED = 3003
 
 _POOL = Layout("<8s32sBHHHH2Q2QiQQ32s32s2Q32s32s2QQ")
+_RATES = Layout("<HH")
+_PRICE = Layout("<2Q2QiQQ")
 _REWARD = Layout("<32s32s32s2Q2Q")
 _REWARDS_AT = 269
 _FIXED_BYTES = 9988
 _FIXED_TICKS_AT = 12
 _TICK_BYTES = 113
-_TICK = Layout("<Bq14Q")
 _TICK_BODY = Layout("<Qq12Q")
 _DYNAMIC_TICKS_AT = 60
 _ORACLE = Layout("<8s32sQHHHIIHH16sQQIiI")
@@ -63,8 +64,8 @@ class Reward(Struct, frozen=True, gc=False):
 class Whirlpool(Struct, frozen=True, gc=False):
     """A pool account. `fee_rate` in 1e-6 of the input, `protocol_rate` in 1e-4 of the fee; growths Q64.64.
 
-    `sqrt_price` is Q64.64, token B per token A in raw units. `tick` may lie one below the tick of `sqrt_price`,
-    so it is never derived from the price. `tier` differs from `spacing` for a pool with adaptive fees.
+    `sqrt_price` is Q64.64, token B per token A in raw units. `tick` may lie one below the tick of that price, so
+    it is never derived from it. `tier` differs from `spacing` for a pool with adaptive fees.
     """
 
     config: str
@@ -99,7 +100,7 @@ class Tick(Struct, frozen=True, gc=False):
 
 
 class TickArray(Struct, frozen=True, gc=False):
-    """88 ticks from `start` in steps of the pool's spacing; `ticks` holds the initialised ones by place, 0 to 87."""
+    """88 ticks from `start`, one a spacing; `ticks` holds the initialised ones by place, 0 to 87."""
 
     start: int
     pool: str
@@ -200,26 +201,24 @@ def _reward(data: bytes, at: int) -> Reward:
 
 
 def encode_whirlpool(pool: Whirlpool, over: bytes) -> bytes:
-    """The pool written over the bytes of a Whirlpool account; bytes beyond the layout stay.
-
-    Raises:
-        ValueError: a key of the pool is no base58.
-        struct.error: a number does not fit its field.
-    """
+    """The numbers of a pool written over the bytes of its account (config, mints and vaults never change)."""
     data = bytearray(over)
-    raw = base58.decode
-    _POOL.pack_into(
-        data, 0, WHIRLPOOL, raw(pool.config), pool.bump,
-        pool.spacing, pool.tier, pool.fee_rate, pool.protocol_rate,
-        *_halves(pool.liquidity), *_halves(pool.sqrt_price), pool.tick, pool.protocol_a, pool.protocol_b,
-        raw(pool.mint_a), raw(pool.vault_a), *_halves(pool.growth_a),
-        raw(pool.mint_b), raw(pool.vault_b), *_halves(pool.growth_b), pool.rewarded_at,
-    )  # fmt: skip
+    _RATES.pack_into(data, 45, pool.fee_rate, pool.protocol_rate)
+    _PRICE.pack_into(
+        data,
+        49,
+        *_halves(pool.liquidity),
+        *_halves(pool.sqrt_price),
+        pool.tick,
+        pool.protocol_a,
+        pool.protocol_b,
+    )
+    data[165:181] = pool.growth_a.to_bytes(16, "little")
+    data[245:261] = pool.growth_b.to_bytes(16, "little")
+    data[261:269] = pool.rewarded_at.to_bytes(8, "little")
     for place, reward in enumerate(pool.rewards):
-        _REWARD.pack_into(
-            data, _REWARDS_AT + 128 * place, raw(reward.mint), raw(reward.vault), reward.extension,
-            *_halves(reward.emissions), *_halves(reward.growth),
-        )  # fmt: skip
+        at = _REWARDS_AT + 128 * place + 96
+        data[at : at + 32] = (reward.growth << 128 | reward.emissions).to_bytes(32, "little")
     return bytes(data)
 
 
