@@ -1,7 +1,7 @@
 """What a call to the Whirlpool program did: swaps, two-hop swaps, pool creations, liquidity changes.
 
-Amounts are what entered or left the pool's vaults: the token transfers that the call made. A Token-2022 transfer
-fee is told by the memo `TFe: bps, maximum` that the program writes just before such a transfer
+Amounts are what entered or left the pool's vaults: the token transfers that the call made. A Token-2022
+transfer fee is told by the memo `TFe: bps, maximum` that the program writes just before such a transfer
 (`util/v2/token.rs`); the receiver's account is credited the amount less that fee. The `Traded` event
 (`events.rs`, 121 bytes) names the fees, and stands in for the transfers where inner calls were not recorded.
 """

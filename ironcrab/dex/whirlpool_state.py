@@ -64,8 +64,8 @@ class Reward(Struct, frozen=True, gc=False):
 class Whirlpool(Struct, frozen=True, gc=False):
     """A pool account. `fee_rate` in 1e-6 of the input, `protocol_rate` in 1e-4 of the fee; growths Q64.64.
 
-    `sqrt_price` is Q64.64, token B per token A in raw units. `tick` may lie one below the tick of that price, so
-    it is never derived from it. `tier` differs from `spacing` for a pool with adaptive fees.
+    `sqrt_price` is Q64.64, token B per token A in raw units. `tick` may lie one below the tick of that price,
+    so it is never derived from it. `tier` differs from `spacing` for a pool with adaptive fees.
     """
 
     config: str

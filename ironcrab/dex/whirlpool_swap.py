@@ -1,14 +1,13 @@
-"""The swap of a Whirlpool: steps between prices, ticks crossed, static and adaptive fees, to the last unit.
+"""The swap of a Whirlpool: the stops ahead of a price, and the loop that passes them.
 
-Everything is integer with the program's own truncations (orca-so/whirlpools `math/`, `manager/swap_manager.rs`,
-`manager/fee_rate_manager.rs`). Amounts are raw units at the pool (transfer fees stand outside), square-root
-prices and growths Q64.64, fee rates in 1e-6. A `Fault` carries the error number the program would answer with.
+Source: orca-so/whirlpools `manager/swap_manager.rs` and `util/swap_tick_sequence.rs`. Amounts are raw units
+at the pool (transfer fees stand outside), square-root prices and growths Q64.64. A `Fault` carries the error
+number that the program would answer with.
 """
 
 from bisect import bisect_left, bisect_right
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from ironcrab.dex.ticks import (
     ARRAY_TICKS,
@@ -21,53 +20,46 @@ from ironcrab.dex.ticks import (
     tick_at,
 )
 from ironcrab.dex.whirlpool_state import Oracle, TickArray, Whirlpool
+from ironcrab.dex.whirlpool_steps import (
+    PRICE_OUT_OF_BOUNDS,
+    RATE,
+    TOKEN_MAX,
+    U64,
+    U128,
+    Fault,
+    crossed,
+    delta_a,
+    delta_b,
+    step,
+)
+from ironcrab.dex.whirlpool_volatility import (
+    INVALID_TIMESTAMP,
+    Volatility,
+    advance,
+    begin,
+    nearer,
+    settled,
+    total_rate,
+)
 
-U64 = 2**64 - 1
-U128 = 2**128 - 1
-RATE = 1_000_000
-"""A fee rate of 100 %."""
-
-_PROTOCOL = 10_000
-_VOLATILITY = 10_000
-_REDUCTION = 10_000
-_CONTROL = 100_000
-_FEE_LIMIT = 100_000
-_REFERENCE_AGE = 3_600
-
-DIVIDE_BY_ZERO = 6006
-DOWN_CAST = 6008
-PRICE_OUT_OF_BOUNDS = 6011
-LIQUIDITY_OVERFLOW = 6014
-LIQUIDITY_UNDERFLOW = 6015
-TOKEN_MAX = 6017
-TOKEN_MIN = 6018
-INVALID_TIMESTAMP = 6022
 NO_FIRST_ARRAY = 6023
-SHIFT_OVERFLOW = 6030
-MULTIPLY_OVERFLOW = 6033
 LIMIT_DIRECTION = 6034
 ZERO_AMOUNT = 6035
 ARRAYS_EXHAUSTED = 6038
 AMOUNT_OVERFLOW = 6039
 PARTIAL_FILL = 6057
 
-
-class Fault(Exception):
-    """The program would fail: its error number (None where it would panic), and why."""
-
-    def __init__(self, code: int | None, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+_PROTOCOL = 10_000
 
 
 class Path(Struct):
     """Where a swap in one direction stops, and what it costs to pass each stop with the static fee.
 
-    `stops` are (tick, net liquidity or None where nothing is initialised) in the order they are met; `unknown`
-    is the start of the first array that is not known, if that ended the path. The lists hold running sums over
-    the stops passed so far reckoned: what went in (fee included), what came out, the signed price. They grow on
-    demand, so that a small swap pays for no more than it needs and a repeated one for nothing.
+    `stops` are (tick, net liquidity or None where nothing is initialised) in the order they are met;
+    `unknown` is the start of the first array that is not known, if that ended the path. The lists hold
+    running sums over the stops passed so far reckoned: what went in (fee included), what came out, the signed
+    price. They grow on demand, so that a small swap pays for no more than it needs and a repeated one for
+    nothing.
     """
 
     stops: list[tuple[int, int | None]]
@@ -80,7 +72,7 @@ class Path(Struct):
 
 
 class Leg(Struct, frozen=True, gc=False):
-    """State just after a stop was passed: price, liquidity, growth of the fee token, sums of fee and protocol part."""
+    """State just after a stop was passed: price, liquidity, growth of the input, sums of fee and protocol."""
 
     sqrt_price: int
     liquidity: int
@@ -122,7 +114,7 @@ class Filled(Struct, frozen=True, gc=False):
 
 
 class Course(Struct):
-    """A swap under way: price, liquidity, growth and tick now; `moved` when the price has left that tick's stop."""
+    """A swap under way; `moved` when the price has left the stop that `tick` was taken from."""
 
     price: int
     liquidity: int
@@ -134,23 +126,6 @@ class Course(Struct):
     protocol: int = 0
     moved: bool = False
     crossed: list[tuple[int, int]] = field(default_factory=list)
-
-
-class Volatility(Struct):
-    """The adaptive fee while a swap runs: variables of the oracle, and the tick group it stands in.
-
-    `low` and `high` are (group, price) of the borders beyond which volatility is saturated; None where they lie
-    outside the tick range.
-    """
-
-    oracle: Oracle
-    reference: int
-    group_reference: int
-    referenced_at: int
-    accumulated: int
-    group: int
-    low: tuple[int, int] | None
-    high: tuple[int, int] | None
 
 
 def path_of(pool: Whirlpool, arrays: dict[int, TickArray | None], *, a_to_b: bool) -> Path:
@@ -215,7 +190,7 @@ def fill(
         raise Fault(ZERO_AMOUNT, "nothing to swap")
     if now < pool.rewarded_at:
         raise Fault(INVALID_TIMESTAMP, f"second {now} is before the pool's last update {pool.rewarded_at}")
-    volatility = None if oracle is None else _volatility(oracle, pool.tick, now)
+    volatility = None if oracle is None else begin(oracle, pool.tick, now)
     passed = 0 if oracle is not None else _passed(pool, path, amount, bound, exact_in=exact_in, a_to_b=a_to_b)
     course = _course(pool, path, amount, passed, exact_in=exact_in, a_to_b=a_to_b)
     place = passed
@@ -239,15 +214,15 @@ def fill(
         growth=course.growth,
         passed=passed,
         crossed=tuple(course.crossed),
-        oracle=None if volatility is None else _settled(volatility, pool.sqrt_price, course.price, now),
+        oracle=None if volatility is None else settled(volatility, pool.sqrt_price, course.price, now),
     )
 
 
 def _passed(pool: Whirlpool, path: Path, amount: int, bound: int, *, exact_in: bool, a_to_b: bool) -> int:
     """How many stops the amount passes at the static fee: the running sums below it, down to the price limit.
 
-    A whole leg costs ceil(in * 1e6 / (1e6 - rate)), which is also the least remainder that reaches its stop, so
-    that comparing sums is what the program's loop does leg by leg.
+    A whole leg costs ceil(in * 1e6 / (1e6 - rate)), which is also the least remainder that reaches its stop,
+    so that comparing sums is what the program's loop does leg by leg.
     """
     sums = path.paid if exact_in else path.out
     while not path.closed and (not sums or sums[-1] < amount):
@@ -259,7 +234,7 @@ def _passed(pool: Whirlpool, path: Path, amount: int, bound: int, *, exact_in: b
 
 
 def _extend(pool: Whirlpool, path: Path, *, a_to_b: bool) -> None:
-    """Reckons one leg more; closes the path at its end, or where a leg would fail or be too dear for a u64."""
+    """Reckons one leg more; closes the path at its end, or where a leg would fail or exceed a u64."""
     place = len(path.legs)
     before = path.legs[-1] if place else None
     if before is None:
@@ -272,7 +247,7 @@ def _extend(pool: Whirlpool, path: Path, *, a_to_b: bool) -> None:
     price = sqrt_price_at(tick)
     try:
         took, gave = _whole(before.liquidity, before.sqrt_price, price, a_to_b=a_to_b)
-        after = before.liquidity if net is None else crossed_liquidity(before.liquidity, net, a_to_b=a_to_b)
+        after = before.liquidity if net is None else crossed(before.liquidity, net, a_to_b=a_to_b)
     except Fault:
         path.closed = True
         return
@@ -297,20 +272,6 @@ def _whole(liquidity: int, price: int, target: int, *, a_to_b: bool) -> tuple[in
 
 def _grown(growth: int, fee: int, liquidity: int) -> int:
     return growth + (fee << 64) // liquidity & U128 if liquidity else growth
-
-
-def crossed_liquidity(liquidity: int, net: int, *, a_to_b: bool) -> int:
-    """Active liquidity after a tick is crossed.
-
-    Raises:
-        Fault: it would leave a u128.
-    """
-    after = liquidity - net if a_to_b else liquidity + net
-    if after < 0:
-        raise Fault(LIQUIDITY_UNDERFLOW, f"net liquidity {net} of a tick exceeds the active {liquidity}")
-    if after > U128:
-        raise Fault(LIQUIDITY_OVERFLOW, f"net liquidity {net} of a tick overflows the active {liquidity}")
-    return after
 
 
 def _course(pool: Whirlpool, path: Path, amount: int, passed: int, *, exact_in: bool, a_to_b: bool) -> Course:
@@ -342,19 +303,19 @@ def _travel(
     rate, near, skipped = pool.fee_rate, target, False
     while True:
         if volatility is not None:
-            rate = _rate(volatility, pool.fee_rate)
-            near, skipped = _near(volatility, target, course.liquidity, a_to_b=a_to_b)
+            rate = total_rate(volatility, pool.fee_rate)
+            near, skipped = nearer(volatility, target, course.liquidity, a_to_b=a_to_b)
         before = course.price
         _book(pool, course, rate, near, exact_in=exact_in, a_to_b=a_to_b)
         if course.price == stop_price:
             if net is not None:
-                course.liquidity = crossed_liquidity(course.liquidity, net, a_to_b=a_to_b)
+                course.liquidity = crossed(course.liquidity, net, a_to_b=a_to_b)
                 course.crossed.append((tick, course.growth))
             course.tick, course.moved = tick - a_to_b, False
         elif course.price != before:
             course.moved = True
         if volatility is not None:
-            _advance(volatility, course.price, stop_price, tick, skipped=skipped, a_to_b=a_to_b)
+            advance(volatility, course.price, stop_price, tick, skipped=skipped, a_to_b=a_to_b)
         if not course.remaining or course.price == target:
             return
 
@@ -385,187 +346,5 @@ def _check(other: int) -> None:
 
 def _ended(path: Path) -> tuple[int, str]:
     """Error number and reason of a path that is at its end while an amount is left."""
-    if not path.stops:
-        return NO_FIRST_ARRAY, "the first tick array of the swap is not known"
     known = "" if path.unknown is None else f", the one that starts at tick {path.unknown} is not known"
     return ARRAYS_EXHAUSTED, f"the amount goes beyond the tick arrays{known}"
-
-
-def step(
-    remaining: int, rate: int, liquidity: int, price: int, target: int, *, exact_in: bool, a_to_b: bool
-) -> tuple[int, int, int, int]:
-    """One move towards a price: raw units in (without fee), out, the price reached, the fee in the input token.
-
-    Raises:
-        Fault: the program would fail.
-    """
-    given_a = exact_in == a_to_b
-    given, wanted = (delta_a, delta_b) if given_a else (delta_b, delta_a)
-    fixed = given(liquidity, price, target, up=exact_in)
-    budget = remaining * (RATE - rate) // RATE if exact_in else remaining
-    if 0 <= fixed <= budget:
-        reached = target
-    elif given_a:
-        reached = _price_after_a(price, liquidity, budget, added=exact_in)
-    else:
-        reached = _price_after_b(price, liquidity, budget, added=exact_in)
-    free = wanted(liquidity, price, reached, up=not exact_in)
-    if free < 0:
-        raise Fault(-free, "an amount exceeds a u64")
-    if reached != target or fixed < 0:
-        fixed = given(liquidity, price, reached, up=exact_in)
-        if fixed < 0:
-            raise Fault(-fixed, "an amount exceeds a u64")
-    if not exact_in:
-        return free, min(fixed, remaining), reached, -(-free * rate // (RATE - rate))
-    if reached != target:
-        return fixed, free, reached, remaining - fixed
-    return fixed, free, reached, -(-fixed * rate // (RATE - rate))
-
-
-def delta_a(liquidity: int, price: int, other: int, *, up: bool) -> int:
-    """Raw units of token A between two prices; minus the error number where they exceed a u64.
-
-    Raises:
-        Fault: the product leaves 192 bits, where the program fails at once.
-    """
-    low, high = (price, other) if price < other else (other, price)
-    product = liquidity * (high - low)
-    if product >> 192:
-        raise Fault(MULTIPLY_OVERFLOW, "liquidity times price difference overflows")
-    amount, rest = divmod(product << 64, high * low)
-    if up and rest:
-        amount += 1
-    if amount > U64:
-        return -TOKEN_MAX if amount <= U128 else -DOWN_CAST
-    return amount
-
-
-def delta_b(liquidity: int, price: int, other: int, *, up: bool) -> int:
-    """Raw units of token B between two prices; minus the error number where they exceed a u64."""
-    product = liquidity * (other - price if price < other else price - other)
-    if product > U128:
-        return -SHIFT_OVERFLOW
-    amount = product >> 64
-    if up and product & U64:
-        return -MULTIPLY_OVERFLOW if amount == U64 else amount + 1
-    return amount
-
-
-def _price_after_a(price: int, liquidity: int, amount: int, *, added: bool) -> int:
-    """The price once `amount` of token A is added to (or taken from) the pool, rounded up."""
-    if amount == 0:
-        return price
-    product = price * amount
-    numerator = liquidity * price
-    if numerator >> 192:
-        raise Fault(MULTIPLY_OVERFLOW, "liquidity times price overflows")
-    denominator = (liquidity << 64) + (product if added else -product)
-    if denominator <= 0:
-        raise Fault(DIVIDE_BY_ZERO, "more of token A is asked for than the liquidity holds")
-    reached = -(-(numerator << 64) // denominator)
-    if reached < MIN_SQRT_PRICE:
-        raise Fault(TOKEN_MIN, f"the price {reached} would fall out of the range")
-    if reached > MAX_SQRT_PRICE:
-        raise Fault(TOKEN_MAX, f"the price {reached} would rise out of the range")
-    return reached
-
-
-def _price_after_b(price: int, liquidity: int, amount: int, *, added: bool) -> int:
-    """The price once `amount` of token B is added to (or taken from) the pool, rounded down."""
-    reached = price + (amount << 64) // liquidity if added else price - -(-(amount << 64) // liquidity)
-    if not 0 <= reached <= U128:
-        raise Fault(PRICE_OUT_OF_BOUNDS, f"the price {reached} is none")
-    return reached
-
-
-def _volatility(oracle: Oracle, tick: int, now: int) -> Volatility:
-    """The adaptive fee as a swap begins: the references, refreshed by age (`AdaptiveFeeVariables`)."""
-    group = tick // oracle.group_size
-    latest = max(oracle.referenced_at, oracle.major_at)
-    if now < latest:
-        raise Fault(INVALID_TIMESTAMP, f"second {now} is before the oracle's last update {latest}")
-    elapsed = now - latest
-    reference, home, at = oracle.volatility_reference, oracle.group_reference, oracle.referenced_at
-    if now - oracle.referenced_at > _REFERENCE_AGE:
-        reference, home, at = 0, group, now
-    elif elapsed >= oracle.filter_period:
-        decayed = oracle.volatility * oracle.reduction // _REDUCTION
-        reference, home, at = (decayed if elapsed < oracle.decay_period else 0), group, now
-    if reference > oracle.max_volatility:
-        raise Fault(None, f"volatility reference {reference} is above its maximum {oracle.max_volatility}")
-    reach = -(-(oracle.max_volatility - reference) // _VOLATILITY)
-    size = oracle.group_size
-    low, high = (home - reach) * size, (home + reach) * size + size
-    return Volatility(
-        oracle=oracle,
-        reference=reference,
-        group_reference=home,
-        referenced_at=at,
-        accumulated=oracle.volatility,
-        group=group,
-        low=(home - reach, sqrt_price_at(low)) if low > MIN_TICK else None,
-        high=(home + reach, sqrt_price_at(high)) if high < MAX_TICK else None,
-    )
-
-
-def _accumulate(volatility: Volatility) -> None:
-    distance = abs(volatility.group_reference - volatility.group)
-    volatility.accumulated = min(
-        volatility.reference + distance * _VOLATILITY, volatility.oracle.max_volatility
-    )
-
-
-def _rate(volatility: Volatility, static: int) -> int:
-    """The total fee rate in the group the swap stands in (capped at 10 %)."""
-    _accumulate(volatility)
-    oracle = volatility.oracle
-    crossed = volatility.accumulated * oracle.group_size
-    adaptive = -(-oracle.control * crossed * crossed // (_CONTROL * _VOLATILITY * _VOLATILITY))
-    return min(static + min(adaptive, _FEE_LIMIT), _FEE_LIMIT)
-
-
-def _near(volatility: Volatility, target: int, liquidity: int, *, a_to_b: bool) -> tuple[int, bool]:
-    """The nearer of the target and the border of this tick group; True where groups need no subdivision.
-
-    They need none without a control factor or liquidity, and beyond the borders where volatility is saturated.
-    """
-    oracle, group = volatility.oracle, volatility.group
-    if oracle.control == 0 or liquidity == 0:
-        return target, True
-    if volatility.low is not None and group < volatility.low[0]:
-        return (target if a_to_b else min(target, volatility.low[1])), True
-    if volatility.high is not None and group > volatility.high[0]:
-        return (max(target, volatility.high[1]) if a_to_b else target), True
-    border = group * oracle.group_size + (0 if a_to_b else oracle.group_size)
-    price = sqrt_price_at(max(MIN_TICK, min(MAX_TICK, border)))
-    return (max(target, price) if a_to_b else min(target, price)), False
-
-
-def _advance(
-    volatility: Volatility, price: int, stop_price: int, stop: int, *, skipped: bool, a_to_b: bool
-) -> None:
-    """Moves on by one tick group; after a skip, first to the last group that was traversed."""
-    if skipped:
-        size = volatility.oracle.group_size
-        tick = stop if price == stop_price else tick_at(price)
-        border = tick % size == 0 and (price == stop_price or price == sqrt_price_at(tick))
-        last = tick // size - 1 if border and not a_to_b else tick // size
-        if last < volatility.group if a_to_b else last > volatility.group:
-            volatility.group = last
-            _accumulate(volatility)
-    volatility.group += -1 if a_to_b else 1
-
-
-def _settled(volatility: Volatility, before: int, after: int, now: int) -> Oracle:
-    """The oracle's variables after the swap; a move of the threshold or more is a major swap."""
-    low, high = (before, after) if before < after else (after, before)
-    major = high >= low * sqrt_price_at(volatility.oracle.major_ticks) >> 64
-    return replace(
-        volatility.oracle,
-        referenced_at=volatility.referenced_at,
-        major_at=now if major else volatility.oracle.major_at,
-        volatility_reference=volatility.reference,
-        group_reference=volatility.group_reference,
-        volatility=volatility.accumulated,
-    )
