@@ -1,6 +1,6 @@
 """What calls of the PumpFun program did: trades, creations, completions, migrations, read from its events.
 
-Layouts: Anchor IDL of the program up to September 2026 and the events seen since 2024, which are prefixes of it.
+Layouts: Anchor IDL of the program up to September 2026; the events seen since 2024 are prefixes of it.
 """
 
 from struct import Struct as Layout

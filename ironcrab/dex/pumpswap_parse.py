@@ -1,4 +1,4 @@
-"""What calls of the PumpSwap program did: trades, pool creations, deposits, withdrawals, read from its events.
+"""What calls of the PumpSwap program did: trades, new pools, deposits, withdrawals, read from its events.
 
 Layouts: Anchor IDL of the program up to September 2026; the events seen since 2025 are prefixes of it.
 """
@@ -50,7 +50,7 @@ def _swap(event: bytes, call: Call, position: int) -> Swap | None:
     """A BuyEvent or SellEvent as the pool's vaults saw it; the event's reserves are those before the trade.
 
     A buy brings in the LP fee and not the protocol and creator fees; a sell pays those out beside the user's
-    share. Where the event names no protocol fee recipient (accumulating form of October 2026) some of the fees
+    share. Where the event names no protocol fee recipient (accumulating form of October 2026) a part of the fees
     stays in the vault, and the reserves afterwards are left open.
     """
     if len(event) < _TRADE.size:

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 
+from ironcrab.dex import pumpfun, pumpswap
 from ironcrab.dex.face import Account, Clock, Exact, Quote, Refusal, Venue
 
-VENUES: tuple[Venue, ...] = ()
+VENUES: tuple[Venue, ...] = (
+    pumpfun.VENUE,
+    pumpswap.VENUE,
+)
 """Every venue, written by hand. Order is the order of listings."""
 
 
