@@ -122,9 +122,7 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
     if as_json:
         emit_json(found)
         return
-    body = [
-        (row.key, str(row.value), row.unit, str(row.default), row.range, row.origin, row.meaning) for row in found
-    ]
+    body = [(row.key, str(row.value), row.unit, str(row.default), row.range, row.origin, row.meaning) for row in found]
     for line in table(body, ("key", "value", "unit", "default", "range", "origin", "meaning")):
         click.echo(line)
 
@@ -183,7 +181,9 @@ def export_command(recording: Path, out: Path, as_json: bool) -> None:
 
 @click.command("slice")
 @click.argument("recording", type=click.Path(path_type=Path))
-@click.option("--around", "target", metavar="DECISION_ID", help="Records round this decision (or seq, intent, signature).")
+@click.option(
+    "--around", "target", metavar="DECISION_ID", help="Records round this decision (or seq, intent, signature)."
+)
 @click.option("--spread", type=click.IntRange(1), default=500, show_default=True, help="Records each side of --around.")
 @click.option("--from", "begin", metavar="X", help="First seq, slot (s123) or UTC time.")
 @click.option("--to", "end", metavar="Y", help="End (excluded): seq, slot (s123) or UTC time.")

@@ -93,5 +93,3 @@ def _turn_end(recording: Recording, end: int) -> int:
     while end < recording.next_seq and recording.record(end).cause is not None:
         end += 1
     return end
-
-

@@ -97,7 +97,9 @@ def import_frames(path: Path, out: Path, progress: Callable[[int], None] | None 
 def import_whirlpool_day(path: Path, out: Path, progress: Callable[[int], None] | None = None) -> ImportSummary:
     """A day of decoded Whirlpool transactions (JSON lines) -> a recording, still hot."""
     day = whirlpool_day.Day()
-    return _write("whirlpool-day", (path,), out, day.events(lines(path)), lambda: day.counts, whirlpool_day.Day, progress)
+    return _write(
+        "whirlpool-day", (path,), out, day.events(lines(path)), lambda: day.counts, whirlpool_day.Day, progress
+    )
 
 
 def import_ironcrab(path: Path, out: Path, progress: Callable[[int], None] | None = None) -> ImportSummary:

@@ -129,7 +129,9 @@ class Drive:
                     self.loop.take(answer, self.wiring.now.time)
 
 
-def run(recording: Recording, scenario: Scenario, out: Path, progress: Callable[[int], None] | None = None) -> RunSummary:
+def run(
+    recording: Recording, scenario: Scenario, out: Path, progress: Callable[[int], None] | None = None
+) -> RunSummary:
     """Write the run of `scenario` over `recording` to the new folder `out`, still hot.
 
     Raises:
@@ -168,7 +170,9 @@ def run(recording: Recording, scenario: Scenario, out: Path, progress: Callable[
             if progress is not None:
                 progress(drive.loop.seq)
         if not is_open:
-            raise InputFault(f"recording {recording.path} holds no world record; import one first: ironcrab import --help")
+            raise InputFault(
+                f"recording {recording.path} holds no world record; import one first: ironcrab import --help"
+            )
         drive.answer(None)
         drive.loop.take(RunEnded(0, "the source ended"), drive.wiring.now.time)
         drive.settle()
