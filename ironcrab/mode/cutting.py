@@ -55,8 +55,7 @@ def cut(recording: Recording, first: int, end: int, out: Path, *, golden: bool) 
     state = recording.start_state()
     if state is not None:
         restore_states(follower.wiring.reducers, follower.wiring.now, state)
-    if first <= run_seq:
-        first = run_seq
+    first = max(first, run_seq)
     for record in recording.records(seq_to=first):
         follower.fold(record)
     written = 0

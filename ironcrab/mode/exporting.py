@@ -1,6 +1,6 @@
 """Export: the wire contract's JSONL files, in the original's folders, one line a record."""
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -22,7 +22,7 @@ FOLDERS: tuple[tuple[tuple[type, ...], str, str], ...] = (
 )
 """Event types, folder and file stem of the original's layout (facts: storage conventions)."""
 DAY_NS = 86_400_000_000_000
-EPOCH = datetime.date(1970, 1, 1)
+EPOCH = dt.date(1970, 1, 1)
 
 
 def export(recording: Recording, out: Path) -> dict[str, int]:
@@ -67,4 +67,4 @@ def _lines(recording: Recording, exporter: Exporter) -> Iterator[tuple[str, byte
 
 def _day(time: int) -> str:
     """UTC day of a time (ns) as YYYYMMDD."""
-    return (EPOCH + datetime.timedelta(days=time // DAY_NS)).strftime("%Y%m%d")
+    return (EPOCH + dt.timedelta(days=time // DAY_NS)).strftime("%Y%m%d")
