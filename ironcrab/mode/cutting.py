@@ -13,7 +13,6 @@ from ironcrab.mode.verify import Follower, runs_of
 class SliceSummary(Struct, frozen=True):
     """What was cut: seqs from (included) and to (excluded), records, divergences met while it was written."""
 
-    out: str
     first_seq: int
     next_seq: int
     records: int
@@ -77,7 +76,7 @@ def cut(recording: Recording, first: int, end: int, out: Path, *, golden: bool) 
         if golden:
             writer.mark_golden()
     follower.judge.finish()
-    return SliceSummary(str(out), first, end, written, len(follower.judge.divergences()))
+    return SliceSummary(first, end, written, len(follower.judge.divergences()))
 
 
 def _turn_start(recording: Recording, seq: int) -> int:

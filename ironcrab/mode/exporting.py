@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from ironcrab.domain.control import CONTROL
-from ironcrab.domain.fault import DiskFault, InputFault
+from ironcrab.domain.fault import DiskFault
 from ironcrab.domain.market import MARKET
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent
 from ironcrab.log.contract import Exporter
@@ -26,14 +26,12 @@ EPOCH = dt.date(1970, 1, 1)
 
 
 def export(recording: Recording, out: Path) -> dict[str, int]:
-    """Write a recording as the original's JSONL; returns lines by file, relative to `out`.
+    """Write a recording as the original's JSONL into the folder `out`; returns lines by file, relative to it.
 
     Raises:
-        InputFault: `out` exists.
         DiskFault: it cannot be written.
     """
-    if out.exists():
-        raise InputFault(f"--out {out} exists; name a new folder")
+    out.mkdir(parents=True, exist_ok=True)
     exporter = Exporter(recording.log_id, runs_of(recording), recording.record)
     counts: dict[str, int] = {}
     files: dict[str, IO[bytes]] = {}

@@ -29,7 +29,6 @@ CHUNK = 1 << 20
 class ImportSummary(Struct, frozen=True):
     """What an import wrote: records, counts by type, and what it met and could not turn into events."""
 
-    out: str
     log_id: str
     records: int
     counts: dict[str, int]
@@ -164,4 +163,4 @@ def _write(
         if not is_open:
             raise InputFault(f"{files[0]} holds nothing to import: {refused() or 'it is empty'}")
         loop.take(InputCounted(digest, refused()), loop.now.time)
-    return ImportSummary(str(out), log_id, loop.seq, counts, refused())
+    return ImportSummary(log_id, loop.seq, counts, refused())

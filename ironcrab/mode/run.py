@@ -43,7 +43,6 @@ SCENARIO = "scenario"
 class RunSummary(Struct, frozen=True):
     """What a run wrote: records in all and derived, the digest of the derived bodies, counts by type."""
 
-    out: str
     log_id: str
     records: int
     derived: int
@@ -176,7 +175,7 @@ def run(
         drive.answer(None)
         drive.loop.take(RunEnded(0, "the source ended"), drive.wiring.now.time)
         drive.settle()
-    return RunSummary(str(out), log_id, drive.loop.seq, derived, digest.text(), counts)
+    return RunSummary(log_id, drive.loop.seq, derived, digest.text(), counts)
 
 
 def derive_log_id(source_digest: str, scenario: Scenario, wiring: Wiring) -> str:
