@@ -266,6 +266,8 @@ def resource_locks(case: Case) -> CheckResult:
             return _fail("resource_lock", "FAIRNESS_BLOCKED", text)
         return _fail("resource_lock", "LOCK_RESOURCE_CONFLICT", f"pool locked by {got.holder.label}")
     case.preempted = got
+    for holder in got:
+        case.state.capital.release(holder.intent)
     preempted = "".join(f" preempted={holder.label}" for holder in got)
     return _pass("resource_locks", f"locked={len(intent.resources.pools)}{preempted}")
 

@@ -315,6 +315,14 @@ class ExecutionEngine:
         for ask in [ask for ask, intent in state.asks.items() if intent == attempt.intent]:
             del state.asks[ask]
 
+        self._prune()
+
+    def _prune(self) -> None:
+        """Keep the maps of balances and positions bounded by what happened lately."""
+        state, slot = self.state, self.known.now.slot
+        state.capital.prune(slot)
+        state.authority.prune(self.now_ms, slot, state.params.position_grace_ms, ASSETS_KEPT_SLOTS)
+
     def _release(self, intent: int) -> None:
         self.state.capital.release(intent)
         self.state.pools.release(intent)
@@ -364,8 +372,7 @@ class ExecutionEngine:
         state = self.state
         state.capital.asset(event.mint).snapshot(event.balance_raw, slot, seq)
         update = state.authority.reported(event.mint, event.balance_raw, event.decimals, slot)
-        state.capital.prune(self.known.now.slot)
-        state.authority.prune(self.now_ms, self.known.now.slot, state.params.position_grace_ms, ASSETS_KEPT_SLOTS)
+        self._prune()
         return [] if update is None else [update]
 
     def _wallet_complete(self, seq: int, event: WalletSnapshotComplete) -> Said:

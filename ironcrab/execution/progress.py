@@ -118,11 +118,10 @@ def snapshots_of(case: Case) -> dict[str, str]:
 
 
 def reads_of(case: Case) -> tuple[Read, ...]:
-    """What the checks read, the config first."""
+    """What the checks read, the config first, each once."""
     state = case.state
-    if state.config_seq is None:
-        return tuple(case.reads)
-    return (Read("config", state.config_id, state.config_seq), *case.reads)
+    config = [] if state.config_seq is None else [Read("config", state.config_id, state.config_seq)]
+    return tuple(dict.fromkeys((*config, *case.reads)))
 
 
 def decision(attempt: Attempt, outcome: Outcome, state: EngineState, confirm: ConfirmAnswer | None) -> DecisionRecord:
