@@ -27,7 +27,6 @@ from ironcrab.domain.control import (
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalanceSnapshot, WalletSnapshotComplete
 from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
-from ironcrab.domain.units import NATIVE_SOL
 from ironcrab.execution import progress
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
 from ironcrab.execution.arbitrate import ranked
@@ -78,9 +77,6 @@ class ExecutionEngine:
         self.known = known
         self.checks = checks
         self.state = EngineState(params=params, config_id=config_snapshot_id(params), wallet=params.wallet)
-        if params.initial_sol_lamports:
-            self.state.capital.asset(NATIVE_SOL).receive(params.initial_sol_lamports, -1, 0)
-            self.state.capital.asset(NATIVE_SOL).seq = None
         self.folds: dict[type[Event], Callable[[int, Any], Said]] = {
             SimulateAnswer: self._simulated,
             SignedAnswer: self._signed,
@@ -370,7 +366,7 @@ class ExecutionEngine:
     def _balance(self, seq: int, event: WalletBalanceSnapshot) -> Said:
         slot = self.known.now.slot if event.slot is None else event.slot
         state = self.state
-        state.capital.asset(event.mint).snapshot(event.balance_raw, slot, seq)
+        state.capital.reported(event.mint, event.balance_raw, slot, seq)
         update = state.authority.reported(event.mint, event.balance_raw, event.decimals, slot)
         self._prune()
         return [] if update is None else [update]
@@ -381,7 +377,7 @@ class ExecutionEngine:
         gone = state.authority.complete(event.mints_in_wallet, self.now_ms, state.params.position_grace_ms)
         slot = self.known.now.slot if event.slot is None else event.slot
         for update in gone:
-            state.capital.asset(update.mint).snapshot(0, slot, seq)
+            state.capital.reported(update.mint, 0, slot, seq)
         return [*gone]
 
     def _fees(self, _seq: int, event: PriorityFeePercentiles) -> Said:

@@ -91,8 +91,9 @@ class CapitalLock(Struct):
 
 
 class Capital(Struct):
-    """All assets and the capital locks by intent seq."""
+    """All assets and the capital locks by intent seq; `wsol_seen`: some WSOL balance was reported."""
 
+    wsol_seen: bool = False
     assets: dict[str, Asset] = field(default_factory=dict)
     locks: dict[int, CapitalLock] = field(default_factory=dict)
 
@@ -110,8 +111,12 @@ class Capital(Struct):
 
     def sol(self) -> str:
         """The asset that pays for buys: WSOL once any WSOL balance was reported, before that native SOL."""
-        row = self.assets.get(SOL_MINT)
-        return SOL_MINT if row is not None and row.reported is not None else NATIVE_SOL
+        return SOL_MINT if self.wsol_seen else NATIVE_SOL
+
+    def reported(self, name: str, raw: int, slot: int, seq: int) -> None:
+        """A wallet snapshot of one asset."""
+        self.asset(name).snapshot(raw, slot, seq)
+        self.wsol_seen = self.wsol_seen or (name == SOL_MINT and raw > 0)
 
     def lock(self, intent: int, asset: str, amount: int, until_ms: int) -> bool:
         """Lock capital for an intent; False: it holds a lock already, or there is not enough."""

@@ -32,9 +32,6 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     """Limits, timeouts, fees and fairness of one execution engine."""
 
     wallet: Annotated[str, _text("own wallet; empty: sells wait until a wallet snapshot names it")] = PAPER_WALLET
-    initial_sol_lamports: Annotated[
-        int, _meta("native SOL assumed until the first balance snapshot", "lamports", 0, _BIG, restart=True)
-    ] = 1_000_000_000
     max_concurrent_intents: Annotated[
         int, _meta("attempts under way at once; Tier0 passes", "attempts", 1, 1000, restart=True)
     ] = 4

@@ -54,7 +54,7 @@ class Open(Struct, frozen=True, gc=False):
     due: int | None
 
 
-class PaperOutlet:
+class Paper:
     """See the module. Args: how it fills."""
 
     asks: tuple[type[Event], ...] = (SimulateAsk, SendAsk)
@@ -84,6 +84,11 @@ class PaperOutlet:
             self._answered(event.ask, event.ordinal)
         elif kind is ForkOrphaned:
             self._orphaned(event.orphaned_slot)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether an answer is owed at once."""
+        return any(owed.due is None for owed in self.open.values())
 
     def due(self, slot: int | None) -> Iterator[Event]:
         """Answers to take before the first record of `slot`; None: only those that are owed at once."""

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from ironcrab.domain.market import ExplicitAmount, TokenMintInfo, Trade
+from ironcrab.domain.market import ExplicitAmount, TokenMintInfo, Trade, WalletBalanceSnapshot
 from ironcrab.domain.trade import DecisionRecord, Execution, ExecutionResult, TradeIntent, TradeResources
-from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM
+from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
 from ironcrab.execution.engine import ExecutionEngine
 from ironcrab.execution.params import EngineParams
 from ironcrab.loop import Loop, Now, Record
 from ironcrab.market.known import Known
-from ironcrab.mode.paper import PaperOutlet, PaperParams
+from ironcrab.mode.paper import Paper, PaperParams
 
 T0 = 1_735_000_000_000
 """Milliseconds at which every stage opens."""
@@ -20,14 +20,15 @@ POOL = "Pool1111111111111111111111111111111111111111"
 class Stage:
     """Drives world events; the paper outlet (if any) answers asks in between, as the shell does."""
 
-    def __init__(self, paper: PaperParams | None = PaperParams(), **params: Any) -> None:
+    def __init__(self, paper: PaperParams | None = PaperParams(), native: int = 1_000_000_000, **params: Any) -> None:
         self.records: list[Record] = []
-        self.outlet = None if paper is None else PaperOutlet(paper)
+        self.outlet = None if paper is None else Paper(paper)
         self.now = Now()
         self.known = Known.fresh(self.now)
         self.engine = ExecutionEngine(EngineParams(**params), self.known)
         self.loop = Loop((*self.known.reducers, self.engine), self._append, self.now)
         self.time_ms = T0
+        self.take(WalletBalanceSnapshot(NATIVE_SOL, native, 9, TOKEN_PROGRAM))
 
     def _append(self, record: Record) -> None:
         self.records.append(record)
