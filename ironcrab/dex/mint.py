@@ -233,20 +233,29 @@ def balance(account: Account) -> int | None:
     """Raw units in a token account, read without decoding the rest; None when it is no initialised one."""
     if _shape(account, ACCOUNT_BYTES, 2) is not None or account.data[108] not in (1, 2):
         return None
+    return amount_of(account)
+
+
+def amount_of(account: Account) -> int:
+    """Raw units in an account that is known to be a token account."""
     return int.from_bytes(account.data[64:72], "little")
+
+
+def is_frozen(account: Account) -> bool:
+    """Whether a token account whose balance was read is frozen (state 2 at byte 108)."""
+    return account.data[108] == 2
 
 
 def moved(account: Account, delta: int, withheld: int = 0) -> Account:
     """A token account after a transfer: `delta` raw units more (or fewer), `withheld` more kept as fee.
 
-    The lamports of a native account move with its amount. The caller has decoded the account and knows that
-    the new amount is a u64.
+    The lamports of a native account move with its amount. The caller has read the balance and knows that the
+    new amounts are u64; without extension 2 nothing is kept.
     """
     data = bytearray(account.data)
-    amount = int.from_bytes(data[64:72], "little") + delta
-    data[64:72] = amount.to_bytes(8, "little")
-    if withheld:
-        at = _value_offset(account.data, EXTENSIONS.index("TransferFeeAmount"))
+    data[64:72] = (amount_of(account) + delta).to_bytes(8, "little")
+    at = _value_offset(account.data, EXTENSIONS.index("TransferFeeAmount")) if withheld else None
+    if at is not None:
         kept = int.from_bytes(data[at : at + 8], "little") + withheld
         data[at : at + 8] = kept.to_bytes(8, "little")
     native = data[109:113] != b"\0\0\0\0"
@@ -255,7 +264,7 @@ def moved(account: Account, delta: int, withheld: int = 0) -> Account:
 
 def with_amount(account: Account, amount: int) -> Account:
     """A token account that holds `amount` raw units instead (see `moved`)."""
-    return moved(account, amount - int.from_bytes(account.data[64:72], "little"))
+    return moved(account, amount - amount_of(account))
 
 
 def schedule(mint: Mint, epoch: int) -> FeeSchedule | None:
@@ -336,12 +345,14 @@ def _entries(data: bytes) -> dict[str, bytes] | str:
     return found
 
 
-def _value_offset(data: bytes, number: int) -> int:
-    """Offset of the value of an extension entry that is known to be there."""
+def _value_offset(data: bytes, number: int) -> int | None:
+    """Offset of the value of an extension entry of a decoded account, or None when it is not there."""
     at = _TLV
-    while int.from_bytes(data[at : at + 2], "little") != number:
+    while at + 4 <= len(data):
+        if int.from_bytes(data[at : at + 2], "little") == number:
+            return at + 4
         at += 4 + int.from_bytes(data[at + 2 : at + 4], "little")
-    return at + 4
+    return None
 
 
 def _maybe_key(raw: bytes) -> str | None:

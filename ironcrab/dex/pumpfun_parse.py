@@ -1,13 +1,13 @@
 """What calls of the PumpFun program did: trades, creations, completions, migrations, read from its events.
 
-Layouts: Anchor IDL of the program up to September 2026 and the events seen since 2024, which are prefixes of it.
+Layouts: Anchor IDL of the program up to September 2026; the events seen since 2024 are prefixes of it.
 """
 
 from struct import Struct as Layout
 
 from ironcrab.dex import base58
 from ironcrab.dex.address import WSOL, find_program_address
-from ironcrab.dex.face import Call, Created, Migrated, Parsed, Swap
+from ironcrab.dex.face import Call, Created, Fee, Migrated, Parsed, Swap
 from ironcrab.dex.pump_events import NO_KEY, Body, emitted, fees_told, key_or_none, quote_mint_of
 
 PROGRAM = "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P"
@@ -48,7 +48,11 @@ def parse_call(call: Call) -> tuple[Parsed, ...]:
         elif tag == _COMPLETE_EVENT and len(event) >= _COMPLETE_BYTES:
             found.append(Migrated(base58.key(event[72:104]), call.position, base58.key(event[40:72]), None))
         elif tag == _MIGRATION_EVENT and len(event) >= _MIGRATION_BYTES:
-            curve, mint, pool = base58.key(event[96:128]), base58.key(event[40:72]), base58.key(event[136:168])
+            curve, mint, pool = (
+                base58.key(event[96:128]),
+                base58.key(event[40:72]),
+                base58.key(event[136:168]),
+            )
             found.append(Migrated(curve, call.position, mint, pool))
     return tuple(found)
 
@@ -61,7 +65,8 @@ def _swap(event: bytes, position: int) -> Swap | None:
     if len(event) < _TRADE.size:
         return None
     mint, paid, tokens, is_buy, user, _, quote_reserve, token_reserve = _TRADE.unpack_from(event)
-    token, quote, fees, creator = base58.key(mint), WSOL, (), NO_KEY
+    token, quote, creator = base58.key(mint), WSOL, NO_KEY
+    fees: tuple[Fee, ...] = ()
     if len(event) >= _FEES_AT + _TRADE_FEES.size:
         _, _, protocol, creator, _, creator_fee = _TRADE_FEES.unpack_from(event, _FEES_AT)
         body = Body(event, _NAME_AT)

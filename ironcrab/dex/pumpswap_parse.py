@@ -1,6 +1,6 @@
-"""What calls of the PumpSwap program did: trades, pool creations, deposits, withdrawals, read from its events.
+"""What calls of the PumpSwap program did: trades, new pools, deposits, withdrawals, read from its events.
 
-Layouts: Anchor IDL of the program up to September 2026 and the events seen since 2025, which are prefixes of it.
+Layouts: Anchor IDL of the program up to September 2026; the events seen since 2025 are prefixes of it.
 """
 
 from struct import Struct as Layout
@@ -50,7 +50,7 @@ def _swap(event: bytes, call: Call, position: int) -> Swap | None:
     """A BuyEvent or SellEvent as the pool's vaults saw it; the event's reserves are those before the trade.
 
     A buy brings in the LP fee and not the protocol and creator fees; a sell pays those out beside the user's
-    share. Where the event names no protocol fee recipient (accumulating form of October 2026) part of the fees
+    share. Where the event names no protocol fee recipient (accumulating form of October 2026) a part of the fees
     stays in the vault, and the reserves afterwards are left open.
     """
     if len(event) < _TRADE.size:
@@ -92,7 +92,7 @@ def _swap(event: bytes, call: Call, position: int) -> Swap | None:
 
 
 def _mints(call: Call, pool: str) -> tuple[str, str] | None:
-    """Base and quote mint of a pool that a call names: 3 and 4 of a plain call, before the pool in a route."""
+    """Base and quote mint of a pool that a call names: 3 and 4 of a plain call, just before it in a route."""
     accounts = call.accounts
     if len(accounts) > 4 and accounts[0] == pool:
         return accounts[3], accounts[4]

@@ -1,4 +1,4 @@
-"""Ticks and square-root prices of a concentrated-liquidity pool: price = 1.0001 ** tick, kept as sqrt, Q64.64.
+"""Ticks and square-root prices of a concentrated-liquidity pool: price = 1.0001 ** tick, its root in Q64.64.
 
 The constants and every truncation are those of the Whirlpool program (`math/tick_math.rs`): no reciprocal, no
 float, so that a price made here is the price that the chain has.
@@ -67,7 +67,7 @@ _ERROR_ABOVE = 15793534762490258745
 
 @lru_cache(maxsize=131072)
 def sqrt_price_at(tick: int) -> int:
-    """The square-root price, Q64.64, of a tick between -524287 and 524287 (the program asks within +-443636)."""
+    """The square-root price, Q64.64, of a tick within +-524287 (a pool's ticks lie within +-443636)."""
     left = abs(tick)
     if tick >= 0:
         ratio, factors, shift = 1 << 96, _POSITIVE, 96
@@ -83,9 +83,9 @@ def sqrt_price_at(tick: int) -> int:
 
 
 def tick_at(sqrt_price: int) -> int:
-    """The tick whose price is the greatest not above `sqrt_price` (Q64.64, at least 1), as the program finds it.
+    """The greatest tick whose price is not above `sqrt_price` (Q64.64, at least 1), as the program finds it.
 
-    A binary logarithm of 14 steps gives two candidates; where they differ the price of the higher one decides.
+    A binary logarithm of 14 steps gives two candidates; where they differ, the higher one's price decides.
     """
     top = sqrt_price.bit_length() - 1
     residue = sqrt_price >> top - 63 if top >= 63 else sqrt_price << 63 - top

@@ -1,6 +1,6 @@
 """What a call to the Whirlpool program did: swaps, two-hop swaps, pool creations, liquidity changes.
 
-Amounts are what entered or left the pool's vaults: the token transfers that the call itself made. A Token-2022
+Amounts are what entered or left the pool's vaults: the token transfers that the call made. A Token-2022
 transfer fee is told by the memo `TFe: bps, maximum` that the program writes just before such a transfer
 (`util/v2/token.rs`); the receiver's account is credited the amount less that fee. The `Traded` event
 (`events.rs`, 121 bytes) names the fees, and stands in for the transfers where inner calls were not recorded.
@@ -13,11 +13,16 @@ from hashlib import sha256
 from msgspec import Struct
 
 from ironcrab.dex import base58
-from ironcrab.dex.address import MEMO, TOKEN_PROGRAMS
+from ironcrab.dex.address import MEMO
 from ironcrab.dex.face import Call, Created, Fee, Liquidity, Parsed, Swap, Transaction
+from ironcrab.dex.mint import BPS
+from ironcrab.dex.transfers import mint_of, trader_of, transfer_of
 
 TRADED = bytes((225, 202, 73, 175, 147, 43, 160, 150))
 """Discriminator of the event `Traded`."""
+
+Reader = Callable[[Call, Transaction], tuple[Parsed, ...]]
+"""What one kind of instruction did."""
 
 _TRADED_BYTES = 121
 _FEE_MEMO = re.compile(rb"TFe: ([0-9]{1,5}), ([0-9]{1,20})")
@@ -28,8 +33,8 @@ def discriminator(name: str) -> bytes:
     return sha256(f"global:{name}".encode()).digest()[:8]
 
 
-class _Transfer(Struct, frozen=True, gc=False):
-    """A token transfer: accounts, raw amount sent, raw amount credited, place in the transaction."""
+class _Move(Struct, frozen=True, gc=False):
+    """A token transfer of the program: raw amount sent, raw amount credited, place in the transaction."""
 
     source: str
     target: str
@@ -39,7 +44,7 @@ class _Transfer(Struct, frozen=True, gc=False):
 
 
 class _Hop(Struct, frozen=True, gc=False):
-    """One pool that a swap call passes: its vaults in the direction of the swap; mints where the call has them."""
+    """One pool that a swap call passes: vaults in the direction of the swap, mints where it names them."""
 
     pool: str
     vault_in: str
@@ -52,7 +57,7 @@ def parse(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
     """What this call did; () for a call that is too short, unknown, or of no interest. Never raises.
 
     The second swap of a two-hop call stands at the position of the transfer that pays it out, so that no two
-    records of a transaction share a position.
+    records of a transaction share a position (they do where inner calls were not recorded).
     """
     reader = _READERS.get(call.data[:8])
     return () if reader is None else reader(call, transaction)
@@ -105,15 +110,15 @@ def _swaps(
     call: Call, transaction: Transaction, hops: tuple[_Hop, ...], authority: str
 ) -> tuple[Parsed, ...]:
     """The swaps of a call, one a hop; () when the amounts or a mint cannot be told for every hop."""
-    transfers = tuple(_transfers(call))
-    trader = authority if authority in transaction.signers else transaction.fee_payer
+    transfers = tuple(_moves(call))
+    trader = trader_of(authority, transaction)
     swaps: list[Parsed] = []
     for hop in hops:
         paid = next((each for each in transfers if each.target == hop.vault_in), None)
         out = next((each for each in transfers if each.source == hop.vault_out), None)
         event = _traded(call, hop.pool)
-        mint_in = hop.mint_in or _mint(hop.vault_in, transaction)
-        mint_out = hop.mint_out or _mint(hop.vault_out, transaction)
+        mint_in = hop.mint_in or mint_of(call, hop.vault_in, transaction)
+        mint_out = hop.mint_out or mint_of(call, hop.vault_out, transaction)
         if mint_in is None or mint_out is None:
             return ()
         if paid is not None and out is not None:
@@ -168,29 +173,23 @@ def _traded(call: Call, pool: str) -> _Traded | None:
     return None
 
 
-def _transfers(call: Call) -> Iterator[_Transfer]:
-    """The token transfers that a call made directly, in order (Transfer 3, TransferChecked 12)."""
-    rate = (0, 0)
+def _moves(call: Call) -> Iterator[_Move]:
+    """The token transfers that a call made directly, in order, each with the fee that a memo announced."""
+    bps, maximum = 0, 0
     for each in call.inner:
-        data, accounts = each.data, each.accounts
         if each.program == MEMO:
-            match = _FEE_MEMO.fullmatch(data)
-            rate = rate if match is None else (int(match[1]), int(match[2]))
-        elif each.program in TOKEN_PROGRAMS and len(data) >= 9 and len(accounts) >= 3 and data[0] in (3, 12):
-            sent = int.from_bytes(data[1:9], "little")
-            fee = min(-(-sent * rate[0] // 10_000), rate[1], sent)
-            target = accounts[1] if data[0] == 3 else accounts[2]
-            yield _Transfer(accounts[0], target, sent, sent - fee, each.position)
-            rate = (0, 0)
-
-
-def _mint(vault: str, transaction: Transaction) -> str | None:
-    balance = transaction.balances.get(vault)
-    return None if balance is None else balance.mint
+            match = _FEE_MEMO.fullmatch(each.data)
+            if match is not None:
+                bps, maximum = int(match[1]), int(match[2])
+        move = transfer_of(each)
+        if move is not None:
+            fee = min(-(-move.amount * bps // BPS), maximum, move.amount)
+            yield _Move(move.source, move.destination, move.amount, move.amount - fee, each.position)
+            bps, maximum = 0, 0
 
 
 def _reserve(vault: str, call: Call, transaction: Transaction) -> int | None:
-    """Raw units in a vault after this call: the balance after the transaction, unless a later call names it."""
+    """Raw units in a vault after this call: its balance after the transaction, if no later call names it."""
     balance = transaction.balances.get(vault)
     if balance is None:
         return None
@@ -208,7 +207,7 @@ def _walk(calls: tuple[Call, ...]) -> Iterator[Call]:
         yield call
 
 
-def _creation(pool: int, funder: int, vault: int) -> Callable[[Call, Transaction], tuple[Parsed, ...]]:
+def _creation(pool: int, funder: int, vault: int) -> Reader:
     """A reader of a pool creation: mints at accounts 1 and 2, pool, funder and first vault as given."""
 
     def created(call: Call, _: Transaction) -> tuple[Parsed, ...]:
@@ -222,7 +221,7 @@ def _creation(pool: int, funder: int, vault: int) -> Callable[[Call, Transaction
     return created
 
 
-def _change(vault: int, authority: int, mint: int | None) -> Callable[[Call, Transaction], tuple[Parsed, ...]]:
+def _change(vault: int, authority: int, mint: int | None) -> Reader:
     """A reader of a liquidity change: pool at account 0, first vault, authority and first mint as given.
 
     What left the vaults is one record and what entered them another: `reposition_liquidity_v2` does both.
@@ -233,28 +232,35 @@ def _change(vault: int, authority: int, mint: int | None) -> Callable[[Call, Tra
         if len(at) < vault + 2:
             return ()
         vaults = (at[vault], at[vault + 1])
-        mints = tuple(_mint(each, transaction) for each in vaults) if mint is None else at[mint : mint + 2]
+        known = (None, None) if mint is None else at[mint : mint + 2]
+        mints = [name or mint_of(call, each, transaction) for name, each in zip(known, vaults, strict=True)]
         if mints[0] is None or mints[1] is None:
             return ()
-        transfers = tuple(_transfers(call))
-        left = tuple(each for each in transfers if each.source in vaults)
-        entered = tuple(each for each in transfers if each.target in vaults and each.source not in vaults)
-        owner = at[authority] if at[authority] in transaction.signers else transaction.fee_payer
+        owner = trader_of(at[authority], transaction)
+        transfers = tuple(_moves(call))
         found: list[Parsed] = []
-        for added, moves in ((False, left), (True, entered)):
-            amounts = [
-                sum(each.credited if added else each.sent for each in moves if place in (each.source, each.target))
-                for place in vaults
-            ]
-            position = moves[0].position if found else call.position
-            if any(amounts):
-                found.append(Liquidity(at[0], position, added, mints[0], mints[1], *amounts, owner))
+        for added in (False, True):
+            moves = [each for each in transfers if (each.target if added else each.source) in vaults]
+            amount_a, amount_b = _sums(moves, vaults, added=added)
+            if amount_a or amount_b:
+                position = moves[0].position if found else call.position
+                change = Liquidity(at[0], position, added, mints[0], mints[1], amount_a, amount_b, owner)
+                found.append(change)
         return tuple(found)
 
     return changed
 
 
-_READERS: dict[bytes, Callable[[Call, Transaction], tuple[Parsed, ...]]] = {
+def _sums(moves: list[_Move], vaults: tuple[str, str], *, added: bool) -> tuple[int, int]:
+    """Raw units that entered (`added`) or left each of two vaults."""
+    if added:
+        a, b = ([each.credited for each in moves if each.target == vault] for vault in vaults)
+    else:
+        a, b = ([each.sent for each in moves if each.source == vault] for vault in vaults)
+    return sum(a), sum(b)
+
+
+_READERS: dict[bytes, Reader] = {
     discriminator("swap"): _swap,
     discriminator("swap_v2"): _swap_v2,
     discriminator("two_hop_swap"): _two_hop,

@@ -32,12 +32,13 @@ WRONG_DISCRIMINATOR = 3002
 NOT_DESERIALISED = 3003
 
 _POOL = Layout("<8s32sBHHHH2Q2QiQQ32s32s2Q32s32s2QQ")
+_RATES = Layout("<HH")
+_PRICE = Layout("<2Q2QiQQ")
 _REWARD = Layout("<32s32s32s2Q2Q")
 _REWARDS_AT = 269
 _FIXED_BYTES = 9988
 _FIXED_TICKS_AT = 12
 _TICK_BYTES = 113
-_TICK = Layout("<Bq14Q")
 _TICK_BODY = Layout("<Qq12Q")
 _DYNAMIC_TICKS_AT = 60
 _ORACLE = Layout("<8s32sQHHHIIHH16sQQIiI")
@@ -63,8 +64,8 @@ class Reward(Struct, frozen=True, gc=False):
 class Whirlpool(Struct, frozen=True, gc=False):
     """A pool account. `fee_rate` in 1e-6 of the input, `protocol_rate` in 1e-4 of the fee; growths Q64.64.
 
-    `sqrt_price` is Q64.64 of token B per token A in raw units. `tick` may lie one below the tick of `sqrt_price`:
-    it is never derived from the price. `tier` differs from `spacing` for a pool with adaptive fees.
+    `sqrt_price` is Q64.64, token B per token A in raw units. `tick` may lie one below the tick of that price,
+    so it is never derived from it. `tier` differs from `spacing` for a pool with adaptive fees.
     """
 
     config: str
@@ -99,7 +100,7 @@ class Tick(Struct, frozen=True, gc=False):
 
 
 class TickArray(Struct, frozen=True, gc=False):
-    """88 ticks from `start` in steps of the pool's spacing; `ticks` maps the place (0 to 87) of each initialised one."""
+    """88 ticks from `start`, one a spacing; `ticks` holds the initialised ones by place, 0 to 87."""
 
     start: int
     pool: str
@@ -184,9 +185,11 @@ def decode_whirlpool(account: Account) -> Whirlpool | Refusal:
     ) = _POOL.unpack_from(data)  # fmt: skip
     sqrt_price = p1 << 64 | p0
     if spacing == 0 or not MIN_SQRT_PRICE <= sqrt_price <= MAX_SQRT_PRICE:
-        return Refusal(None, f"no Whirlpool: tick spacing {spacing} at byte 41, sqrt price {sqrt_price} at byte 65")
+        wanted = "tick spacing above 0 at byte 41, sqrt price in range at byte 65"
+        return Refusal(None, f"no Whirlpool: wanted {wanted}, found {spacing} and {sqrt_price}")
     return Whirlpool(
-        key(config), bump, spacing, tier, fee_rate, protocol_rate, l1 << 64 | l0, sqrt_price, tick, owed_a, owed_b,
+        key(config), bump, spacing, tier, fee_rate, protocol_rate,
+        l1 << 64 | l0, sqrt_price, tick, owed_a, owed_b,
         key(mint_a), key(vault_a), a1 << 64 | a0, key(mint_b), key(vault_b), b1 << 64 | b0, rewarded_at,
         (_reward(data, 269), _reward(data, 397), _reward(data, 525)),
     )  # fmt: skip
@@ -198,25 +201,24 @@ def _reward(data: bytes, at: int) -> Reward:
 
 
 def encode_whirlpool(pool: Whirlpool, over: bytes) -> bytes:
-    """The pool written over the bytes of a Whirlpool account; bytes beyond the layout stay.
-
-    Raises:
-        ValueError: a key of the pool is no base58.
-        struct.error: a number does not fit its field.
-    """
+    """The numbers of a pool written over the bytes of its account (config, mints and vaults never change)."""
     data = bytearray(over)
-    raw = base58.decode
-    _POOL.pack_into(
-        data, 0, WHIRLPOOL, raw(pool.config), pool.bump, pool.spacing, pool.tier, pool.fee_rate, pool.protocol_rate,
-        *_halves(pool.liquidity), *_halves(pool.sqrt_price), pool.tick, pool.protocol_a, pool.protocol_b,
-        raw(pool.mint_a), raw(pool.vault_a), *_halves(pool.growth_a),
-        raw(pool.mint_b), raw(pool.vault_b), *_halves(pool.growth_b), pool.rewarded_at,
-    )  # fmt: skip
+    _RATES.pack_into(data, 45, pool.fee_rate, pool.protocol_rate)
+    _PRICE.pack_into(
+        data,
+        49,
+        *_halves(pool.liquidity),
+        *_halves(pool.sqrt_price),
+        pool.tick,
+        pool.protocol_a,
+        pool.protocol_b,
+    )
+    data[165:181] = pool.growth_a.to_bytes(16, "little")
+    data[245:261] = pool.growth_b.to_bytes(16, "little")
+    data[261:269] = pool.rewarded_at.to_bytes(8, "little")
     for place, reward in enumerate(pool.rewards):
-        _REWARD.pack_into(
-            data, _REWARDS_AT + 128 * place, raw(reward.mint), raw(reward.vault), reward.extension,
-            *_halves(reward.emissions), *_halves(reward.growth),
-        )  # fmt: skip
+        at = _REWARDS_AT + 128 * place + 96
+        data[at : at + 32] = (reward.growth << 128 | reward.emissions).to_bytes(32, "little")
     return bytes(data)
 
 
@@ -225,7 +227,7 @@ def _halves(number: int) -> tuple[int, int]:
 
 
 def decode_array(account: Account) -> TickArray | Refusal:
-    """The tick array of an account, fixed (9,988 bytes) or dynamic (148 bytes and 112 a tick). Never raises."""
+    """The tick array of an account, fixed (9,988 bytes) or dynamic (148 and 112 a tick). Never raises."""
     data = account.data
     if data[:8] == DYNAMIC_ARRAY:
         return _dynamic(account)
@@ -270,10 +272,9 @@ def _tick(data: bytes, at: int) -> Tick:
 
 
 def encode_array(array: TickArray, over: bytes) -> bytes:
-    """The initialised ticks written over the bytes of their account (which ticks are initialised never changes).
+    """The ticks written over the bytes of an array in which the same ticks are initialised.
 
-    Raises:
-        KeyError: a tick of the account is not in the array.
+    A swap never changes which ticks are initialised, so the length of a dynamic array stays.
     """
     data = bytearray(over)
     dynamic = over[:8] == DYNAMIC_ARRAY
@@ -290,18 +291,15 @@ def encode_array(array: TickArray, over: bytes) -> bytes:
 
 
 def decode_oracle(account: Account) -> Oracle | Refusal:
-    """The oracle of a pool with adaptive fees (254 bytes or more; 126 are read). Never raises."""
-    wrong = _wrong(account, ORACLE, 126, "Oracle")
+    """The oracle of a pool with adaptive fees (254 bytes or more; 110 are read). Never raises."""
+    wrong = _wrong(account, ORACLE, 254, "Oracle")
     if wrong is not None:
         return wrong
-    _, pool, opens, filtering, decay, reduction, control, peak, group, major, _, *variables = _ORACLE.unpack_from(
-        account.data
-    )
-    if group == 0:
+    _, pool, opens, *numbers = _ORACLE.unpack_from(account.data)
+    constants, variables = numbers[:7], numbers[8:]
+    if constants[5] == 0:
         return Refusal(None, "no Oracle: tick group size 0 at byte 62")
-    return Oracle(
-        base58.key(pool), opens, filtering, decay, reduction, control, peak, group, major, *variables
-    )
+    return Oracle(base58.key(pool), opens, *constants, *variables)
 
 
 def encode_oracle(oracle: Oracle, over: bytes) -> bytes:
@@ -360,7 +358,7 @@ def _wrong(account: Account, expected: bytes, size: int, name: str) -> Refusal |
     if len(data) < 8:
         return Refusal(NO_DISCRIMINATOR, f"no {name}: {len(data)} bytes")
     if data[:8] != expected:
-        return Refusal(WRONG_DISCRIMINATOR, f"no {name}: it begins with {data[:8].hex()}, not {expected.hex()}")
+        return Refusal(WRONG_DISCRIMINATOR, f"no {name}: it begins with {data[:8].hex()}")
     if len(data) < size:
         return Refusal(NOT_DESERIALISED, f"no {name}: {len(data)} bytes, it needs {size}")
     return None

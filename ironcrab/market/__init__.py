@@ -1,1 +1,1 @@
-"""Reducers of what is known: pools, flow, mints. They never emit; deciders read them, read-only."""
+"""Reducers of what is known: mints, pools, flow. They never emit; deciders read them through `Known`."""

@@ -1,0 +1,167 @@
+"""The flow of trades through every pool, kept as long as the longest window needs it."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from msgspec import Struct, field
+
+from ironcrab.domain.control import ForkOrphaned
+from ironcrab.domain.event import Event
+from ironcrab.domain.market import Trade
+from ironcrab.domain.units import Key, Raw, Seq, Slot
+from ironcrab.loop import Now
+from ironcrab.market.bound import forget_oldest
+
+KEEP_SLOTS = 750
+"""Slots a trade is kept (300 s of 0.4 s): the longest window that anyone may ask for."""
+
+MOST_TICKS = 4_096
+"""Trades of one pool that are kept at most; the oldest go first, and windows then begin later."""
+
+MOST_POOLS = 16_384
+"""Pools whose flow is kept at most; beyond it those that traded longest ago are forgotten."""
+
+
+class Tick(Struct, frozen=True, gc=False, array_like=True):
+    """One trade as windows see it.
+
+    Attributes:
+        slot: slot it counts at, never below that of the tick before it (a late trade counts when it became known).
+        is_buy: the quote side came in.
+        quote: raw units of the quote mint (lamports for WSOL).
+        base: raw units of the traded mint.
+        trader: wallet.
+        told: slot the trade itself names.
+    """
+
+    slot: Slot
+    is_buy: bool
+    quote: int
+    base: Raw
+    trader: Key
+    told: Slot
+
+
+class FlowRow(Struct, gc=False):
+    """The trades of one pool.
+
+    Attributes:
+        pool_address: the pool.
+        mint: the traded mint.
+        seq: record of the newest trade.
+        first_slot: slot of the first trade; never moves.
+        last_slot: slot the newest trade counts at.
+        ticks: the newest trades, oldest first.
+        dropped: how many stood before `ticks[0]`; `dropped + i` numbers a tick for good.
+        best_dropped: (quote, base) of the trade among those with the fewest base units per quote unit; (0, 0): none.
+        edition: counts the rewrites (a fork took ticks out of the middle): whoever numbered ticks starts anew.
+        room: length of `ticks` at which the next trim is due.
+    """
+
+    pool_address: Key
+    mint: Key
+    seq: Seq
+    first_slot: Slot
+    last_slot: Slot
+    ticks: list[Tick] = field(default_factory=list)
+    dropped: int = 0
+    best_dropped: tuple[int, int] = (0, 0)
+    edition: int = 0
+    room: int = 64
+
+
+class FlowState(Struct):
+    """Everything `Flow` remembers: rows by pool address, and the slot of the next sweep over all of them."""
+
+    rows: dict[str, FlowRow] = field(default_factory=dict)
+    tidy_slot: Slot = 0
+
+
+class Flow:
+    """Reducer of trades. A trade without slot counts at the slot of now; one of another mint is left out."""
+
+    name = "flow"
+    wants: tuple[type[Event], ...] = (Trade, ForkOrphaned)
+
+    def __init__(self, now: Now) -> None:
+        self.now = now
+        self.state = FlowState()
+        self.restored()
+
+    def restored(self) -> None:
+        """Take the state that was put back."""
+        self.rows = self.state.rows
+
+    def get(self, pool: str) -> FlowRow | None:
+        """The flow of this pool; None: no trade seen, or forgotten."""
+        return self.rows.get(pool)
+
+    def step(self, seq: int, event: Event) -> Iterable[Event]:
+        """Fold one trade or fork. Trades come by the million, so their path is laid out flat."""
+        if type(event) is not Trade:
+            self._orphaned(event)
+            return ()
+        told = event.slot
+        if told is None:
+            told = self.now.slot
+        row = self.rows.get(event.pool_address)
+        if row is None:
+            row = self._born(seq, event, told)
+        elif row.mint != event.mint:
+            return ()
+        row.seq = seq
+        slot = row.last_slot
+        if told > slot:
+            row.last_slot = slot = told
+        ticks = row.ticks
+        ticks.append(Tick(slot, event.is_buy, event.sol_amount, event.token_amount, event.trader, told))
+        if len(ticks) >= row.room:
+            _trim(row, slot - KEEP_SLOTS)
+        return ()
+
+    def _born(self, seq: int, event: Trade, told: int) -> FlowRow:
+        """A new row; before it comes in, whatever fell silent is dropped if that is due."""
+        if self.now.slot >= self.state.tidy_slot:
+            self.state.tidy_slot = self.now.slot + KEEP_SLOTS
+            for row in self.rows.values():
+                _trim(row, self.now.slot - KEEP_SLOTS)
+        row = self.rows[event.pool_address] = FlowRow(event.pool_address, event.mint, seq, told, told)
+        forget_oldest(self.rows, MOST_POOLS)
+        return row
+
+    def _orphaned(self, event: Any) -> None:
+        """The trades of this slot did not happen."""
+        slot = event.orphaned_slot
+        for row in self.rows.values():
+            if any(tick.told == slot for tick in row.ticks):
+                row.ticks = [tick for tick in row.ticks if tick.told != slot]
+                row.edition += 1
+
+
+def best_of(best: tuple[int, int], ticks: Sequence[Tick]) -> tuple[int, int]:
+    """The fewest base units per quote unit among `best` and the ticks, as (quote, base); (0, 0) stands for none.
+
+    Ratios are compared by cross multiplication; ticks with an amount of zero do not count.
+    """
+    quote, base = best
+    for tick in ticks:
+        if (tick.base * quote < base * tick.quote or not quote) and tick.quote and tick.base:
+            quote, base = tick.quote, tick.base
+    return quote, base
+
+
+def _trim(row: FlowRow, oldest: int) -> None:
+    """Drop ticks before slot `oldest` and beyond the count; the next trim is due when twice as many stand here."""
+    ticks = row.ticks
+    keep = max(0, len(ticks) - MOST_TICKS)
+    keep = max(keep, bisect_left(ticks, oldest, key=_slot))
+    if keep:
+        row.best_dropped = best_of(row.best_dropped, ticks[:keep])
+        del ticks[:keep]
+        row.dropped += keep
+    row.room = max(64, 2 * len(ticks))
+
+
+_slot = attrgetter("slot")
