@@ -94,6 +94,7 @@ def _swap(event: bytes, position: int) -> Swap | None:
         reserve_in=quote_reserve if is_buy else token_reserve,
         reserve_out=token_reserve if is_buy else quote_reserve,
         creator=key_or_none(creator),
+        mint_b=quote,
     )
 
 

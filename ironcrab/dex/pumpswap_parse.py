@@ -88,6 +88,7 @@ def _swap(event: bytes, call: Call, position: int) -> Swap | None:
         reserve_in=quote_after if buys else base_after,
         reserve_out=base_after if buys else quote_after,
         creator=key_or_none(creator),
+        mint_b=mints[1],
     )
 
 

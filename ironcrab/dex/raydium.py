@@ -428,6 +428,7 @@ def _parse_swap(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
         amount_out=amount_out,
         reserve_in=reserves[0],
         reserve_out=reserves[1],
+        mint_b=mints[1],
     )
     return (swap,)
 

@@ -25,7 +25,7 @@ from ironcrab.ingest.mints import mint_info, mint_infos
 from ironcrab.ingest.proto import geyser_pb2 as wire
 from ironcrab.ingest.slots import SlotTree
 from ironcrab.ingest.trades import Place, events_of
-from ironcrab.ingest.transaction import account_keys, calls, transaction_of
+from ironcrab.ingest.transaction import account_keys, calls, refusal, transaction_of
 
 _STATUSES = {
     wire.SLOT_PROCESSED: "processed",
@@ -96,9 +96,12 @@ class Normaliser:
         return [(self.time, event) for event in self.slots.finished()]
 
     def _transaction(self, info: wire.SubscribeUpdateTransactionInfo, slot: int) -> list[Event]:
-        transaction = transaction_of(info, slot) if self._of_interest(info) else "transaction_of_others"
-        if info.index >= _U32:
-            transaction = "transaction_malformed"
+        refused = refusal(info)
+        if refused is None and not self._of_interest(info):
+            refused = "transaction_of_others"
+        if refused is None and info.index >= _U32:
+            refused = "transaction_malformed"
+        transaction = refused or transaction_of(info, slot)
         if isinstance(transaction, str):
             count(self.counts, transaction)
             return []
@@ -118,7 +121,7 @@ class Normaliser:
     def _of_interest(self, info: wire.SubscribeUpdateTransactionInfo) -> bool:
         """Whether it can hold a call of a venue or the birth of a mint, told without building the tree."""
         keys = account_keys(info)
-        if any(key in self.watched for key in keys) or info.is_vote:
+        if any(key in self.watched for key in keys):
             return True
         data = [call.data for call in info.transaction.message.instructions]
         data += [call.data for group in info.meta.inner_instructions for call in group.instructions]

@@ -101,7 +101,7 @@ class SlotTree:
             return []
         said = self._orphan(event.slot, "another block took the slot's place") if node.blockhash is not None else []
         node.blockhash = event.blockhash
-        return [*said, event]
+        return [*said, *self._content(event.slot, node), event]
 
     def transaction(self, slot: int, signature: bytes) -> list[Event] | None:
         """Let a transaction pass: the gap it shows, or None when it was told before or its slot is orphaned."""

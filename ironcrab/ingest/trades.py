@@ -1,5 +1,6 @@
 """What a venue read from a call -> market events: which mint is the quote, which way is a buy."""
 
+from ironcrab.dex import base58
 from ironcrab.dex.face import Created, Fee, Liquidity, Migrated, Parsed, Swap, TokenBalance, Transaction
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import (
@@ -63,7 +64,11 @@ def _trade(swap: Swap, place: Place, counts: Counts) -> list[Event]:
     quote = _quote_side(swap)
     is_buy = swap.mint_in == quote
     mint = swap.mint_out if is_buy else swap.mint_in
-    if mint == quote or not (0 <= swap.amount_in < _U64 and 0 <= swap.amount_out < _U64):
+    if (
+        quote not in (swap.mint_in, swap.mint_out)
+        or mint == quote
+        or not (0 <= swap.amount_in < _U64 and 0 <= swap.amount_out < _U64)
+    ):
         count(counts, "trade_absurd")
         return []
     row = _balance_of(mint, transaction)
@@ -94,12 +99,10 @@ def _trade(swap: Swap, place: Place, counts: Counts) -> list[Event]:
 
 
 def _quote_side(swap: Swap) -> str:
-    """The quote mint; where no mint is a usual quote and the call does not tell the order, the greater text.
-
-    Either way it is the same for both directions of one pool.
-    """
-    first, second = sorted((swap.mint_in, swap.mint_out))
-    return quote_of(first, second)
+    """The quote mint; where the venue tells no second mint, it sorts its mints by their bytes."""
+    both = (swap.mint_in, swap.mint_out)
+    usual = next((quote for quote in QUOTES if quote in both), None)
+    return usual or swap.mint_b or max(both, key=base58.decode)
 
 
 def _state(swap: Swap, trade: Trade) -> list[Event]:
