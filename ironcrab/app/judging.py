@@ -12,7 +12,8 @@ from ironcrab.app.text import emit_json, progress, table
 from ironcrab.check import CHECKS, check
 from ironcrab.domain.fault import DamageFault, InputFault
 from ironcrab.log.compare import Divergence
-from ironcrab.log.recording import Recording, is_recording
+from ironcrab.log.contents import counts, is_recording
+from ironcrab.log.recording import Recording
 from ironcrab.mode.blessing import bless
 from ironcrab.mode.differing import Comparison, compare
 from ironcrab.mode.verify import Report, RunReport, follow
@@ -217,5 +218,4 @@ def _print_divergence(found: Divergence, sides: tuple[str, str] = ("recorded", "
 
 
 def _print_contents(recording: Recording) -> None:
-    counts = recording.counts()
-    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in counts(recording).items()))

@@ -7,11 +7,12 @@ from msgspec import Struct
 
 from ironcrab.domain.fault import InputFault
 from ironcrab.log.compare import Divergence
+from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Blessing, Recording
 from ironcrab.log.sealed import seal
 from ironcrab.mode.run import run
 from ironcrab.mode.scenario import read_back
-from ironcrab.mode.verify import follow, runs_of
+from ironcrab.mode.verify import follow
 
 
 class Blessed(Struct, frozen=True):

@@ -5,9 +5,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from ironcrab.domain.fault import InputFault
+from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.mode.states import encode_states, restore_states
-from ironcrab.mode.verify import Follower, runs_of
+from ironcrab.mode.verify import Follower
 
 
 class SliceSummary(Struct, frozen=True):

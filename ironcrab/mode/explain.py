@@ -10,10 +10,11 @@ from ironcrab.domain.ask import ANSWER, ASK
 from ironcrab.domain.control import RunStarted
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
+from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
 from ironcrab.mode.states import restore_states
-from ironcrab.mode.verify import Follower, runs_of
+from ironcrab.mode.verify import Follower
 
 ADDRESS = re.compile(r"^(dec|int|exe|evt)-([0-9a-f]{8})-(\d+)$")
 """Ids that export writes: kind, first eight hex digits of the log id, seq."""

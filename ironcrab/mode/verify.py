@@ -11,6 +11,7 @@ from msgspec import Struct
 from ironcrab.domain.control import RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.log.compare import Divergence, Judge
+from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Record
 from ironcrab.mode.scenario import read_back
@@ -85,11 +86,6 @@ class Follower:
     def said(self, record: Record) -> list[tuple[str, Event]]:
         """Fold one record and hand back what was said, unjudged."""
         return list(self.loop.fold(record))
-
-
-def runs_of(recording: Recording) -> list[tuple[int, RunStarted]]:
-    """(seq, event) of each run of the log, in order."""
-    return [(record.seq, record.event) for record in recording.records(types=(RunStarted,))]  # type: ignore[misc]
 
 
 def follow(
