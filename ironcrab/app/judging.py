@@ -73,21 +73,23 @@ def _verify_one(path: Path, *, deep: bool, as_json: bool) -> int:
     """Verify one recording; returns its exit code."""
     try:
         opened = Recording.open(path)
-        damages = opened.verify_bytes(deep=deep)
-        with progress(f"verify {path.name}") as show:
-            report = follow(opened, progress=show) if not [d for d in damages if not d.is_cache] else None
+        audit = opened.verify_bytes(deep=deep)
     except DamageFault as fault:
-        click.echo(f"error: {fault}", err=True)
+        click.echo(f"error: {path}: {fault}", err=True)
         return 1
-    for damage in damages:
-        click.echo(f"error: {damage.sentence}", err=True)
-    if report is None:
+    for damage in (*audit.faults, *audit.snapshots):
+        click.echo(f"error: {path}: {damage}", err=True)
+    if audit.tail_bytes:
+        click.echo(f"{path}: {audit.tail_bytes} bytes of an incomplete last line are left aside", err=True)
+    if audit.faults:
         return 1
+    with progress(f"verify {path.name}") as show:
+        report = follow(opened, progress=show)
     if as_json:
         emit_json(report)
     else:
         _print_report(report)
-    return 1 if damages else NO if report.verdict == "diverged" else 0
+    return 1 if audit.snapshots else NO if report.verdict == "diverged" else 0
 
 
 def _under_seeds(paths: tuple[Path, ...], *, deep: bool, as_json: bool) -> int:

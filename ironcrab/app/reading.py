@@ -8,7 +8,7 @@ import msgspec
 
 from ironcrab.app.text import body_of, emit_json, head_of, parse_time, shorten, table, utc
 from ironcrab.domain.fault import InputFault
-from ironcrab.log.contents import loose, overview
+from ironcrab.log.contents import overview
 from ironcrab.log.recording import Recording
 from ironcrab.mode.explain import Explanation, explain, find
 from ironcrab.mode.querying import query
@@ -89,7 +89,7 @@ def inspect_command(recording: Path, span: str | None, as_json: bool) -> None:
         _inspect_whole(opened, as_json=as_json)
         return
     first, end = _span(opened, span)
-    for record in loose(opened, first, end):
+    for record in opened.loose(first, end):
         if as_json:
             emit_json(record)
             continue

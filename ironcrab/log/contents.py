@@ -1,12 +1,9 @@
 """What is in a recording, told from its manifest where that suffices; types this code does not know included."""
 
-import heapq
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import pyarrow.parquet as pq
 from msgspec import Struct
 
 from ironcrab.domain.control import GapClosed, GapOpened, RunStarted
@@ -15,8 +12,6 @@ from ironcrab.log import line, walk
 from ironcrab.log.line import LooseRecord
 from ironcrab.log.manifest import NAME, SEGMENTS
 from ironcrab.log.recording import Part, Recording
-from ironcrab.log.sealed import read
-from ironcrab.loop import Record
 
 Runs = list[tuple[int, RunStarted]]
 
@@ -62,40 +57,23 @@ def counts(recording: Recording) -> dict[str, int]:
     return {name: found[name] for name in names if name in found}
 
 
-def loose(recording: Recording, seq_from: int, seq_to: int) -> Iterator[LooseRecord]:
-    """The records `seq_from` <= seq < `seq_to`, whatever their types."""
+def head_before(recording: Recording, seq: int) -> bytes:
+    """The 32-byte head of the chain before record `seq`: what a slice that begins there is anchored to."""
     for part in recording.parts:
-        if part.first_seq < seq_to and (part.end_seq is None or part.end_seq > seq_from):
-            if part.entry is None or not part.entry.files:
-                for raw in walk.raw_lines(part.path, seq_from, seq_to):
-                    yield line.decode_loose(raw.line)
-            else:
-                yield from heapq.merge(*_sealed_loose(part, seq_from, seq_to), key=lambda record: record.seq)
-
-
-def _sealed_loose(part: Part, seq_from: int, seq_to: int) -> Iterator[Iterator[LooseRecord]]:
-    """One iterator a sealed file; rows of an unknown type as Parquet tells them."""
-    assert part.entry is not None
-    for file in part.entry.files:
-        kind = BY_NAME.get(file.type)
-        if kind is None:
-            yield _foreign_rows(part.path / file.name, file.type, seq_from, seq_to)
-        else:
-            yield map(_loosened, read(part.path, part.entry, (kind,), seq_from=seq_from, seq_to=seq_to))
-
-
-def _loosened(record: Record) -> LooseRecord:
-    fields: dict[str, Any] = msgspec.to_builtins(record.event)
-    name = fields.pop("type")
-    return LooseRecord(record.seq, record.cause, record.by, record.time, name, fields)
-
-
-def _foreign_rows(path: Path, name: str, seq_from: int, seq_to: int) -> Iterator[LooseRecord]:
-    for batch in pq.ParquetFile(path).iter_batches():
-        for row in batch.to_pylist():
-            if seq_from <= row["seq"] < seq_to:
-                head = [row.pop(field) for field in ("seq", "cause", "by", "time")]
-                yield LooseRecord(*head, name, row)
+        if part.entry is not None and part.first_seq <= seq <= part.entry.last_seq:
+            head = bytes.fromhex(part.entry.previous)
+            for record in recording.records(seq_from=part.first_seq, seq_to=seq):
+                _, head = line.encode(record, head)
+            return head
+        if part.entry is None and part.first_seq <= seq:
+            opening = walk.read_opening(part.path)
+            assert opening is not None
+            head = bytes.fromhex(opening.previous)
+            for raw in walk.raw_lines(part.path, part.first_seq, seq):
+                head = line.check(raw.line, head, raw.seq)
+            if seq < recording.next_seq:
+                return head
+    return recording.head
 
 
 class SegmentRow(Struct, frozen=True):
@@ -162,8 +140,8 @@ def overview(recording: Recording) -> Overview:
 def _ends(recording: Recording) -> tuple[LooseRecord | None, LooseRecord | None]:
     """The first and the last record."""
     first_seq, next_seq = recording.first_seq, recording.next_seq
-    first = next(loose(recording, first_seq, first_seq + 1), None)
-    return first, next(loose(recording, next_seq - 1, next_seq), None)
+    first = next(recording.loose(first_seq, first_seq + 1), None)
+    return first, next(recording.loose(next_seq - 1, next_seq), None)
 
 
 def _slots(recording: Recording) -> list[int]:

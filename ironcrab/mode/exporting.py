@@ -9,8 +9,8 @@ from ironcrab.domain.control import CONTROL
 from ironcrab.domain.fault import DiskFault
 from ironcrab.domain.market import MARKET
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent
-from ironcrab.log.contract import Exporter
 from ironcrab.log.contents import runs_of
+from ironcrab.log.contract import Exporter
 from ironcrab.log.recording import Recording
 
 FOLDERS: tuple[tuple[tuple[type, ...], str, str], ...] = (
