@@ -82,10 +82,7 @@ def _(decisions, explain, mo, pl, recording):
     confirmed = decisions.filter(pl.col("outcome") == "Confirmed")["seq"][0]
     road = explain(recording, confirmed)
     mo.ui.table(
-        [
-            {"seq": stop.record.seq, "role": stop.role, "type": type(stop.record.event).__name__}
-            for stop in road.stops
-        ]
+        [{"seq": stop.record.seq, "role": stop.role, "type": type(stop.record.event).__name__} for stop in road.stops]
     )
     return (road,)
 

@@ -94,7 +94,9 @@ def set_typed(node):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in SOURCES if path.parts[len(ROOT.parts) + 1] in PURE], ids=lambda p: str(p.relative_to(ROOT))
+    "path",
+    [path for path in SOURCES if path.parts[len(ROOT.parts) + 1] in PURE],
+    ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_what_decides_is_deterministic(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -102,7 +104,9 @@ def test_what_decides_is_deterministic(path):
         if isinstance(node, ast.For | ast.comprehension):
             assert not set_typed(node.iter), f"{path.name}:{getattr(node.iter, 'lineno', '?')} iterates a set"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in ("hash", "id", "open", "float"), f"{path.name}:{node.lineno} calls {node.func.id}()"
+            assert node.func.id not in ("hash", "id", "open", "float"), (
+                f"{path.name}:{node.lineno} calls {node.func.id}()"
+            )
         if isinstance(node, ast.Constant) and isinstance(node.value, float):
             raise AssertionError(f"{path.name}:{node.lineno} has a float; integers decide")
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
@@ -156,7 +160,9 @@ def test_every_command_is_in_the_readme():
 def test_public_names_are_sorted():
     import ironcrab.dex
 
-    assert list(ironcrab.dex.__all__) == sorted(ironcrab.dex.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+    assert list(ironcrab.dex.__all__) == sorted(
+        ironcrab.dex.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n)
+    )
     for name in ironcrab.dex.__all__:
         assert hasattr(ironcrab.dex, name)
 

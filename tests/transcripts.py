@@ -24,7 +24,12 @@ def run(command, folder, bin_folder):
     if bin_folder:
         environment["PATH"] = f"{bin_folder}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     text = done.stdout
     if done.returncode:

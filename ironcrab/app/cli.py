@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("diff", "judging", "First difference of two recordings and all independent ones."),
     ("inspect", "reading", "What is in a recording; or its records by seq."),
     ("query", "reading", "SQL over a recording: one view per event type, and `log`."),
+    ("check", "judging", "Ask a finished log all invariants."),
     ("seal", "writing", "Turn the hot segments of a recording into Parquet."),
     ("retain", "writing", "Drop old segments by age or size; pinned recordings never."),
     ("export", "writing", "Write the wire contract's JSONL."),

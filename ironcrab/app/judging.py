@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from ironcrab.app.settings import recordings_home
-from ironcrab.app.text import emit_json, progress
+from ironcrab.app.text import emit_json, progress, table
+from ironcrab.check import CHECKS, check
 from ironcrab.domain.fault import DamageFault, InputFault
 from ironcrab.log.compare import Divergence
 from ironcrab.log.recording import Recording, is_recording
@@ -116,6 +117,33 @@ def bless_command(recording: Path, because: str, as_json: bool) -> None:
     click.echo(f"{recording}: blessed, {blessing.derived:,} derived records, digest {blessing.digest}")
 
 
+@click.command("check")
+@click.argument("recordings", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--list", "lists", is_flag=True, help="Name every check and what it says.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a recording.")
+def check_command(recordings: tuple[Path, ...], lists: bool, as_json: bool) -> None:
+    """Ask all invariants of finished RECORDINGS; exit 3 where one does not hold."""
+    if lists:
+        for line in table(((one.name, one.says) for one in CHECKS), ("check", "holds where")):
+            click.echo(line)
+        return
+    if not recordings:
+        raise click.UsageError("name a recording, or --list")
+    holds = True
+    for path in recordings:
+        found = check(Recording.open(path))
+        broken = {name: findings for name, findings in found.items() if findings}
+        holds = holds and not broken
+        if as_json:
+            emit_json({"recording": str(path), "checks": len(found), "broken": broken})
+            continue
+        click.echo(f"{path}: {len(found) - len(broken)} of {len(found)} checks hold")
+        for name, findings in broken.items():
+            for finding in findings[:5]:
+                click.echo(f"  {name}: #{finding.seq} {finding.sentence}")
+    raise click.exceptions.Exit(0 if holds else NO)
+
+
 @click.command("diff")
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
@@ -191,5 +219,3 @@ def _print_divergence(found: Divergence, sides: tuple[str, str] = ("recorded", "
 def _print_contents(recording: Recording) -> None:
     counts = recording.counts()
     click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
-
-

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 
-class Diverged(AssertionError):
+class Diverged(AssertionError):  # noqa: N818 - it reads as what happened
     """A golden's decisions differ, or its bytes are damaged."""
 
 

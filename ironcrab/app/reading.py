@@ -107,7 +107,9 @@ def _span(recording: Recording, span: str) -> tuple[int, int]:
         raise click.BadParameter(f"{span!r} is neither SEQ nor A..B", param_hint="SPAN")
     start, end = int(first), int(last if dots else first) + 1
     if end <= start or start >= recording.next_seq or end <= recording.first_seq:
-        raise InputFault(f"recording {recording.path} holds seq {recording.first_seq} to {recording.next_seq - 1}, not {span}")
+        raise InputFault(
+            f"recording {recording.path} holds seq {recording.first_seq} to {recording.next_seq - 1}, not {span}"
+        )
     return max(start, recording.first_seq), min(end, recording.next_seq)
 
 

@@ -1,6 +1,6 @@
 """Words on the terminal: tables, records, times. Text is for people; --json is for programs."""
 
-import datetime
+import datetime as dt
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from ironcrab.domain.ask import SendAsk, SimulateAsk
 from ironcrab.domain.trade import DecisionRecord, Verdict
 from ironcrab.loop import Record
 
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 SHORT = 44
 """Widest text of a field in one line; longer ones lose their middle."""
 
 
 def utc(time: int) -> str:
     """Nanoseconds since 1970 as UTC text with milliseconds."""
-    moment = EPOCH + datetime.timedelta(microseconds=time // 1000)
+    moment = EPOCH + dt.timedelta(microseconds=time // 1000)
     return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{time // 1_000_000 % 1000:03d}"
 
 
@@ -33,11 +33,11 @@ def parse_time(text: str) -> int:
     if text.isdigit():
         return int(text) * 1_000_000_000
     try:
-        moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no UTC time such as 2022-04-06T14:03:07") from error
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
+        moment = moment.replace(tzinfo=dt.UTC)
     delta = moment - EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1000
 

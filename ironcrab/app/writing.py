@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from ironcrab.app.text import emit_json, parse_time, progress, table
 from ironcrab.domain.fault import InputFault
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
 from ironcrab.mode.cutting import around, cut, seq_at_slot, seq_at_time
+from ironcrab.mode.output import fresh_folder
 
 OUT = click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder to write; must not exist.")
 HOT = click.option("--hot", is_flag=True, help="Leave the last segment as JSONL; do not seal.")
@@ -23,6 +25,11 @@ def import_command() -> None:
     """Turn foreign files (plain, .zst or .gz) into a recording."""
 
 
+def _told(out: Path, summary: Any) -> dict[str, Any]:
+    """A summary as JSON tells it: where it lies, then what it says."""
+    return {"out": str(out), **msgspec.to_builtins(summary)}
+
+
 def _import(kind: str, path: Path, out: Path, *, hot: bool, as_json: bool) -> None:
     from ironcrab.mode import importing  # noqa: PLC0415 - protobuf and the venues load only here
 
@@ -31,12 +38,12 @@ def _import(kind: str, path: Path, out: Path, *, hot: bool, as_json: bool) -> No
         "whirlpool-day": importing.import_whirlpool_day,
         "ironcrab": importing.import_ironcrab,
     }
-    with progress("import") as show:
-        summary = importers[kind](path, out, show)
-    if not hot:
-        seal(Recording.open(out))
+    with fresh_folder(out) as folder, progress("import") as show:
+        summary = importers[kind](path, folder, show)
+        if not hot:
+            seal(Recording.open(folder))
     if as_json:
-        emit_json(summary)
+        emit_json(_told(out, summary))
         return
     click.echo(f"{out}: {summary.records:,} records, log {summary.log_id}")
     click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in summary.counts.items()))
@@ -98,12 +105,12 @@ def run_command(recording: Path, scenario: Path, out: Path, sets: tuple[str, ...
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
 
     loaded = load(scenario, _pairs(sets))
-    with progress("run") as show:
-        summary = run(Recording.open(recording), loaded, out, show)
-    if not hot:
-        seal(Recording.open(out))
+    with fresh_folder(out) as folder, progress("run") as show:
+        summary = run(Recording.open(recording), loaded, folder, show)
+        if not hot:
+            seal(Recording.open(folder))
     if as_json:
-        emit_json(summary)
+        emit_json(_told(out, summary))
         return
     click.echo(f"{out}: {summary.records:,} records, {summary.derived:,} derived, digest {summary.digest}")
     click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in summary.counts.items()))
@@ -122,9 +129,7 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
     if as_json:
         emit_json(found)
         return
-    body = [
-        (row.key, str(row.value), row.unit, str(row.default), row.range, row.origin, row.meaning) for row in found
-    ]
+    body = [(row.key, str(row.value), row.unit, str(row.default), row.range, row.origin, row.meaning) for row in found]
     for line in table(body, ("key", "value", "unit", "default", "range", "origin", "meaning")):
         click.echo(line)
 
@@ -173,7 +178,8 @@ def export_command(recording: Path, out: Path, as_json: bool) -> None:
     """Write the wire contract's JSONL folders: market_events, intents, decisions, executions, control."""
     from ironcrab.mode.exporting import export  # noqa: PLC0415 - only here
 
-    counts = export(Recording.open(recording), out)
+    with fresh_folder(out) as folder:
+        counts = export(Recording.open(recording), folder)
     if as_json:
         emit_json({"out": str(out), "lines": counts})
         return
@@ -183,7 +189,9 @@ def export_command(recording: Path, out: Path, as_json: bool) -> None:
 
 @click.command("slice")
 @click.argument("recording", type=click.Path(path_type=Path))
-@click.option("--around", "target", metavar="DECISION_ID", help="Records round this decision (or seq, intent, signature).")
+@click.option(
+    "--around", "target", metavar="DECISION_ID", help="Records round this decision (or seq, intent, signature)."
+)
 @click.option("--spread", type=click.IntRange(1), default=500, show_default=True, help="Records each side of --around.")
 @click.option("--from", "begin", metavar="X", help="First seq, slot (s123) or UTC time.")
 @click.option("--to", "end", metavar="Y", help="End (excluded): seq, slot (s123) or UTC time.")
@@ -211,10 +219,11 @@ def slice_command(
     else:
         first = _bound(opened, begin) if begin is not None else opened.first_seq
         last = _bound(opened, end) if end is not None else opened.next_seq
-    summary = cut(opened, first, last, out, golden=golden)
-    seal(Recording.open(out))
+    with fresh_folder(out) as folder:
+        summary = cut(opened, first, last, folder, golden=golden)
+        seal(Recording.open(folder))
     if as_json:
-        emit_json(summary)
+        emit_json(_told(out, summary))
     else:
         click.echo(f"{out}: records {summary.first_seq:,} to {summary.next_seq - 1:,} ({summary.records:,})")
         if summary.diverged:

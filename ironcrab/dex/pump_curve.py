@@ -34,10 +34,7 @@ class Priced(Struct, frozen=True, gc=False):
         """(quote that leaves the reserve, quote that the seller gets) for a base amount paid in."""
         gross = base * self.quote // (self.base + base)
         return gross, (
-            gross
-            - -(-gross * self.lp // BPS)
-            - -(-gross * self.protocol // BPS)
-            - -(-gross * self.creator // BPS)
+            gross - -(-gross * self.lp // BPS) - -(-gross * self.protocol // BPS) - -(-gross * self.creator // BPS)
         )
 
     def spend(self, budget: int) -> tuple[int, int, int, int, int]:

@@ -43,9 +43,7 @@ def key_or_none(raw: bytes) -> str | None:
     return None if raw == NO_KEY or len(raw) != 32 else base58.key(raw)
 
 
-def fees_told(
-    mint: str, always: tuple[tuple[str, int], ...], seldom: tuple[tuple[str, int], ...]
-) -> tuple[Fee, ...]:
+def fees_told(mint: str, always: tuple[tuple[str, int], ...], seldom: tuple[tuple[str, int], ...]) -> tuple[Fee, ...]:
     """Fees by name in one mint: those of `always` even at zero, those of `seldom` where they were taken."""
     return tuple(Fee(name, mint, amount) for name, amount in always) + tuple(
         Fee(name, mint, amount) for name, amount in seldom if amount

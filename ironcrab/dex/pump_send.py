@@ -81,18 +81,14 @@ def curve_trade(trade: CurveTrade, form: Form, exact: Exact, amount: int, other:
     rows = {"v3": _curve_v3, "v2": _curve_v2, "legacy": _curve_legacy}[form](trade)
     exact_in = "buy_exact_sol_in" if form == "legacy" else "buy_exact_quote_in"
     name, tail = _name(exact_in, form, exact, buys=trade.buys)
-    return Instruction(
-        PUMP, _metas(rows), discriminator(name) + _amounts(trade.buys, exact, amount, other) + tail
-    )
+    return Instruction(PUMP, _metas(rows), discriminator(name) + _amounts(trade.buys, exact, amount, other) + tail)
 
 
 def pool_trade(trade: PoolTrade, form: Form, exact: Exact, amount: int, other: int) -> Instruction:
     """A buy or sale on a PumpSwap pool in one of the forms `v2`, `legacy`."""
     rows = {"v2": _pool_v2, "legacy": _pool_legacy}[form](trade)
     name, tail = _name("buy_exact_quote_in", form, exact, buys=trade.buys)
-    return Instruction(
-        AMM, _metas(rows), discriminator(name) + _amounts(trade.buys, exact, amount, other) + tail
-    )
+    return Instruction(AMM, _metas(rows), discriminator(name) + _amounts(trade.buys, exact, amount, other) + tail)
 
 
 def _name(exact_in: str, form: Form, exact: Exact, *, buys: bool) -> tuple[str, bytes]:

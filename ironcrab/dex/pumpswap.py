@@ -195,9 +195,7 @@ def canonical(pool: Pool) -> bool:
     return pool.creator == find_program_address(seeds, pumpfun_parse.PROGRAM)[0]
 
 
-def load(
-    address: str, accounts: Mapping[str, Account], clock: Clock, generation: str | None
-) -> Ready | Refusal:
+def load(address: str, accounts: Mapping[str, Account], clock: Clock, generation: str | None) -> Ready | Refusal:
     """The pool with vaults and the fees in force, decoded once for many quotes. Never raises."""
     if address not in accounts:
         return Refusal(None, f"pool {address} is unknown", (address,))
@@ -286,9 +284,7 @@ def _vault(address: str, mint: str, accounts: Mapping[str, Account], clock: Cloc
             return untradable
         fee = schedule(decoded, clock.epoch)
         if fee is not None and fee.bps and fee.maximum:
-            return Refusal(
-                None, f"mint {mint} charges a transfer fee of {fee.bps} bps, which is not modelled"
-            )
+            return Refusal(None, f"mint {mint} charges a transfer fee of {fee.bps} bps, which is not modelled")
     return vault
 
 

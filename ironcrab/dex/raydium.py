@@ -141,9 +141,7 @@ def decode(account: Account) -> Amm | Refusal:
         return Refusal(27, f"no Raydium AMM V4 pool: its owner is {account.owner}")
     if len(account.data) != POOL_BYTES:
         return Refusal(3, f"no Raydium AMM V4 pool: {len(account.data)} bytes, wanted {POOL_BYTES}")
-    status, nonce, numerator, denominator, owed_coin, owed_pc, *times_and_keys = _POOL.unpack_from(
-        account.data
-    )
+    status, nonce, numerator, denominator, owed_coin, owed_pc, *times_and_keys = _POOL.unpack_from(account.data)
     if status == 0:
         return Refusal(22, "the pool is not initialised (status 0)")
     open_time, order_book_time, *keys = times_and_keys
@@ -359,9 +357,7 @@ def _in_orders(amm: Amm, accounts: Mapping[str, Account]) -> tuple[int, int] | R
     return openbook.held(amm.open_orders, accounts[amm.open_orders], accounts[market.event_queue])
 
 
-def _pool_after(
-    account: Account, amm: Amm, fill: Fill, clock: Clock, *, coin_in: bool, legacy: bool
-) -> Account:
+def _pool_after(account: Account, amm: Amm, fill: Fill, clock: Clock, *, coin_in: bool, legacy: bool) -> Account:
     """The pool account after a swap: status, epoch, and in the legacy generation what was swapped so far.
 
     Counters: coin in, pc out (u128 at 256, 272), fees in pc (u64 at 288), pc in, coin out (u128 at 296, 312),

@@ -130,9 +130,7 @@ def _parse_liquidity(call: Call, transaction: Transaction) -> tuple[Parsed, ...]
     if len(accounts) < 13:
         return ()
     added = call.data[:8] == _DEPOSIT
-    moved = tuple(
-        moved_in(call, vault, transaction) if added else moved_out(call, vault) for vault in accounts[6:8]
-    )
+    moved = tuple(moved_in(call, vault, transaction) if added else moved_out(call, vault) for vault in accounts[6:8])
     if moved == (None, None):
         return ()
     liquidity = Liquidity(

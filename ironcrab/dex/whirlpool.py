@@ -122,9 +122,7 @@ class Orca:
             return Refusal(None, "the instruction swap moves SPL Token mints only; use swap_v2")
         numbers = amount.to_bytes(8, "little") + other_amount.to_bytes(8, "little") + bytes(16)
         data = numbers + bytes((exact == "in", a_to_b))
-        metas = (
-            _swap_metas(known, user, a_to_b) if fallback else _swap_v2_metas(known, user, a_to_b, programs)
-        )
+        metas = _swap_metas(known, user, a_to_b) if fallback else _swap_v2_metas(known, user, a_to_b, programs)
         head, tail = (_SWAP, b"") if fallback else (_SWAP_V2, b"\0")
         return (Instruction(known.program, metas, head + data + tail),)
 

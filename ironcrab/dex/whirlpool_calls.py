@@ -106,9 +106,7 @@ def _hop(pool: str, vaults: tuple[str, str], mints: tuple[str | None, str | None
     return _Hop(pool, vaults[near], vaults[far], mints[near], mints[far])
 
 
-def _swaps(
-    call: Call, transaction: Transaction, hops: tuple[_Hop, ...], authority: str
-) -> tuple[Parsed, ...]:
+def _swaps(call: Call, transaction: Transaction, hops: tuple[_Hop, ...], authority: str) -> tuple[Parsed, ...]:
     """The swaps of a call, one a hop; () when the amounts or a mint cannot be told for every hop."""
     transfers = tuple(_moves(call))
     trader = trader_of(authority, transaction)

@@ -106,9 +106,7 @@ def oracle_address(program: str, pool: str) -> str:
     return find_program_address((b"oracle", base58.decode(pool)), program)[0]
 
 
-def load(
-    address: str, accounts: Mapping[str, Account], directions: tuple[bool, ...] = (True, False)
-) -> Pool | Refusal:
+def load(address: str, accounts: Mapping[str, Account], directions: tuple[bool, ...] = (True, False)) -> Pool | Refusal:
     """Decodes a pool with all that is known about it.
 
     Args:
@@ -131,9 +129,7 @@ def load(
     mint_b = _mint(state.mint_b, state.vault_b, accounts)
     vault_a, vault_b = _vault(state.vault_a, accounts), _vault(state.vault_b, accounts)
     arrays = _arrays(address, program, state, accounts, directions)
-    missing = [
-        each for part in (oracle, mint_a, mint_b) if isinstance(part, Refusal) for each in part.missing
-    ]
+    missing = [each for part in (oracle, mint_a, mint_b) if isinstance(part, Refusal) for each in part.missing]
     if missing:
         return Refusal(None, f"pool {address} cannot be quoted without {', '.join(missing)}", tuple(missing))
     if isinstance(arrays, Refusal):
@@ -154,9 +150,7 @@ def load(
     return Pool(address, program, state, arrays, oracle, (mint_a, mint_b), (vault_a, vault_b), barred)
 
 
-def _oracle(
-    address: str, program: str, state: Whirlpool, accounts: Mapping[str, Account]
-) -> Oracle | Refusal | None:
+def _oracle(address: str, program: str, state: Whirlpool, accounts: Mapping[str, Account]) -> Oracle | Refusal | None:
     """The oracle; None where it does not exist. A pool of a static tier never has one."""
     where = oracle_address(program, address)
     account = accounts.get(where)
@@ -304,9 +298,7 @@ def _impact(price: int, filled: Filled, *, a_to_b: bool) -> int:
     """Basis points that the output falls short of the input (its fee left aside) at the price before."""
     net = filled.amount_in - filled.fee
     square = price * price
-    ideal, real = (
-        (net * square, filled.amount_out << 128) if a_to_b else (net << 128, filled.amount_out * square)
-    )
+    ideal, real = (net * square, filled.amount_out << 128) if a_to_b else (net << 128, filled.amount_out * square)
     return max(0, (ideal - real) * 10_000 // ideal) if ideal else 0
 
 
@@ -327,9 +319,7 @@ def after(pool: Pool, done: Trade, accounts: Mapping[str, Account], clock: Clock
         rewarded_at=clock.unix_timestamp,
         rewards=rewards,
     )
-    changed = {
-        pool.address: _written(accounts[pool.address], encode_whirlpool(later, accounts[pool.address].data))
-    }
+    changed = {pool.address: _written(accounts[pool.address], encode_whirlpool(later, accounts[pool.address].data))}
     for start, array in _crossed(pool, filled, rewards, a_to_b=a_to_b).items():
         where = array_address(pool.program, pool.address, start)
         changed[where] = _written(accounts[where], encode_array(array, accounts[where].data))
@@ -365,9 +355,7 @@ def _grown(reward: Reward, elapsed: int, liquidity: int) -> Reward:
     return replace(reward, growth=reward.growth + emitted // liquidity & U128)
 
 
-def _crossed(
-    pool: Pool, filled: Filled, rewards: tuple[Reward, ...], *, a_to_b: bool
-) -> dict[int, TickArray]:
+def _crossed(pool: Pool, filled: Filled, rewards: tuple[Reward, ...], *, a_to_b: bool) -> dict[int, TickArray]:
     """The tick arrays in which ticks were crossed: each crossing turns the growths outside round."""
     path = pool.paths[a_to_b]
     passed = zip(path.stops[: filled.passed], path.legs, strict=False)

@@ -327,9 +327,7 @@ def decode_adaptive_fee_tier(account: Account) -> AdaptiveFeeTier | Refusal:
     if wrong is not None:
         return wrong
     _, config, index, spacing, opener, delegate, *rest = _ADAPTIVE_TIER.unpack_from(account.data)
-    return AdaptiveFeeTier(
-        base58.key(config), index, spacing, base58.key(opener), base58.key(delegate), *rest
-    )
+    return AdaptiveFeeTier(base58.key(config), index, spacing, base58.key(opener), base58.key(delegate), *rest)
 
 
 def decode_config(account: Account) -> Config | Refusal:

@@ -69,9 +69,7 @@ def begin(oracle: Oracle, tick: int, now: int) -> Volatility:
 
 def _accumulate(volatility: Volatility) -> None:
     distance = abs(volatility.group_reference - volatility.group)
-    volatility.accumulated = min(
-        volatility.reference + distance * _VOLATILITY, volatility.oracle.max_volatility
-    )
+    volatility.accumulated = min(volatility.reference + distance * _VOLATILITY, volatility.oracle.max_volatility)
 
 
 def total_rate(volatility: Volatility, static: int) -> int:
@@ -101,9 +99,7 @@ def nearer(volatility: Volatility, target: int, liquidity: int, *, a_to_b: bool)
     return (max(target, price) if a_to_b else min(target, price)), False
 
 
-def advance(
-    volatility: Volatility, price: int, stop_price: int, stop: int, *, skipped: bool, a_to_b: bool
-) -> None:
+def advance(volatility: Volatility, price: int, stop_price: int, stop: int, *, skipped: bool, a_to_b: bool) -> None:
     """Moves on by one tick group; after a skip, first to the last group that was traversed."""
     if skipped:
         size = volatility.oracle.group_size

@@ -137,7 +137,9 @@ class Judge:
             self.groups[group] = msgspec.structs.replace(first, following=first.following + 1)
             return
         following = first.following + 1 if first is not None else 0
-        kind = "differs" if recorded is not None and said is not None else "not said" if said is None else "not recorded"
+        kind = (
+            "differs" if recorded is not None and said is not None else "not said" if said is None else "not recorded"
+        )
         fields = tuple(field_differences(recorded, said))
         numbers_only = kind == "differs" and all(_is_number(field) for field in fields)
         name = type(event).__name__

@@ -21,6 +21,8 @@ from ironcrab.log.hot import lock, sync_folder
 from ironcrab.log.shape import schema_digest
 
 NAME = "manifest.json"
+SEGMENTS = "segments"
+"""Folder of the segments in a recording."""
 PACKAGES = ("blake3", "msgspec", "pyarrow", "zstandard")
 """Packages whose version may change bytes on the disk."""
 

@@ -11,6 +11,7 @@ A reader opens it at any time, also while it is written: it sees whole lines onl
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -19,14 +20,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ironcrab.domain.fault import DamageFault, LogFault
-from ironcrab.log import hot, manifest, walk
+from ironcrab.log import hot, manifest, sealed, walk
 from ironcrab.log.anchor import SUFFIX, segment_name
 from ironcrab.log.hot import Closed, HotWriter, Recovered
 from ironcrab.log.line import genesis
-from ironcrab.log.manifest import HotFile, Manifest, Segment, Start, hash_file
+from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, Segment, Start, hash_file
 from ironcrab.loop import Record
 
-SEGMENTS = "segments"
 CONFIG = "config"
 
 
@@ -110,11 +110,16 @@ class Recording:
             DamageFault: recorded bytes are not what was written, or records are missing.
             SchemaFault: an event type unknown to this code.
         """
+        return chain.from_iterable(self._parts_records(types, seq_from, seq_to))
+
+    def _parts_records(
+        self, types: tuple[type[Struct], ...] | None, seq_from: int, seq_to: int | None
+    ) -> Iterator[Iterator[Record]]:
         for part in self.parts:
             if seq_to is not None and part.first_seq >= seq_to:
                 return
             if part.end_seq is None or part.end_seq > seq_from:
-                yield from _part_records(part, types, seq_from, seq_to)
+                yield _part_records(part, types, seq_from, seq_to)
 
     def record(self, seq: int) -> Record:
         """The record `seq`; LogFault where the recording holds none of that seq, DamageFault, SchemaFault."""
@@ -370,5 +375,7 @@ def _entry(path: Path, closed: Closed) -> Segment:
 def _part_records(
     part: Part, types: tuple[type[Struct], ...] | None, seq_from: int, seq_to: int | None
 ) -> Iterator[Record]:
+    if part.entry is not None and part.entry.files:
+        return sealed.read(part.path, part.entry, types, seq_from=seq_from, seq_to=seq_to)
     names = None if types is None else frozenset(kind.__name__ for kind in types)
-    yield from walk.records(part.path, seq_from, seq_to, names)
+    return walk.records(part.path, seq_from, seq_to, names)

@@ -49,6 +49,14 @@ def read_opening(path: Path) -> Opening | None:
     return _opening(path, first)
 
 
+def is_closed(path: Path) -> bool:
+    """Whether the last line is a closing line (not held against the chain here)."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 512))
+        last = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
+    return last.startswith(b'{"segment":"closing"')
+
+
 def walk(path: Path) -> Hot:
     """Walk a whole hot segment, chain checked, nothing decoded.
 

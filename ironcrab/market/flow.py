@@ -13,6 +13,7 @@ from ironcrab.domain.market import Trade
 from ironcrab.domain.units import Key, Raw, Seq, Slot
 from ironcrab.loop import Now
 from ironcrab.market.bound import forget_oldest
+from ironcrab.market.price import UNKNOWN, Price
 
 KEEP_SLOTS = 750
 """Slots a trade is kept (300 s of 0.4 s): the longest window that anyone may ask for."""
@@ -55,7 +56,7 @@ class FlowRow(Struct, gc=False):
         last_slot: slot the newest trade counts at.
         ticks: the newest trades, oldest first.
         dropped: how many stood before `ticks[0]`; `dropped + i` numbers a tick for good.
-        best_dropped: (quote, base) of the trade among those with the fewest base units per quote unit; (0, 0): none.
+        best_dropped: the dearest price among those.
         edition: counts the rewrites (a fork took ticks out of the middle): whoever numbered ticks starts anew.
         room: length of `ticks` at which the next trim is due.
     """
@@ -67,7 +68,7 @@ class FlowRow(Struct, gc=False):
     last_slot: Slot
     ticks: list[Tick] = field(default_factory=list)
     dropped: int = 0
-    best_dropped: tuple[int, int] = (0, 0)
+    best_dropped: Price = UNKNOWN
     edition: int = 0
     room: int = 64
 
@@ -140,16 +141,13 @@ class Flow:
                 row.edition += 1
 
 
-def best_of(best: tuple[int, int], ticks: Sequence[Tick]) -> tuple[int, int]:
-    """The fewest base units per quote unit among `best` and the ticks, as (quote, base); (0, 0) stands for none.
-
-    Ratios are compared by cross multiplication; ticks with an amount of zero do not count.
-    """
-    quote, base = best
+def dearest(best: Price, ticks: Sequence[Tick]) -> Price:
+    """The fewest tokens per SOL among `best` and the ticks; ticks with an amount of zero do not count."""
+    base, quote = best.base, best.quote
     for tick in ticks:
         if (tick.base * quote < base * tick.quote or not quote) and tick.quote and tick.base:
-            quote, base = tick.quote, tick.base
-    return quote, base
+            base, quote = tick.base, tick.quote
+    return Price(base, quote)
 
 
 def _trim(row: FlowRow, oldest: int) -> None:
@@ -158,7 +156,7 @@ def _trim(row: FlowRow, oldest: int) -> None:
     keep = max(0, len(ticks) - MOST_TICKS)
     keep = max(keep, bisect_left(ticks, oldest, key=_slot))
     if keep:
-        row.best_dropped = best_of(row.best_dropped, ticks[:keep])
+        row.best_dropped = dearest(row.best_dropped, ticks[:keep])
         del ticks[:keep]
         row.dropped += keep
     row.room = max(64, 2 * len(ticks))

@@ -70,7 +70,9 @@ def load_class(path: str) -> type[Any]:
     try:
         loaded = importlib.import_module(module_name)
     except ImportError as error:
-        raise ScenarioFault(f"strategy {path!r}: cannot import {module_name} ({error}); is it on PYTHONPATH?") from error
+        raise ScenarioFault(
+            f"strategy {path!r}: cannot import {module_name} ({error}); is it on PYTHONPATH?"
+        ) from error
     found = getattr(loaded, class_name, None)
     if not isinstance(found, type):
         raise ScenarioFault(f"strategy {path!r}: {loaded.__file__} has no class {class_name}")

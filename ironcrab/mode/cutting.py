@@ -13,7 +13,6 @@ from ironcrab.mode.verify import Follower, runs_of
 class SliceSummary(Struct, frozen=True):
     """What was cut: seqs from (included) and to (excluded), records, divergences met while it was written."""
 
-    out: str
     first_seq: int
     next_seq: int
     records: int
@@ -55,8 +54,7 @@ def cut(recording: Recording, first: int, end: int, out: Path, *, golden: bool) 
     state = recording.start_state()
     if state is not None:
         restore_states(follower.wiring.reducers, follower.wiring.now, state)
-    if first <= run_seq:
-        first = run_seq
+    first = max(first, run_seq)
     for record in recording.records(seq_to=first):
         follower.fold(record)
     written = 0
@@ -78,7 +76,7 @@ def cut(recording: Recording, first: int, end: int, out: Path, *, golden: bool) 
         if golden:
             writer.mark_golden()
     follower.judge.finish()
-    return SliceSummary(str(out), first, end, written, len(follower.judge.divergences()))
+    return SliceSummary(first, end, written, len(follower.judge.divergences()))
 
 
 def _turn_start(recording: Recording, seq: int) -> int:
@@ -93,5 +91,3 @@ def _turn_end(recording: Recording, end: int) -> int:
     while end < recording.next_seq and recording.record(end).cause is not None:
         end += 1
     return end
-
-

@@ -1,12 +1,12 @@
 """Export: the wire contract's JSONL files, in the original's folders, one line a record."""
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from ironcrab.domain.control import CONTROL
-from ironcrab.domain.fault import DiskFault, InputFault
+from ironcrab.domain.fault import DiskFault
 from ironcrab.domain.market import MARKET
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent
 from ironcrab.log.contract import Exporter
@@ -22,18 +22,16 @@ FOLDERS: tuple[tuple[tuple[type, ...], str, str], ...] = (
 )
 """Event types, folder and file stem of the original's layout (facts: storage conventions)."""
 DAY_NS = 86_400_000_000_000
-EPOCH = datetime.date(1970, 1, 1)
+EPOCH = dt.date(1970, 1, 1)
 
 
 def export(recording: Recording, out: Path) -> dict[str, int]:
-    """Write a recording as the original's JSONL; returns lines by file, relative to `out`.
+    """Write a recording as the original's JSONL into the folder `out`; returns lines by file, relative to it.
 
     Raises:
-        InputFault: `out` exists.
         DiskFault: it cannot be written.
     """
-    if out.exists():
-        raise InputFault(f"--out {out} exists; name a new folder")
+    out.mkdir(parents=True, exist_ok=True)
     exporter = Exporter(recording.log_id, runs_of(recording), recording.record)
     counts: dict[str, int] = {}
     files: dict[str, IO[bytes]] = {}
@@ -67,4 +65,4 @@ def _lines(recording: Recording, exporter: Exporter) -> Iterator[tuple[str, byte
 
 def _day(time: int) -> str:
     """UTC day of a time (ns) as YYYYMMDD."""
-    return (EPOCH + datetime.timedelta(days=time // DAY_NS)).strftime("%Y%m%d")
+    return (EPOCH + dt.timedelta(days=time // DAY_NS)).strftime("%Y%m%d")

@@ -29,7 +29,6 @@ CHUNK = 1 << 20
 class ImportSummary(Struct, frozen=True):
     """What an import wrote: records, counts by type, and what it met and could not turn into events."""
 
-    out: str
     log_id: str
     records: int
     counts: dict[str, int]
@@ -97,7 +96,9 @@ def import_frames(path: Path, out: Path, progress: Callable[[int], None] | None 
 def import_whirlpool_day(path: Path, out: Path, progress: Callable[[int], None] | None = None) -> ImportSummary:
     """A day of decoded Whirlpool transactions (JSON lines) -> a recording, still hot."""
     day = whirlpool_day.Day()
-    return _write("whirlpool-day", (path,), out, day.events(lines(path)), lambda: day.counts, whirlpool_day.Day, progress)
+    return _write(
+        "whirlpool-day", (path,), out, day.events(lines(path)), lambda: day.counts, whirlpool_day.Day, progress
+    )
 
 
 def import_ironcrab(path: Path, out: Path, progress: Callable[[int], None] | None = None) -> ImportSummary:
@@ -162,4 +163,4 @@ def _write(
         if not is_open:
             raise InputFault(f"{files[0]} holds nothing to import: {refused() or 'it is empty'}")
         loop.take(InputCounted(digest, refused()), loop.now.time)
-    return ImportSummary(str(out), log_id, loop.seq, counts, refused())
+    return ImportSummary(log_id, loop.seq, counts, refused())

@@ -55,7 +55,8 @@ def _entries(tree: Any, path: Path) -> Iterator[tuple[str, Any]]:
         values: Any = tree
     else:
         values = next(
-            (found for found in (_dig(tree, "result", "value"), _dig(tree, "value"), _dig(tree, "result")) if found), None
+            (found for found in (_dig(tree, "result", "value"), _dig(tree, "value"), _dig(tree, "result")) if found),
+            None,
         )
     keys = next((found for found in (_dig(tree, "keys"), _dig(tree, "pubkeys"), _params(tree)) if found), None)
     if isinstance(values, list) and keys is not None and len(keys) == len(values):

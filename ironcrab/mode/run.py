@@ -43,7 +43,6 @@ SCENARIO = "scenario"
 class RunSummary(Struct, frozen=True):
     """What a run wrote: records in all and derived, the digest of the derived bodies, counts by type."""
 
-    out: str
     log_id: str
     records: int
     derived: int
@@ -129,7 +128,9 @@ class Drive:
                     self.loop.take(answer, self.wiring.now.time)
 
 
-def run(recording: Recording, scenario: Scenario, out: Path, progress: Callable[[int], None] | None = None) -> RunSummary:
+def run(
+    recording: Recording, scenario: Scenario, out: Path, progress: Callable[[int], None] | None = None
+) -> RunSummary:
     """Write the run of `scenario` over `recording` to the new folder `out`, still hot.
 
     Raises:
@@ -168,11 +169,13 @@ def run(recording: Recording, scenario: Scenario, out: Path, progress: Callable[
             if progress is not None:
                 progress(drive.loop.seq)
         if not is_open:
-            raise InputFault(f"recording {recording.path} holds no world record; import one first: ironcrab import --help")
+            raise InputFault(
+                f"recording {recording.path} holds no world record; import one first: ironcrab import --help"
+            )
         drive.answer(None)
         drive.loop.take(RunEnded(0, "the source ended"), drive.wiring.now.time)
         drive.settle()
-    return RunSummary(str(out), log_id, drive.loop.seq, derived, digest.text(), counts)
+    return RunSummary(log_id, drive.loop.seq, derived, digest.text(), counts)
 
 
 def derive_log_id(source_digest: str, scenario: Scenario, wiring: Wiring) -> str:

@@ -179,10 +179,7 @@ def test_pumpswap_amounts_are_what_the_vaults_saw(block):
     compared = 0
     for _, calls, balances in block:
         swaps = [
-            (call, item)
-            for call in walk(calls)
-            if call.program == AMM
-            for item in pumpswap_parse.parse_call(call)
+            (call, item) for call in walk(calls) if call.program == AMM for item in pumpswap_parse.parse_call(call)
         ]
         for call, swap in swaps:
             if sum(other.pool == swap.pool for _, other in swaps) > 1:
@@ -200,10 +197,7 @@ def test_pumpfun_amounts_are_what_the_curve_saw(block):
     compared = 0
     for _, calls, balances in block:
         swaps = [
-            (call, item)
-            for call in walk(calls)
-            if call.program == PUMP
-            for item in pumpfun_parse.parse_call(call)
+            (call, item) for call in walk(calls) if call.program == PUMP for item in pumpfun_parse.parse_call(call)
         ]
         for call, swap in swaps:
             assert swap.pool == call.accounts[3]
@@ -229,9 +223,7 @@ def test_every_single_transaction_is_read(shared):
 
 
 def test_creation_with_first_buy(shared):
-    created, bought = parsed(
-        from_json(shared / "data/pump/raw/chainstack_raw_create_tx_from_gettransaction.json")
-    )
+    created, bought = parsed(from_json(shared / "data/pump/raw/chainstack_raw_create_tx_from_gettransaction.json"))
     assert isinstance(created, Created)
     assert (created.amount_a, created.amount_b, created.mint_b) == (10**15, 0, WSOL)
     assert created.pool == bought.pool
@@ -274,9 +266,7 @@ def test_pumpswap_under_a_router(shared):
 # --- events that were printed, in calls made round them -----------------------------------------------------
 
 
-def call_with(
-    program: str, event: bytes, accounts: tuple = (), *, data: bytes = b"", logged: bool = False
-) -> Call:
+def call_with(program: str, event: bytes, accounts: tuple = (), *, data: bytes = b"", logged: bool = False) -> Call:
     """A call that emits one event, by self-call or by log only."""
     own = Call(program, ("authority",), EVENT_TAG + event, 4, 2)
     return Call(program, accounts, data, 3, 1, () if logged else (own,), (event,) if logged else ())
@@ -376,9 +366,7 @@ def test_pool_creation_and_liquidity():
     accounts = (name(4), "config", "user", "base", "quote")
     for tag, added in (("78f83d531f8e6b90", True), ("1609851aa02c47c0", False)):
         call = call_with(AMM, bytes.fromhex(tag) + DEPOSIT, accounts)
-        assert pumpswap_parse.parse_call(call) == (
-            Liquidity(name(4), 3, added, "base", "quote", 11, 22, name(5)),
-        )
+        assert pumpswap_parse.parse_call(call) == (Liquidity(name(4), 3, added, "base", "quote", 11, 22, name(5)),)
         assert pumpswap_parse.parse_call(call_with(AMM, bytes.fromhex(tag) + DEPOSIT, ())) == ()
 
 

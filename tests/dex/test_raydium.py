@@ -82,9 +82,7 @@ def test_lost_transfers_leave_the_log(shared, build_transaction, walk_calls):
             transaction = build_transaction(row)
             for call in walk_calls(transaction.calls):
                 if call.program == raydium.PROGRAM:
-                    bare = type(call)(
-                        call.program, call.accounts, call.data, call.position, call.depth, (), call.logs
-                    )
+                    bare = type(call)(call.program, call.accounts, call.data, call.position, call.depth, (), call.logs)
                     assert raydium.VENUE.parse(bare, transaction) == raydium.VENUE.parse(call, transaction)
 
 
