@@ -168,21 +168,24 @@ class SlotTree:
         first = not any(other.connection or other.judged for other in self.nodes.values())
         node.connection = self.connection
         if node.parent is not None:
-            said += self._judge(node.parent, first=first)
+            said += self._judge(node.parent, known=node.sealed, first=first)
         return said
 
-    def _judge(self, parent: int, *, first: bool) -> list[Event]:
-        """Whether the chain is unbroken down to a parent: closes an open gap, or tells one that is over."""
+    def _judge(self, parent: int, *, known: bool, first: bool) -> list[Event]:
+        """Whether the chain is unbroken down to a parent: closes an open gap, or tells one that is over.
+
+        It is unbroken too where the child itself was `known` whole: a replay that begins below the gap.
+        """
         node = self.nodes.get(parent)
-        whole = node is not None and (node.sealed or node.connection == self.connection)
+        whole = known or (node is not None and (node.sealed or node.connection == self.connection))
         if self.gap is not None:
             self.gap = None
             self._node(parent).judged = True
             return [GapClosed(self.feed, None, parent, filled=whole)]
         if whole or first or (node is not None and node.judged):
             return []
-        known = (slot for slot, other in self.nodes.items() if slot < parent and (other.connection or other.judged))
-        said = self._open(max(known, default=parent - 1) + 1, parent, f"slot {parent} is a parent and was not told")
+        below = (slot for slot, other in self.nodes.items() if slot < parent and (other.connection or other.judged))
+        said = self._open(max(below, default=parent - 1) + 1, parent, f"slot {parent} is a parent and was not told")
         self.gap = None
         self._node(parent).judged = True
         return [*said, GapClosed(self.feed, None, parent, filled=False)]
