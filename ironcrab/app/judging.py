@@ -98,7 +98,7 @@ def _under_seeds(paths: tuple[Path, ...], *, deep: bool, as_json: bool) -> int:
     worst = 0
     for seed in ("0", "1"):
         click.echo(f"PYTHONHASHSEED={seed}", err=True)
-        command = [sys.executable, "-m", "ironcrab", "verify", *flags, *(str(path) for path in paths)]
+        command = [sys.executable, "-m", "ironcrab.app", "verify", *flags, *(str(path) for path in paths)]
         environment = {**os.environ, "PYTHONHASHSEED": seed}  # noqa: TID251 - the child gets ours and a seed
         code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - our own command
         worst = max(worst, code if code in (0, NO) else 1, key=(0, NO, 1).index)
