@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from ironcrab.dex import raydium
+from ironcrab.dex import raydium, raydium_cpmm
 from ironcrab.dex.face import Account, Clock, Exact, Quote, Refusal, Venue
 
 VENUES: tuple[Venue, ...] = (
     raydium.VENUE,
+    raydium_cpmm.VENUE,
 )
 """Every venue, written by hand. Order is the order of listings."""
 
