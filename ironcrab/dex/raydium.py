@@ -415,7 +415,7 @@ def _parse_swap(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
     reserves: tuple[int | None, int | None] = (None, None)
     if log is not None and log[:3] == flow:
         before = log[3:] if to_pc else (log[4], log[3])
-        reserves = before[0] + amount_in, before[1] - amount_out
+        reserves = before[0] + amount_in, max(0, before[1] - amount_out)
     swap = Swap(
         pool=accounts[1],
         position=call.position,

@@ -42,7 +42,7 @@ from ironcrab.dex.mint import (
     schedule,
     transfer_refusal,
 )
-from ironcrab.dex.raydium_cpmm_swap import Config, Fill, Terms
+from ironcrab.dex.raydium_cpmm_swap import Fill, Terms
 from ironcrab.dex.transfers import moved_in, moved_out, trader_of
 
 PROGRAM = "CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C"
@@ -97,6 +97,16 @@ class Cpmm(Struct, frozen=True, gc=False):
     program_0: str
     program_1: str
     observation: str
+
+
+class Config(Struct, frozen=True, gc=False):
+    """A decoded fee configuration. Rates per million; protocol and fund are shares of the trade fee."""
+
+    index: int
+    trade_rate: int
+    protocol_rate: int
+    fund_rate: int
+    creator_rate: int
 
 
 def decode(account: Account) -> Cpmm | Refusal:
@@ -330,7 +340,9 @@ def _terms(
     return Terms(
         reserve_in=reserves[way[0]],
         reserve_out=reserves[way[1]],
-        config=config,
+        trade_rate=config.trade_rate,
+        protocol_rate=config.protocol_rate,
+        fund_rate=config.fund_rate,
         creator_rate=config.creator_rate if cpmm.creator_fee_enabled and not legacy else 0,
         creator_on_input=not legacy and cpmm.creator_fee_on in (0, way[0] + 1),
         fee_in=fees[way[0]],
@@ -480,7 +492,7 @@ def _swap_event(call: Call, pool: str) -> tuple[int, int, int, tuple[Fee, ...]] 
             creator_mint = mint_in if on_input else mint_out
             fees = [Fee("trade", mint_in, trade), Fee("creator", creator_mint, creator), *fees]
             left += 0 if on_input else creator
-        return amount_in, amount_out, before_out - left, tuple(fee for fee in fees if fee.amount)
+        return amount_in, amount_out, max(0, before_out - left), tuple(fee for fee in fees if fee.amount)
     return None
 
 
