@@ -26,6 +26,7 @@ NEVER = 1 << 200
 """An amount that no swap reaches."""
 
 OVERFLOW = 6018
+CAST = 6019
 NO_EXTENSION = 6036
 NO_LIQUIDITY = 6037
 INSUFFICIENT_IN = 6104
@@ -91,6 +92,9 @@ def costs(price: int, amount: int, down: bool) -> int:
     return -(-(amount << 64) // price) if down else -(-amount * price >> 64)
 
 
+_TOO_BIG = Refusal(OVERFLOW, "the amounts of a bin overflow")
+
+
 class Rung(Struct, frozen=True, gc=False):
     """One bin with something to give in the direction of a swap.
 
@@ -104,6 +108,7 @@ class Rung(Struct, frozen=True, gc=False):
     price: int
     rate: int
     volatility: int
+    room: int
     maker: int
     remaining: int
     opened: int
@@ -179,13 +184,15 @@ def emptied(rung: Rung) -> Last:
 def layers(state: Bin, down: bool, orders: bool) -> tuple[int, int, int]:
     """Raw output units of a bin's layers in a direction: makers, orders being processed, open orders."""
     maker = state.amount_y if down else state.amount_x
-    if orders and down == (state.ask == 0):
+    if orders and down == (state.ask != 1):
         return maker, state.remaining, state.opened
     return maker, 0, 0
 
 
 def split(pair: Pair, fee: int, maker_in: int, total_in: int) -> tuple[int, int]:
     """Protocol's and order owners' parts of a bin's fee: the makers' part rounds up, owners get half the rest."""
+    if total_in == 0:
+        return fee, 0
     makers = fee if maker_in == total_in else -(-fee * maker_in // total_in)
     owners = (fee - makers) // 2
     return fee - makers - owners + makers * pair.protocol_share // BPS, owners
@@ -267,11 +274,11 @@ class Ladder:
         if top and self._ends(top - 1, amount - self._before[top - 1][0]):
             top -= 1
         if top == len(paid):
-            return self.stop or Refusal(OVERFLOW, "the amounts of a bin overflow")
+            return self.stop or _TOO_BIG
         before_paid, got, fee, protocol, owners = self._before[top]
         last = self._into(self.rungs[top], amount - before_paid)
-        if last is None:
-            return Refusal(OVERFLOW, f"the amounts of bin {self.rungs[top].bin_id} overflow")
+        if isinstance(last, Refusal):
+            return last
         out = last.maker + last.remaining + last.opened
         if not self.fee_on_input:
             out -= last.fee
@@ -287,12 +294,12 @@ class Ladder:
                 break
         top = bisect_right(starts, amount)
         before = self._before[top]
-        if before[0] > most:
+        if before[0] > most or (before[0] == most and before[1] < amount):
             return self._dry(most)
         if top and before[1] == amount:
             return Climb(top - 1, emptied(self.rungs[top - 1]), *before)
         if top == len(starts):
-            return self.stop or Refusal(OVERFLOW, "the amounts of a bin overflow")
+            return self.stop or _TOO_BIG
         found = self._exactly(self.rungs[top], amount - before[1], most - before[0])
         if isinstance(found, Refusal):
             return found
@@ -311,8 +318,12 @@ class Ladder:
         """Why a swap fails whose input runs dry before its last bin."""
         place = bisect_right(self._paid, most)
         paid, got = self._before[place][:2]
-        last = self._into(self.rungs[place], most - paid)
-        if last is not None and got + last.maker + last.remaining + last.opened == 0:
+        if most > paid:
+            last = self._into(self.rungs[place], most - paid)
+            if isinstance(last, Refusal):
+                return last
+            got += last.maker + last.remaining + last.opened - (0 if self.fee_on_input else last.fee)
+        if got == 0:
             return Refusal(NOTHING_OUT, f"{most} units of input buy nothing")
         return Refusal(NOT_EXACT, f"{most} units of input do not reach the last bin")
 
@@ -322,45 +333,49 @@ class Ladder:
         fee = fee_inside(left, rung.rate) if self.fee_on_input else 0
         return left - fee == rung.need_maker + rung.need_remaining + rung.need_opened
 
-    def _into(self, rung: Rung, left: int) -> Last | None:
-        """The last bin takes all of `left`; None where the program's numbers overflow."""
+    def _into(self, rung: Rung, left: int) -> Last | Refusal:
+        """The last bin takes all of `left`, less than what empties it or just that."""
         fee = -(-left * rung.rate // FEE_ONE) if self.fee_on_input else 0
         used = left - fee
-        price, down = rung.price, self.down
         remaining = opened = 0
         if used < rung.need_maker:
-            if rung.need_maker > U64:
-                return None
-            maker = used * price >> 64 if down else (used << 64) // price
             maker_in = used
+            maker = used * rung.price >> 64 if self.down else (used << 64) // rung.price
+            wide = rung.need_maker > U64
         else:
-            maker, maker_in = rung.maker, rung.need_maker
-            over = used - maker_in
-            if over and rung.remaining:
-                if rung.need_remaining > U64:
-                    return None
-                remaining = rung.remaining if over >= rung.need_remaining else pays(price, over, down)
+            maker, maker_in, over = rung.maker, rung.need_maker, used - rung.need_maker
+            remaining = self._layer(rung, over, rung.remaining, rung.need_remaining)
+            wide = over > 0 and rung.need_remaining > U64
             over -= rung.need_remaining
-            if over > 0 and rung.opened:
-                if rung.need_opened > U64:
-                    return None
-                opened = rung.opened if over >= rung.need_opened else pays(price, over, down)
+            if over > 0:
+                opened = self._layer(rung, over, rung.opened, rung.need_opened)
+                wide = rung.need_opened > U64
+        if wide:
+            return Refusal(CAST, f"emptying bin {rung.bin_id} takes more than 64 bits of input")
+        if maker_in > rung.room:
+            return Refusal(OVERFLOW, f"bin {rung.bin_id} cannot hold {maker_in} units more")
         if not self.fee_on_input:
             fee = -(-(maker + remaining + opened) * rung.rate // FEE_ONE)
         protocol, owners = split(self.pair, fee, maker_in, used)
         return Last(used, maker, remaining, opened, fee, protocol, owners)
 
+    def _layer(self, rung: Rung, left: int, most: int, need: int) -> int:
+        """What a layer of orders pays for the input left to it."""
+        return most if left >= need else pays(rung.price, left, self.down)
+
     def _exactly(self, rung: Rung, wanted: int, most: int) -> tuple[int, Last] | Refusal:
         """The last bin pays exactly `wanted`; what it takes, fee included."""
         out = wanted if self.fee_on_input else wanted + fee_on_top(wanted, rung.rate)
         paid = costs(rung.price, out, self.down)
+        if paid > U64:
+            return Refusal(CAST, f"{out} units of bin {rung.bin_id} cost more than 64 bits of input")
         if self.fee_on_input:
             paid += fee_on_top(paid, rung.rate)
         if paid > most:
             return Refusal(INSUFFICIENT_IN, f"bin {rung.bin_id} needs {paid} units of input, {most} are left")
         last = self._into(rung, paid)
-        if last is None or paid > U64:
-            return Refusal(OVERFLOW, f"the amounts of bin {rung.bin_id} overflow")
+        if isinstance(last, Refusal):
+            return last
         surplus = last.maker + last.remaining + last.opened - wanted
         if not self.fee_on_input:
             surplus -= last.fee
@@ -383,7 +398,7 @@ class Ladder:
         bin_id, state = found
         rung = self._rung(bin_id, state)
         if rung is None:
-            self.stop = Refusal(OVERFLOW, f"bin {bin_id} has no price at a bin step of {self.pair.bin_step}")
+            self.stop = Refusal(OVERFLOW if self.down else None, f"bin {bin_id} has no price stored")
             return False
         paid, got, fee, protocol, owners = self._before[-1]
         self._cursor = bin_id - 1 if self.down else bin_id + 1
@@ -402,9 +417,9 @@ class Ladder:
         return True
 
     def _rung(self, bin_id: int, state: Bin) -> Rung | None:
-        """A bin as this swap meets it; None where it has no price."""
+        """A bin as this swap meets it; None without a price: the program divides by it, or pays for nothing."""
         pair, down = self.pair, self.down
-        price = state.price_low | state.price_high << 64 or price_of(bin_id, pair.bin_step)
+        price = state.price_low | state.price_high << 64
         if price == 0:
             return None
         moved = self.volatility_reference + abs(self.index_reference - bin_id) * BPS
@@ -419,8 +434,9 @@ class Ladder:
         else:
             fee = fee_inside(give, parts)
             gross, net, enough = need, give - fee, (give - 1) * (FEE_ONE - parts) // FEE_ONE + 1
-        if max(needs) > U64:
+        room = U64 - (state.amount_x if down else state.amount_y)
+        if max(needs) > U64 or needs[0] > room:
             gross = enough = NEVER
         protocol, owners = split(pair, fee, needs[0], need)
-        head = bin_id, price, parts, volatility, maker, remaining, opened
+        head = bin_id, price, parts, volatility, room, maker, remaining, opened
         return Rung(*head, *needs, gross, net, enough, fee, protocol, owners, state)

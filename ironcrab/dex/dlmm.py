@@ -190,10 +190,12 @@ class Pool:
     def _quote(self, ladder: Ladder, side: int, climb: Climb, amount_in: int, clock: Clock) -> Quote | Refusal:
         """The quote of a climb, unless it pays nothing or more than the vault holds."""
         got = climb.got
-        if got == 0:
-            return Refusal(NOTHING_OUT, f"the input of {amount_in} buys nothing")
         if got > self.held[1 - side]:
             return Refusal(1, f"vault {self.vaults[1 - side]} holds {self.held[1 - side]}, {got} are to leave it")
+        pair = self.pair
+        due = pair.protocol_fee_x if ladder.fee_on_input == ladder.down else pair.protocol_fee_y
+        if due + climb.protocol > U64:
+            return Refusal(OVERFLOW, f"the protocol's fees of pool {self.address} overflow")
         mint_in, mint_out = self.mints[side], self.mints[1 - side]
         fee_mint = mint_in if ladder.fee_on_input else mint_out
         fees = [
@@ -206,6 +208,8 @@ class Pool:
             kept = mints.fee_on(self.tokens[1 - side], got, clock.epoch)
             amount_out -= kept
             fees += [Fee("transfer", m, n) for m, n in ((mint_in, taken), (mint_out, kept)) if n]
+        if amount_out == 0:
+            return Refusal(NOTHING_OUT, f"the input of {amount_in} buys nothing")
         net_in, gross_out = climb.paid, got
         if ladder.fee_on_input:
             net_in -= climb.fee

@@ -9,7 +9,7 @@ from struct import pack_into, unpack_from
 from msgspec import structs
 
 from ironcrab.dex.base58 import key
-from ironcrab.dex.bins import BPS, Climb, Ladder, Last, Rung, emptied
+from ironcrab.dex.bins import BPS, U64, Climb, Ladder, Last, Rung, emptied
 from ironcrab.dex.dlmm_state import (
     BINS,
     OBSERVATION,
@@ -98,17 +98,15 @@ def _bin_after(ladder: Ladder, rung: Rung, last: Last) -> Bin:
         state,
         amount_x=state.amount_x + x,
         amount_y=state.amount_y + y,
-        filled_x=state.filled_x + (0 if ladder.down else filled),
-        filled_y=state.filled_y + (filled if ladder.down else 0),
-        ask_fee=state.ask_fee + (0 if ladder.down else last.owners),
-        bid_fee=state.bid_fee + (last.owners if ladder.down else 0),
+        filled_x=state.filled_x + (0 if ladder.down else filled) & U64,
+        filled_y=state.filled_y + (filled if ladder.down else 0) & U64,
+        ask_fee=state.ask_fee + (0 if ladder.down else last.owners) & U64,
+        bid_fee=state.bid_fee + (last.owners if ladder.down else 0) & U64,
         remaining=state.remaining - last.remaining,
-        price_low=rung.price & (2**64 - 1),
-        price_high=rung.price >> 64,
-        fee_x_low=fee_x & (2**64 - 1),
-        fee_x_high=fee_x >> 64,
-        fee_y_low=fee_y & (2**64 - 1),
-        fee_y_high=fee_y >> 64,
+        fee_x_low=fee_x & U64,
+        fee_x_high=fee_x >> 64 & U64,
+        fee_y_low=fee_y & U64,
+        fee_y_high=fee_y >> 64 & U64,
     )
     if last.opened:
         state = structs.replace(
@@ -116,7 +114,7 @@ def _bin_after(ladder: Ladder, rung: Rung, last: Last) -> Bin:
             opened=0,
             processing=rung.opened,
             remaining=rung.opened - last.opened,
-            age=state.age + 1,
+            age=state.age + 1 & 0xFFFFFFFF,
         )
     return state
 
