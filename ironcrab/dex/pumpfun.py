@@ -1,7 +1,8 @@
-"""PumpFun, the bonding curve: a constant product over virtual reserves that completes when its tokens are sold.
+"""PumpFun, the bonding curve: a constant product over virtual reserves, complete when its tokens are sold.
 
-Program `6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P`. Accounts only ever grew at their end: what an old account
-lacks reads as zero. The curve does not name its mint; the mint names the curve (seeds "bonding-curve", mint).
+Program `6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P`. Accounts only ever grew at their end: what an old
+account lacks reads as zero. The curve does not name its mint; the mint names the curve (seeds
+"bonding-curve", mint).
 """
 
 from collections.abc import Mapping
@@ -163,7 +164,7 @@ def encode_curve(curve: Curve) -> bytes:
 
 
 def decode_global(account: Account) -> Global | Refusal:
-    """`Global`, or the refusal that says why these bytes are none; old accounts lack what came later."""
+    """`Global`, or the refusal that says why these bytes are none; old accounts lack later fields."""
     if account.owner != PROGRAM or account.data[:8] != _GLOBAL_TAG or len(account.data) < 113:
         return Refusal(None, f"no pump Global: owner {account.owner}, {len(account.data)} bytes")
     data = account.data.ljust(_GLOBAL_BYTES, b"\0")
@@ -237,8 +238,8 @@ def _rates(
 def quote_ready(pool: str, ready: Ready, mint_in: str, amount: int, exact: Exact) -> Quote | Refusal:
     """What the program would pay on a loaded curve. Any mint but the quote mint is taken for the coin's.
 
-    Exact in, a buy beyond the end takes what is left (`partial`). Exact out, a sale pays at least `amount`: the
-    program has no such instruction, the least sufficient token amount is found.
+    Exact in, a buy beyond the end takes what is left (`partial`). Exact out, a sale pays at least `amount`:
+    the program has no such instruction, the least sufficient token amount is found.
     """
     curve = ready.curve
     if curve.complete:
@@ -322,13 +323,13 @@ class PumpFun:
     """The venue `pumpfun`; see `ironcrab.dex.face.Venue`.
 
     Generations differ in where the fee bps stand: `fee_program` since September 2025 (FeeConfig) and
-    `global_fees` before it (Global). The arithmetic is the same. Fees told are `protocol` (buyback included) and `creator`,
-    which is named `cashback` on coins that give it back. `after` holds the curve's account.
+    `global_fees` before it (Global). The arithmetic is the same. Fees told are `protocol` (buyback included)
+    and `creator`, which is named `cashback` on coins that give it back. `after` holds the curve's account.
     """
 
     id = "pumpfun"
-    programs = (PROGRAM,)
-    generations = ((FEE_PROGRAM_AGE, "observed"), (GLOBAL_AGE, "observed"))
+    programs: tuple[str, ...] = (PROGRAM,)
+    generations: tuple[tuple[str, str], ...] = ((FEE_PROGRAM_AGE, "observed"), (GLOBAL_AGE, "observed"))
 
     def parse(self, call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
         """Trades, creations, completions and migrations of one call; swap reserves are the virtual ones."""

@@ -10,14 +10,26 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ironcrab.dex import base58, pumpfun_parse, pumpswap_parse
-from ironcrab.dex.address import WSOL
+from ironcrab.dex import Account, Clock, base58, pumpfun, pumpfun_parse, pumpswap, pumpswap_parse, quote
+from ironcrab.dex.address import TOKEN, WSOL
 from ironcrab.dex.face import Call, Created, Fee, Liquidity, Migrated, Swap
 from ironcrab.dex.pump_events import EVENT_TAG
 
 PUMP, AMM = pumpfun_parse.PROGRAM, pumpswap_parse.PROGRAM
 PARSERS = {PUMP: pumpfun_parse.parse_call, AMM: pumpswap_parse.parse_call}
 USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
+
+
+def key(number: int) -> bytes:
+    return bytes((number,)) * 32
+
+
+def name(number: int) -> str:
+    return base58.encode(key(number))
+
+
+def u64s(*values: int) -> bytes:
+    return struct.pack(f"<{len(values)}Q", *values)
 
 
 # --- transactions as call trees -------------------------------------------------------------------------------
@@ -217,6 +229,78 @@ def test_pumpfun_amounts_are_what_the_curve_saw(block):
     assert compared
 
 
+def test_quotes_equal_the_swaps_of_the_block(block, truth_table):
+    """April 2025, when fees stood in the globals: each swap of the block quoted from the reserves before it."""
+    rows = [
+        (call, item)
+        for _, calls, _ in block
+        for call in walk(calls)
+        if call.program in PARSERS
+        for item in PARSERS[call.program](call)
+    ]
+    for venue, program in (("pumpfun", PUMP), ("pump_amm", AMM)):
+        own = [(call, swap) for call, swap in rows if call.program == program]
+        equal = sum(pool_quote_equals(call, swap) for call, swap in own if program == AMM)
+        equal += sum(curve_quote_equals(swap) for _, swap in own if program == PUMP)
+        truth_table.add(venue, "swaps of mainnet block 332254908", len(own), equal)
+        assert equal == len(own)
+
+
+def pool_quote_equals(call: Call, swap: Swap) -> bool:
+    buys = swap.mint_in == call.accounts[4]
+    quote_vault = swap.reserve_in - swap.amount_in if buys else swap.reserve_out + swap.amount_out
+    base_vault = swap.reserve_out + swap.amount_out if buys else swap.reserve_in - swap.amount_in
+    keys = b"".join(map(base58.decode, (name(9), *call.accounts[3:5], name(8), *call.accounts[7:9])))
+    data = bytes.fromhex("f19a6d0411b16dbc") + b"\xff\0\0" + keys + bytes(8)
+    config = bytes.fromhex("95089ccaa0fcb0d9") + bytes(32) + u64s(20, 5) + bytes(300)
+    accounts = {
+        swap.pool: Account(AMM, 1, data),
+        call.accounts[7]: vault(call.accounts[3], base_vault),
+        call.accounts[8]: vault(call.accounts[4], quote_vault),
+        pumpswap.GLOBAL_CONFIG: Account(AMM, 1, config),
+    }
+    got = ask(swap, accounts, buys)
+    lp, protocol, creator = (fee.amount for fee in swap.fees)
+    named = {fee.name: fee.amount for fee in got.fees}
+    assert (named["lp"], named["protocol"], named["creator"]) == (lp, protocol, creator)
+    if buys:
+        return (got.amount_in, got.amount_out) == (swap.amount_in + protocol, swap.amount_out)
+    return (got.amount_in, got.amount_out) == (swap.amount_in, swap.amount_out - protocol)
+
+
+def curve_quote_equals(swap: Swap) -> bool:
+    buys = swap.mint_in == WSOL
+    vq = swap.reserve_in - swap.amount_in if buys else swap.reserve_out + swap.amount_out
+    vt = swap.reserve_out + swap.amount_out if buys else swap.reserve_in - swap.amount_in
+    data = bytes.fromhex("17b7f83760d8ac60") + u64s(vt, vq, vt, vq, 10**15) + bytes(33)
+    house = bytes.fromhex("a7e8e8b1c86c727f") + bytes(97) + u64s(100) + bytes(50)
+    accounts = {swap.pool: Account(PUMP, 10**12, data), pumpfun.GLOBAL: Account(PUMP, 1, house)}
+    got = ask(swap, accounts, buys)
+    (protocol, _) = (fee.amount for fee in got.fees)
+    if buys:
+        return (got.amount_in - protocol, got.amount_out) == (swap.amount_in, swap.amount_out)
+    return (got.amount_in, got.amount_out + protocol) == (swap.amount_in, swap.amount_out)
+
+
+def ask(swap: Swap, accounts: dict, buys: bool):
+    amount, exact = (swap.amount_out, "out") if buys else (swap.amount_in, "in")
+    clock = Clock(332254908, 0, 0)
+    return quote(
+        swap.pool,
+        accounts,
+        mint_in=swap.mint_in,
+        amount=amount,
+        exact=exact,
+        clock=clock,
+        generation="global_fees",
+    )
+
+
+def vault(mint: str, amount: int) -> Account:
+    data = base58.decode(mint) + key(7) + u64s(amount) + bytes(36) + b"\1" + bytes(56)
+    return Account(TOKEN, 2_039_280, data)
+
+
 # --- single transactions --------------------------------------------------------------------------------------
 
 
@@ -346,18 +430,6 @@ def test_pumpswap_sells_seen_in_simulations(shared):
         assert swap.amount_in == row["base_amount_in"]
         assert swap.creator == row["coin_creator"]
         assert swap.reserve_out == row["pool_quote_token_reserves"] - swap.amount_out
-
-
-def key(number: int) -> bytes:
-    return bytes((number,)) * 32
-
-
-def name(number: int) -> str:
-    return base58.encode(key(number))
-
-
-def u64s(*values: int) -> bytes:
-    return struct.pack(f"<{len(values)}Q", *values)
 
 
 CREATE_POOL = bytes.fromhex("b1310cd2a076a774") + bytes(8) + b"\0\0" + key(1) + key(2) + key(3) + b"\6\x09"
