@@ -213,7 +213,11 @@ def _missing(curve: Curve, accounts: Mapping[str, Account], generation: str | No
 def _rates(
     curve: Curve, accounts: Mapping[str, Account], generation: str | None
 ) -> tuple[int, int] | Refusal:
-    """Protocol and creator fee bps. A coin without creator pays none, whatever the rate."""
+    """Protocol and creator fee bps. A coin without creator pays none, whatever the rate.
+
+    The market cap reckons with the stored supply. For mayhem coins published clients disagree about it,
+    without effect as long as the curve has one tier.
+    """
     house = decode_global(accounts[GLOBAL]) if GLOBAL in accounts else Refusal(None, "unknown", (GLOBAL,))
     if generation == GLOBAL_AGE:
         if isinstance(house, Refusal):
@@ -390,6 +394,8 @@ class PumpFun:
         """
         if not (0 <= amount <= U64 and 0 <= other_amount <= U64):
             return Refusal(None, f"the amounts {amount} and {other_amount} are no u64")
+        if not is_key(user):
+            return Refusal(None, f"the user {user!r} is no key")
         trade = _trade(pool, accounts, user, mint_in, clock)
         if isinstance(trade, Refusal):
             return trade
@@ -437,6 +443,8 @@ def _trade(
         if curve.quote_mint not in accounts:
             return Refusal(None, "the token program of the quote mint is unknown", (curve.quote_mint,))
         quote_program = accounts[curve.quote_mint].owner
+        if quote_program not in TOKEN_PROGRAMS:
+            return Refusal(None, f"the owner {quote_program} of {curve.quote_mint} is no token program")
     takers = house.reserved_recipients if curve.mayhem else house.fee_recipients
     if not takers:
         return Refusal(None, "Global names no fee recipient")

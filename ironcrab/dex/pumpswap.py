@@ -11,7 +11,7 @@ from struct import Struct as Layout
 from msgspec import Struct
 
 from ironcrab.dex import base58, pump_fees, pump_send, pumpfun_parse, pumpswap_parse
-from ironcrab.dex.address import find_program_address
+from ironcrab.dex.address import TOKEN_PROGRAMS, find_program_address, is_key
 from ironcrab.dex.face import (
     Account,
     Call,
@@ -24,7 +24,7 @@ from ironcrab.dex.face import (
     Refusal,
     Transaction,
 )
-from ironcrab.dex.mint import TokenAccount, decode_mint, decode_token, moved, schedule, transfer_refusal
+from ironcrab.dex.mint import Mint, TokenAccount, decode_mint, decode_token, moved, schedule, transfer_refusal
 from ironcrab.dex.pump_curve import U64, Priced
 from ironcrab.dex.pump_events import NO_KEY, key_or_none
 
@@ -310,8 +310,7 @@ def _fees(
         supply = _MAYHEM_SUPPLY
         if len(tiers) > 1 and not pool.mayhem:
             mint = decode_mint(accounts[pool.base_mint])
-            if isinstance(mint, Refusal):
-                return mint
+            assert isinstance(mint, Mint)  # the base vault was read with it
             supply = mint.supply
         fees = pump_fees.fees_at(tiers, reserves[1] * supply // reserves[0])
     creator = fees.creator
@@ -464,6 +463,8 @@ class PumpSwap:
         """
         if not (0 <= amount <= U64 and 0 <= other_amount <= U64):
             return Refusal(None, f"the amounts {amount} and {other_amount} are no u64")
+        if not is_key(user):
+            return Refusal(None, f"the user {user!r} is no key")
         trade = _trade(pool, accounts, user, mint_in, clock)
         if isinstance(trade, Refusal):
             return trade
@@ -496,6 +497,9 @@ def _trade(
     missing = tuple(key for key in (pool.base_vault, pool.quote_vault) if key not in accounts)
     if missing:
         return Refusal(None, "the token programs of the vaults are unknown", missing)
+    odd = [key for key in (pool.base_vault, pool.quote_vault) if accounts[key].owner not in TOKEN_PROGRAMS]
+    if odd:
+        return Refusal(None, f"the owner of vault {odd[0]} is no token program")
     takers = config.reserved_recipients if pool.mayhem else config.fee_recipients
     if not takers:
         return Refusal(None, "GlobalConfig names no fee recipient")
