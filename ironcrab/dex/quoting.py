@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 
+from ironcrab.dex import raydium, raydium_cpmm, whirlpool
 from ironcrab.dex.face import Account, Clock, Exact, Quote, Refusal, Venue
-from ironcrab.dex.whirlpool import VENUE as ORCA
 
-VENUES: tuple[Venue, ...] = (ORCA,)
+VENUES: tuple[Venue, ...] = (
+    raydium.VENUE,
+    raydium_cpmm.VENUE,
+    whirlpool.VENUE,
+)
 """Every venue, written by hand. Order is the order of listings."""
 
 
