@@ -16,6 +16,7 @@ from ironcrab.dex.dlmm_state import (
     ORACLE_HEAD,
     Bin,
     Pair,
+    bin_array_address,
     decode_oracle,
     encode_bins,
     encode_pair,
@@ -27,11 +28,19 @@ SAMPLE_SECONDS = 120
 
 
 class After(Mapping[str, Account]):
-    """Changed accounts by address; the work is done at the first look, a quote alone does not pay for it."""
+    """Changed accounts by address; the work is done at the first look, a quote alone does not pay for it.
 
-    __slots__ = ("_accounts", "_work")
+    Args:
+        rungs: the ladder that the swap climbed.
+        top: the place of its last rung.
+        work: makes the accounts.
+    """
 
-    def __init__(self, work: Callable[[], dict[str, Account]]) -> None:
+    __slots__ = ("_accounts", "_rungs", "_top", "_work")
+
+    def __init__(self, rungs: list[Rung], top: int, work: Callable[[], dict[str, Account]]) -> None:
+        self._rungs = rungs
+        self._top = top
         self._work = work
         self._accounts: dict[str, Account] | None = None
 
@@ -46,6 +55,11 @@ class After(Mapping[str, Account]):
 
     def __repr__(self) -> str:
         return f"After({self._done()!r})"
+
+    @property
+    def bins(self) -> tuple[int, ...]:
+        """Ids of the bins that the swap changes, in the order of travel."""
+        return tuple(rung.bin_id for rung in self._rungs[: self._top + 1])
 
     def _done(self) -> dict[str, Account]:
         if self._accounts is None:
@@ -147,7 +161,6 @@ def oracle_after(data: bytes, active_id: int, now: int) -> bytes:
 def settled(
     accounts: Mapping[str, Account],
     pool: str,
-    arrays: Callable[[int], str],
     ladder: Ladder,
     climb: Climb,
     now: int,
@@ -161,8 +174,9 @@ def settled(
         known = accounts[oracle]
         changed[oracle] = with_data(known, oracle_after(known.data, pair.active_id, now))
     for index, bins in bins_after(ladder, climb).items():
-        known = accounts[arrays(index)]
-        changed[arrays(index)] = with_data(known, encode_bins(known.data, bins))
+        name = bin_array_address(pool, index)
+        known = accounts[name]
+        changed[name] = with_data(known, encode_bins(known.data, bins))
     return changed
 
 
