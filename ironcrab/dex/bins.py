@@ -279,7 +279,7 @@ class Ladder:
         self.price = price_of(pair.active_id, pair.bin_step)
         self.rungs: list[Rung] = []
         self.stop: Refusal | None = None
-        self._orders = orders
+        self.orders = orders
         self._find = find
         self._cursor = pair.active_id
         self._before = [(0, 0, 0, 0, 0)]  # paid, got, fee, protocol, owners below each rung
@@ -448,7 +448,7 @@ class Ladder:
         moved = self.volatility_reference + abs(self.index_reference - bin_id) * BPS
         volatility = min(moved, pair.max_volatility)
         parts = rate(pair, volatility)
-        maker, remaining, opened = layers(state, down, self._orders)
+        maker, remaining, opened = layers(state, down, self.orders)
         needs = costs(price, maker, down), costs(price, remaining, down), costs(price, opened, down)
         need, give = sum(needs), maker + remaining + opened
         if self.fee_on_input:

@@ -34,6 +34,7 @@ from ironcrab.dex.dlmm_state import (
     decode_array,
     decode_bin,
     decode_extension,
+    decode_farms,
     decode_pair,
     extension_address,
 )
@@ -95,6 +96,7 @@ class Pool:
         self._bitmap = int.from_bytes(pair.bitmap, "little")
         known = accounts.get(extension_address(address))
         self._extension = decode_extension(known.data) if known and known.owner == PROGRAM else None
+        self._farms = () if self.orders else decode_farms(accounts[address].data)
         self._ladders: dict[tuple[bool, int, int], Ladder] = {}
 
     def quote(
@@ -203,6 +205,8 @@ class Pool:
         self, ladder: Ladder, side: int, climb: Climb, amount_in: int, clock: Clock
     ) -> Quote | Refusal:
         """The quote of a climb, unless a vault or a counter cannot bear it or nothing comes out."""
+        if self._farms and any(min(clock.unix_timestamp, farm.end) < farm.paid_until for farm in self._farms):
+            return Refusal(OVERFLOW, f"a reward of pool {self.address} is paid beyond this time")
         got, amount_out = climb.got, climb.got
         if self.taxed:
             amount_out -= mints.fee_on(self.tokens[1 - side], got, clock.epoch)

@@ -13,7 +13,7 @@ Nothing in an account tells the two apart for certain, and the program does not 
 from collections.abc import Mapping
 from functools import lru_cache
 from struct import Struct as Layout
-from struct import pack_into
+from struct import pack_into, unpack_from
 
 from msgspec import Struct, structs
 
@@ -130,7 +130,8 @@ class Bin(Struct, frozen=True, gc=False):
 
     `price` is Y per X in raw units, Q64.64; 0 is a price not stored yet. `supply` counts liquidity shares,
     also Q64.64. An order is open until a swap reaches it; then all open ones become the processing ones,
-    `age` goes up, and `remaining` falls as they are filled. `ask` 1: the orders sell X.
+    `age` goes up, and `remaining` falls as they are filled. `ask` 1: the orders sell X. In a farm `filled_x`,
+    `filled_y` and `ask_fee`, `bid_fee` are the halves of two rewards per token instead.
     """
 
     amount_x: int
@@ -152,6 +153,18 @@ class Bin(Struct, frozen=True, gc=False):
     remaining: int
     age: int
     ask: int
+
+
+class Farm(Struct, frozen=True, gc=False):
+    """A reward of a farm.
+
+    `place` is 0 or 1, `rate` raw units << 64 a second, `end` and `paid_until` are unix seconds.
+    """
+
+    place: int
+    end: int
+    rate: int
+    paid_until: int
 
 
 class BinArray(Struct, frozen=True, gc=False):
@@ -203,6 +216,17 @@ class Preset(Struct, frozen=True, gc=False):
     fee_mode: int | None = None
 
 
+def decode_farms(data: bytes) -> tuple[Farm, ...]:
+    """The rewards that an LbPair account has set up (mint not zero)."""
+    found = []
+    for place in (0, 1):
+        at = 264 + 144 * place
+        if any(data[at : at + 32]):
+            end, low, high, paid_until = unpack_from("<QQQQ", data, at + 104)
+            found.append(Farm(place, end, low | high << 64, paid_until))
+    return tuple(found)
+
+
 def decode_array(data: bytes) -> BinArray | None:
     """The head of a BinArray of all its 70 bins, or None when these bytes are none."""
     if data[:8] != ARRAY or len(data) < ARRAY_BYTES:
@@ -251,6 +275,14 @@ def encode_pair(data: bytes, pair: Pair) -> bytes:
     )
     pack_into("<i", raw, 76, pair.active_id)
     pack_into("<QQ", raw, 216, pair.protocol_fee_x, pair.protocol_fee_y)
+    return bytes(raw)
+
+
+def encode_farms(data: bytes, farms: tuple[Farm, ...]) -> bytes:
+    """An LbPair account with the seconds until which these rewards are paid."""
+    raw = bytearray(data)
+    for farm in farms:
+        pack_into("<Q", raw, 264 + 144 * farm.place + 128, farm.paid_until)
     return bytes(raw)
 
 
