@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from ironcrab.dex import pumpfun, pumpswap
+from ironcrab.dex import pumpfun, pumpswap, raydium, raydium_cpmm
 from ironcrab.dex.face import Account, Clock, Exact, Quote, Refusal, Venue
 
 VENUES: tuple[Venue, ...] = (
+    raydium.VENUE,
+    raydium_cpmm.VENUE,
     pumpfun.VENUE,
     pumpswap.VENUE,
 )
