@@ -191,8 +191,8 @@ class SlotTree:
         return [*said, GapClosed(self.feed, None, parent, filled=False)]
 
     def _content(self, slot: int, node: Node) -> list[Event]:
-        """Content of a slot whose beginning was not seen opens a gap, unless one is open."""
-        if node.connection == self.connection or node.sealed or node.judged or self.gap is not None:
+        """Content of a slot (0: not told) whose beginning was not seen opens a gap, unless one is open."""
+        if slot == 0 or node.connection == self.connection or node.sealed or node.judged or self.gap is not None:
             return []
         node.judged = True
         return self._open(slot, None, "the beginning of the slot was not told")

@@ -31,14 +31,15 @@ def sol_text(lamports: int) -> str:
 
 
 class Place:
-    """Where events of one call come from: venue's dex name, transaction, its index in the block."""
+    """Where events of one call come from: venue's dex name, transaction, its slot (None not told), its index."""
 
-    __slots__ = ("dex", "index", "transaction")
+    __slots__ = ("dex", "index", "slot", "transaction")
 
     def __init__(self, dex: str, transaction: Transaction, index: int | None) -> None:
         self.dex = dex
         self.transaction = transaction
         self.index = index
+        self.slot = transaction.slot or None
 
 
 def events_of(parsed: Parsed, place: Place, counts: Counts) -> list[Event]:
@@ -55,7 +56,7 @@ def events_of(parsed: Parsed, place: Place, counts: Counts) -> list[Event]:
     if isinstance(parsed, Created):
         return _created(parsed, place)
     if isinstance(parsed, Migrated):
-        return [BondingCurveProgress(parsed.mint, parsed.pool, BPS, complete=True, slot=place.transaction.slot)]
+        return [BondingCurveProgress(parsed.mint, parsed.pool, BPS, complete=True, slot=place.slot)]
     return [] if parsed.added else _removed(parsed, place)
 
 
@@ -88,7 +89,7 @@ def _trade(swap: Swap, place: Place, counts: Counts) -> list[Event]:
         signature=transaction.signature,
         creator=swap.creator,
         token_program=row.program or None,
-        slot=transaction.slot,
+        slot=place.slot,
         index=place.index,
         position=swap.position,
         lp_fee=_fee(swap.fees, "lp"),
@@ -135,7 +136,7 @@ def _created(created: Created, place: Place) -> list[Event]:
         quote_mint=quote,
         dex=place.dex,
         initial_liquidity_sol=sol_text(paid) if quote == SOL_MINT else None,
-        slot=transaction.slot,
+        slot=place.slot,
         signature=transaction.signature,
         index=place.index,
         position=created.position,
@@ -143,7 +144,7 @@ def _created(created: Created, place: Place) -> list[Event]:
     )
     if not created.accounts:
         return [pool]
-    accounts = DexPoolAccounts(place.dex, created.pool, base, quote, created.accounts, slot=transaction.slot)
+    accounts = DexPoolAccounts(place.dex, created.pool, base, quote, created.accounts, slot=place.slot)
     return [pool, accounts]
 
 
@@ -156,7 +157,7 @@ def _removed(removed: Liquidity, place: Place) -> list[Event]:
         sol_amount=removed.amount_a if turned else removed.amount_b,
         token_amount=removed.amount_b if turned else removed.amount_a,
         signature=place.transaction.signature,
-        slot=place.transaction.slot,
+        slot=place.slot,
         index=place.index,
         position=removed.position,
     )

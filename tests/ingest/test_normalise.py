@@ -238,6 +238,12 @@ def account_update(pubkey=b"p" * 32, owner=b"o" * 32, data=b"data", version=5, s
     return update.SerializeToString()
 
 
+def test_a_transaction_without_slot_is_told_without_one(singles):
+    events = [event for _, event in normalised(singles)[1] if getattr(event, "signature", "") and event.slot is None]
+    assert [type(event) for event in events] == [PoolCreated, Trade]
+    assert event_id_of(events[1]) == f"x-{events[1].signature}-{events[1].position}"
+
+
 def test_account_writes_are_whole_and_once():
     normaliser = Normaliser()
     told = normaliser.feed(account_update(signature=b"s" * 64), 99)
@@ -249,7 +255,8 @@ def test_account_writes_are_whole_and_once():
     assert len(normaliser.feed(account_update(version=6), 101)) == 1
     for bad in ({"pubkey": b"p"}, {"owner": b""}, {"signature": b"s" * 63}):
         assert normaliser.feed(account_update(version=7, **bad), 102) == []
-    assert normaliser.counts == {"account_repeated": 1, "account_malformed": 3}
+    assert normaliser.feed(account_update(slot=0), 102) == []
+    assert normaliser.counts == {"account_repeated": 1, "account_malformed": 3, "update_without_slot": 1}
 
 
 def test_a_mint_account_is_a_mint_too():
