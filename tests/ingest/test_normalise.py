@@ -130,7 +130,9 @@ def test_amounts_are_what_the_vaults_gained_and_lost(capture, request):
     transactions = successful(frames)
     events = [event for _, event in normalised(frames)[1]]
     trades = [event for event in events if isinstance(event, Trade)]
-    touched = Counter((event.signature, event.pool_address) for event in events if isinstance(event, Trade | PoolCreated))
+    touched = Counter(
+        (event.signature, event.pool_address) for event in events if isinstance(event, Trade | PoolCreated)
+    )
     judged = 0
     for trade in trades:
         if touched[trade.signature, trade.pool_address] > 1:

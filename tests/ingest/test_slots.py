@@ -40,7 +40,9 @@ class Feed:
 
     def gaps(self):
         return [
-            (event.from_slot, event.to_slot) if isinstance(event, GapOpened) else ("closed", event.to_slot, event.filled)
+            (event.from_slot, event.to_slot)
+            if isinstance(event, GapOpened)
+            else ("closed", event.to_slot, event.filled)
             for event in self.of(GapOpened, GapClosed)
         ]
 

@@ -50,7 +50,9 @@ def test_the_day_in_numbers(told):
         "SlotUpdate": 79520,
     }
     trades = of(told, Trade)
-    assert tuple(number for _, number in Counter(trade.pool_address for trade in trades).most_common()) == TRADES_BY_POOL
+    assert (
+        tuple(number for _, number in Counter(trade.pool_address for trade in trades).most_common()) == TRADES_BY_POOL
+    )
     assert len({event_id_of(trade) for trade in trades}) == 9466
     assert len({trade.trader for trade in trades}) <= 992
     assert {trade.dex for trade in trades} == {"orca"}
@@ -89,7 +91,9 @@ def test_reserves_end_each_transaction_as_the_vaults_do(lines, told):
     for state in of(told, PoolStateUpdate):
         mints = POOLS[state.pool_address]
         sides = (state.reserve_base, state.reserve_quote)
-        for vault, amount in zip(vaults[state.pool_address], sides if mints[0] == state.base_mint else sides[::-1], strict=True):
+        for vault, amount in zip(
+            vaults[state.pool_address], sides if mints[0] == state.base_mint else sides[::-1], strict=True
+        ):
             states.setdefault((state.update_slot, vault), []).append(amount)
     judged = 0
     for line in lines:
@@ -172,7 +176,12 @@ def block(slot, time, *instructions, height=None, balances=(), index=0):
         "instructions": [{"name": name, "payload": says} for name, says in instructions],
     }
     return json.dumps(
-        {"slot": slot, "blockHeight": height or slot, "blockTime": time, "transactions": [transaction] if instructions else []}
+        {
+            "slot": slot,
+            "blockHeight": height or slot,
+            "blockTime": time,
+            "transactions": [transaction] if instructions else [],
+        }
     ).encode()
 
 
