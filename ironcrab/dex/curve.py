@@ -2,11 +2,17 @@
 
 BPS = 10_000
 U64 = 2**64 - 1
+U128 = 2**128 - 1
 
 
 def ceil_div(a: int, b: int) -> int:
     """Rounds a / b up, for b > 0."""
     return -(-a // b)
+
+
+def half_up_ceil(a: int, b: int) -> int:
+    """Rounds a / b up, but a quotient of zero half up: both Raydium programs did so before August 2025."""
+    return int(2 * a >= b) if a < b else -(-a // b)
 
 
 def out_for(amount_in: int, reserve_in: int, reserve_out: int) -> int:

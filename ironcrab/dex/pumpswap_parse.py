@@ -50,8 +50,8 @@ def _swap(event: bytes, call: Call, position: int) -> Swap | None:
     """A BuyEvent or SellEvent as the pool's vaults saw it; the event's reserves are those before the trade.
 
     A buy brings in the LP fee and not the protocol and creator fees; a sell pays those out beside the user's
-    share. Where the event names no protocol fee recipient (accumulating form of October 2026) a part of the fees
-    stays in the vault, and the reserves afterwards are left open.
+    share. Where the event names no protocol fee recipient (accumulating form of October 2026) some fees stay
+    in the vault, and the reserves afterwards are left open.
     """
     if len(event) < _TRADE.size:
         return None

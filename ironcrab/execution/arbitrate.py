@@ -22,9 +22,20 @@ def expected_value_lamports(intent: TradeIntent) -> int:
     return max(floor_div(intent.expected_roi_bps * intent.required_capital.raw, BPS), 1)
 
 
+def expires_ms(waiting: Waiting, params: EngineParams) -> int:
+    """The last millisecond the intent is valid in: its record's time plus its ttl, or the default ttl."""
+    return waiting.said_ms + (waiting.event.ttl_ms or params.intent_ttl_ms)
+
+
+def expired(waiting: Waiting, params: EngineParams, now_ms: int, slot: int) -> bool:
+    """Whether its ttl or its deadline slot has passed."""
+    deadline = waiting.event.deadline_slot
+    return now_ms > expires_ms(waiting, params) or (deadline is not None and slot > deadline)
+
+
 def left_ms(waiting: Waiting, params: EngineParams, now_ms: int, slot: int) -> int:
     """Milliseconds until ttl or deadline slot ends the intent, whichever is sooner; at least 1."""
-    left = waiting.said_ms + (waiting.event.ttl_ms or params.intent_ttl_ms) - now_ms
+    left = expires_ms(waiting, params) - now_ms
     if waiting.event.deadline_slot is not None:
         left = min(left, (waiting.event.deadline_slot - slot) * SLOT_MS)
     return max(left, 1)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ironcrab.domain.ask import Plan
 from ironcrab.domain.trade import CheckResult, Read, TradeIntent
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
+from ironcrab.execution.arbitrate import expires_ms
 from ironcrab.execution.fees import FeePolicy, Fees, fees_of, liquidation, policy_of, profit_after_fees_bps
 from ironcrab.execution.locks import PoolLock, Refused
 from ironcrab.execution.plan import Refusal, dex_of, make_plan, token_mint
@@ -53,17 +54,6 @@ class Case:
         """How texts call the intent: the id it came with, else its seq."""
         return self.intent.intent_id or str(self.waiting.intent)
 
-    @property
-    def expires_ms(self) -> int:
-        """The last millisecond the intent is valid in: its record's time plus its ttl, or the default ttl."""
-        return self.waiting.said_ms + (self.intent.ttl_ms or self.params.intent_ttl_ms)
-
-    @property
-    def expired(self) -> bool:
-        """Whether its ttl or its deadline slot has passed."""
-        deadline = self.intent.deadline_slot
-        return self.now_ms > self.expires_ms or (deadline is not None and self.known.now.slot > deadline)
-
     def read_balance(self, asset: str) -> None:
         """Note which record the balance of this asset comes from."""
         row = self.state.capital.assets.get(asset)
@@ -94,8 +84,9 @@ def ttl_valid(case: Case) -> CheckResult:
     deadline, slot = case.intent.deadline_slot, case.known.now.slot
     if deadline is not None and slot > deadline:
         return _fail("ttl_valid", "DEADLINE_SLOT_PASSED", f"slot={slot} > deadline_slot={deadline}")
-    said, ttl = case.waiting.said_ms, case.expires_ms - case.waiting.said_ms
-    if case.now_ms > case.expires_ms:
+    said, last = case.waiting.said_ms, expires_ms(case.waiting, case.params)
+    ttl = last - said
+    if case.now_ms > last:
         return _fail("ttl_valid", "TTL_EXPIRED", f"now={case.now_ms} > ts={said} + ttl={ttl}")
     return _pass("ttl_valid", f"now={case.now_ms} <= ts={said} + ttl={ttl}")
 

@@ -29,7 +29,7 @@ from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalance
 from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
 from ironcrab.execution import progress
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
-from ironcrab.execution.arbitrate import ranked
+from ironcrab.execution.arbitrate import expired, expires_ms, ranked
 from ironcrab.execution.checks import CHECKS, Case, Check, judge
 from ironcrab.execution.locks import ASSETS_KEPT_SLOTS
 from ironcrab.execution.params import EngineParams, changed, config_snapshot_id
@@ -97,8 +97,8 @@ class ExecutionEngine:
 
     @property
     def undecided(self) -> bool:
-        """Whether intents wait for the next world record; a shell then supplies a tick."""
-        return bool(self.state.waiting)
+        """Whether a world record now would decide a waiting intent; a shell then supplies a tick."""
+        return any(self._may_go(waiting) for waiting in self.state.waiting)
 
     def step(self, seq: int, event: Any) -> Iterable[Event]:
         """Fold one event. Intents are queued and asks noted; everything else is the world's and may decide."""
@@ -129,14 +129,18 @@ class ExecutionEngine:
         """Judge the waiting attempts in order; those without a free place wait on, unless they expired."""
         state, said = self.state, Said()
         for waiting in ranked(state.waiting, state.params, self.now_ms, self.known.now.slot):
-            case = Case(waiting, state, self.known)
-            under_way = sum(1 for attempt in state.attempts.values() if attempt.phase != "unknown")
-            full = under_way >= state.params.max_concurrent_intents
-            if full and waiting.event.tier != "Tier0" and not case.expired:
-                continue
-            state.waiting.remove(waiting)
-            said += self._judge(seq, case)
+            if self._may_go(waiting):
+                state.waiting.remove(waiting)
+                said += self._judge(seq, Case(waiting, state, self.known))
         return said
+
+    def _may_go(self, waiting: Waiting) -> bool:
+        """Whether there is a place for it: Tier0 never waits, and what expired needs no place."""
+        state = self.state
+        under_way = sum(1 for attempt in state.attempts.values() if attempt.phase != "unknown")
+        if under_way < state.params.max_concurrent_intents or waiting.event.tier == "Tier0":
+            return True
+        return expired(waiting, state.params, self.now_ms, self.known.now.slot)
 
     def _judge(self, seq: int, case: Case) -> Said:
         """One attempt: the check table, then a refusal or the ask to simulate."""
@@ -169,7 +173,8 @@ class ExecutionEngine:
         for old in [key for key, until in processed.items() if until < case.now_ms]:
             del processed[old]
         if case.intent.intent_id is not None:
-            until = max(case.expires_ms, case.now_ms) + self.state.params.idempotency_window_ms
+            last = max(expires_ms(case.waiting, case.params), case.now_ms)
+            until = last + case.params.idempotency_window_ms
             processed[case.intent.intent_id] = until
 
     def _preempt(self, intent: int, winner: str) -> Event:

@@ -9,7 +9,9 @@ import os
 import shutil
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ironcrab.domain.event import BY_NAME
-from ironcrab.domain.fault import DamageFault, LogFault, SchemaFault
+from ironcrab.domain.fault import DamageFault, DiskFault, LogFault, SchemaFault
 from ironcrab.log import anchor, line, manifest, walk
 from ironcrab.log.columns import HEADER, column_names, to_records
 from ironcrab.log.hot import sync_folder
+from ironcrab.log.line import LooseRecord
 from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, SealedFile, Segment
 from ironcrab.log.parquet import open_sealed, read_group, write
 from ironcrab.log.shape import schema_digest, shape_of
@@ -79,6 +82,25 @@ def _batches(
         yield from cursors[0].batches()
         return
     yield from _merge(cursors, first, end, segment, whole=types is None)
+
+
+def read_loose(folder: Path, segment: Segment, seq_from: int, seq_to: int | None) -> Iterator[LooseRecord]:
+    """The records of a sealed segment in seq order, of types known or not, as their columns say. DamageFault."""
+    end = segment.last_seq + 1 if seq_to is None else seq_to
+    streams = [_loose_file(folder / file.name, file, seq_from, end) for file in segment.files]
+    return merge(*streams, key=attrgetter("seq"))
+
+
+def _loose_file(path: Path, file: SealedFile, first: int, end: int) -> Iterator[LooseRecord]:
+    header = {field.name for field in HEADER}
+    with open_sealed(path, file) as source:
+        for index, piece in enumerate(file.pieces):
+            if piece.rows == 0 or piece.last_seq < first or piece.first_seq >= end:
+                continue
+            for row in read_group(path, source, index, piece).to_pylist():
+                if first <= row["seq"] < end:
+                    fields = {name: value for name, value in row.items() if name not in header}
+                    yield LooseRecord(row["seq"], row["cause"], row["by"], row["time"], file.type, fields)
 
 
 def _known_type(file: SealedFile) -> type[Struct]:
@@ -196,16 +218,35 @@ def seal(recording: str | os.PathLike[str], *, keep_hot: bool = False, leave_las
         DiskFault: the disk refused the manifest.
     """
     folder = Path(recording)
-    _clear_leavings(folder)
     done = 0
-    while True:
-        waiting = _waiting(folder, manifest.load(folder))
+    try:
+        while _seal_next(folder, keep_hot=keep_hot, leave_last=leave_last):
+            done += 1
+    except OSError as error:
+        raise DiskFault(f"the disk refused to seal {folder} ({error.strerror or error}); the hot file stays") from error
+    return done
+
+
+def _seal_next(folder: Path, *, keep_hot: bool, leave_last: bool) -> bool:
+    """Seal the oldest closed hot segment; False where none is left to seal."""
+    with manifest.held(folder):
+        listed = manifest.load(folder)
+        _clear_leavings(folder, listed)
+        waiting = _waiting(folder, listed)
         if len(waiting) <= (1 if leave_last else 0):
-            return done
-        manifest.edit(folder, lambda listed: _sealed_in(folder, listed, keep_hot=keep_hot))
-        if not keep_hot:
-            _drop_hot(folder)
-        done += 1
+            return False
+        path = waiting[0]
+        segment = _proven(folder / SEGMENTS, path)
+        if keep_hot:
+            segment = replace(segment, hot=HotFile(*manifest.hash_file(path)))
+        before = [old for old in listed.segments if old.last_seq < segment.first_seq]
+        after = [old for old in listed.segments if old.first_seq > segment.last_seq]
+        if segment.previous != (before[-1].head if before else listed.anchor):
+            raise DamageFault(f"{path.name} at byte 0: it does not go on where the segments before it end")
+        listed = replace(listed, segments=(*before, segment, *after))
+        manifest.save(folder, listed)
+        _clear_leavings(folder, listed)
+        return True
 
 
 def _waiting(folder: Path, listed: Manifest) -> list[Path]:
@@ -213,20 +254,6 @@ def _waiting(folder: Path, listed: Manifest) -> list[Path]:
     sealed = {segment.name for segment in listed.segments if segment.files or segment.dropped}
     files = [path for path in walk.hot_files(folder / SEGMENTS) if _name(path) not in sealed]
     return [path for path in files if walk.is_closed(path)]
-
-
-def _sealed_in(folder: Path, listed: Manifest, *, keep_hot: bool) -> Manifest:
-    """Seal the oldest waiting segment; the manifest with its entry."""
-    waiting = _waiting(folder, listed)
-    if not waiting:
-        return listed
-    path = waiting[0]
-    segment = _proven(folder / SEGMENTS, path)
-    if keep_hot:
-        segment = replace(segment, hot=HotFile(*manifest.hash_file(path)))
-    before = [old for old in listed.segments if old.last_seq < segment.first_seq]
-    after = [old for old in listed.segments if old.first_seq > segment.last_seq]
-    return replace(listed, segments=(*before, segment, *after))
 
 
 def _proven(folder: Path, path: Path) -> Segment:
@@ -272,15 +299,11 @@ def _compare(folder: Path, segment: Segment, path: Path) -> None:
             raise LogFault(f"{path.name}: record {old.seq} is not the same once sealed; the hot file stays")
 
 
-def _clear_leavings(folder: Path) -> None:
-    """Remove what an interrupted call left: drafts, and hot files that are sealed and listed."""
+def _clear_leavings(folder: Path, listed: Manifest) -> None:
+    """Remove what an interrupted call leaves: drafts, and hot files whose sealed files are listed."""
     for draft in (folder / SEGMENTS).glob(f"{anchor.PREFIX}*.tmp"):
         shutil.rmtree(draft)
-    _drop_hot(folder)
-
-
-def _drop_hot(folder: Path) -> None:
-    for segment in manifest.load(folder).segments:
+    for segment in listed.segments:
         if segment.files and segment.hot is None:
             (folder / SEGMENTS / f"{segment.name}{anchor.SUFFIX}").unlink(missing_ok=True)
     sync_folder(folder / SEGMENTS)

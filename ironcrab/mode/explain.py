@@ -10,10 +10,11 @@ from ironcrab.domain.ask import ANSWER, ASK
 from ironcrab.domain.control import RunStarted
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
+from ironcrab.log import snapshot
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
-from ironcrab.mode.states import restore_states
-from ironcrab.mode.verify import Follower, runs_of
+from ironcrab.mode.states import made_by, restore_states, start_of
+from ironcrab.mode.verify import Follower, runs_within
 
 ADDRESS = re.compile(r"^(dec|int|exe|evt)-([0-9a-f]{8})-(\d+)$")
 """Ids that export writes: kind, first eight hex digits of the log id, seq."""
@@ -147,14 +148,13 @@ def reproduce(recording: Recording, record: Record) -> Reproduction | None:
     if record.by not in follower.judge.names:
         return None
     begin = recording.first_seq
-    snapshot = recording.nearest_snapshot(record.cause)
-    if snapshot is not None and snapshot.seq > started[0]:
-        begin = snapshot.seq
-        restore_states(follower.wiring.reducers, follower.wiring.now, snapshot.states)
-    else:
-        state = recording.start_state()
-        if state is not None:
-            restore_states(follower.wiring.reducers, follower.wiring.now, state)
+    found = snapshot.nearest(recording, record.cause, made_by(started[1])) if not follower.code_differs else None
+    opening = start_of(recording)
+    if found is None and opening is not None:
+        found = opening[0]
+    if found is not None:
+        begin = found.seq
+        restore_states(follower.wiring.reducers, follower.wiring.now, found.states)
     folded = 0
     place = sum(
         1
@@ -173,7 +173,7 @@ def reproduce(recording: Recording, record: Record) -> Reproduction | None:
 def _run_at(recording: Recording, seq: int) -> tuple[int, RunStarted] | None:
     """The run in which a seq stands."""
     found = None
-    for start, started in runs_of(recording):
+    for start, started in runs_within(recording):
         if start <= seq:
             found = (start, started)
     return found

@@ -49,7 +49,7 @@ def opened(path: Path) -> Iterator[io.BufferedIOBase]:
                     yield stream  # type: ignore[misc]  # it is a RawIOBase in all but name
             elif path.suffix == ".gz":
                 with gzip.open(raw) as stream:
-                    yield stream  # type: ignore[misc]  # typeshed calls it a text or binary file
+                    yield stream
             else:
                 yield raw
     except OSError as error:
@@ -68,7 +68,7 @@ def chunks(path: Path) -> Iterator[bytes]:
 def lines(path: Path) -> Iterator[bytes]:
     """The file's lines."""
     with opened(path) as stream:
-        yield from io.BufferedReader(stream)  # type: ignore[arg-type]  # see opened
+        yield from io.BufferedReader(stream)
 
 
 def digest_of(paths: Iterable[Path]) -> str:

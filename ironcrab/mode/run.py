@@ -24,12 +24,14 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
+from ironcrab.log import snapshot
 from ironcrab.log.compare import Digest
+from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Outlet, Record
 from ironcrab.mode.paper import Paper
 from ironcrab.mode.scenario import Scenario
-from ironcrab.mode.states import SNAPSHOT_EVERY, encode_states
+from ironcrab.mode.states import SNAPSHOT_EVERY, encode_states, made_by
 from ironcrab.mode.wiring import Wiring, started
 
 SECOND = 1_000_000_000
@@ -96,10 +98,12 @@ class Drive:
         self.wiring = Wiring(scenario)
         self.outlets = outlets
         self.loop = Loop(self.wiring.reducers, append, self.wiring.now)
+        self.started = started(scenario, self.wiring, 0)
 
     def open(self, time: int, generations: tuple[str, ...] = ()) -> None:
         """Take the run-started event and the opening balances."""
-        self.loop.take(started(self.scenario, self.wiring, 0, generations), time)
+        self.started = started(self.scenario, self.wiring, 0, generations)
+        self.loop.take(self.started, time)
         for event in opening(self.scenario):
             self.take(event, time)
 
@@ -139,11 +143,13 @@ def run(
     """
     paper = Paper(scenario.paper)
     wiring_probe = Wiring(scenario)
-    log_id = derive_log_id(recording.head_digest, scenario, wiring_probe)
+    source_head = _source_head(recording)
+    log_id = derive_log_id(source_head, scenario, wiring_probe)
+    generations = next((event.generations for _, event in runs_of(recording)), ())
     counts: dict[str, int] = {}
     digest = Digest()
     derived = 0
-    with Recording.create(out, log_id, origin=f"run of {recording.log_id} under {scenario.name}") as writer:
+    with Recording.create(out, log_id, origin=f"run of {source_head} under {scenario.name}") as writer:
 
         def append(record: Record) -> None:
             nonlocal derived
@@ -160,11 +166,12 @@ def run(
         is_open = False
         for time, event in with_ticks(source(recording.records())):
             if not is_open:
-                drive.open(time, recording.generations)
+                drive.open(time, generations)
                 is_open = True
             drive.take(event, time)
             if drive.loop.seq >= next_snapshot:
-                writer.snapshot(encode_states(drive.wiring.reducers, drive.wiring.now))
+                states = encode_states(drive.wiring.reducers, drive.wiring.now)
+                snapshot.save(out, drive.loop.seq, writer.head, states, made_by(drive.started))
                 next_snapshot = drive.loop.seq + SNAPSHOT_EVERY
             if progress is not None:
                 progress(drive.loop.seq)
@@ -176,6 +183,15 @@ def run(
         drive.loop.take(RunEnded(0, "the source ended"), drive.wiring.now.time)
         drive.settle()
     return RunSummary(log_id, drive.loop.seq, derived, digest.text(), counts)
+
+
+def _source_head(recording: Recording) -> str:
+    """The head that names a recording's market: its own, or, where it is itself a run, that of its source.
+
+    So a run made anew from a run is the run that its source would give.
+    """
+    words = recording.manifest.origin.split()
+    return words[2] if words[:2] == ["run", "of"] else recording.head.hex()
 
 
 def derive_log_id(source_digest: str, scenario: Scenario, wiring: Wiring) -> str:

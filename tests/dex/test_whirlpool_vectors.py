@@ -1,6 +1,7 @@
 """Every executed Whirlpool swap through `ironcrab.dex.quote`: amounts, error numbers, and the pool afterwards."""
 
 import base64
+from itertools import pairwise
 
 from ironcrab.dex import ABSENT, Account, Clock, Quote, Refusal, quote
 from ironcrab.dex.whirlpool import VENUE
@@ -65,7 +66,9 @@ def test_single_swaps(vectors, truth_table):
         accounts = accounts_of(row, refs)
         answer = quote(row["pool"], accounts, **asked(row, accounts))
         if answered(row, answer) != told(row):
-            wrong.append((row["id"], row["variant"], told(row), answered(row, answer), getattr(answer, "reason", "")))
+            wrong.append(
+                (row["id"], row["variant"], told(row), answered(row, answer), getattr(answer, "reason", ""))
+            )
     truth_table.add("orca", "orca_whirlpool (executed)", len(judged), len(judged) - len(wrong))
     assert not wrong, wrong[:5]
     assert len(judged) == 939
@@ -87,7 +90,8 @@ def test_state_after(vectors, truth_table):
         pool = decode_whirlpool(accounts[row["pool"]])
         ends = (pool.vault_a, pool.vault_b)
         delta = [
-            int.from_bytes(answer.after[v].data[64:72], "little") - int.from_bytes(accounts[v].data[64:72], "little")
+            int.from_bytes(answer.after[v].data[64:72], "little")
+            - int.from_bytes(accounts[v].data[64:72], "little")
             for v in ends
         ]
         mint_in = pool.mint_a if row["a_to_b"] else pool.mint_b
@@ -152,17 +156,19 @@ def test_compute_units(vectors):
         answer = quote(row["pool"], accounts, **asked(row, accounts))
         assert isinstance(answer, Quote)
         if VENUE.compute_units(answer) < row["result"]["cu"]:
-            short.append((row["variant"], row["result"]["cu"], VENUE.compute_units(answer), row["ticks_crossed"]))
+            short.append(
+                (row["variant"], row["result"]["cu"], VENUE.compute_units(answer), row["ticks_crossed"])
+            )
     assert not short, (len(short), short[:10])
 
 
 def test_oracle_after(vectors):
-    """Each row of the adaptive sequence begins with the oracle that the row before it left."""
+    """In the adaptive sequence a row begins with the oracle that the row before it left, where rows follow."""
     rows = vectors("orca_whirlpool")
     refs = book(rows)
     sequence = [row for row in rows if row.get("variant") == "fab-adaptive-seq"]
     linked = 0
-    for row, following in zip(sequence, sequence[1:], strict=False):
+    for row, following in pairwise(sequence):
         if not row["result"]["ok"]:
             continue
         accounts = accounts_of(row, refs)
@@ -172,4 +178,4 @@ def test_oracle_after(vectors):
         if later[row["pool"]].data == answer.after[row["pool"]].data:
             assert decode_oracle(answer.after[where]) == decode_oracle(later[where])
             linked += 1
-    print("linked", linked, "of", len(sequence))
+    assert linked == 14
