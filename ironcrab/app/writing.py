@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from ironcrab.app.text import emit_json, parse_time, progress, table
+from ironcrab.app.text import emit_json, parse_time, progress, shorten, table
 from ironcrab.domain.fault import InputFault
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
@@ -129,7 +129,7 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
     if as_json:
         emit_json(found)
         return
-    body = [(row.key, str(row.value), row.unit, str(row.default), row.range, row.origin, row.meaning) for row in found]
+    body = [(row.key, shorten(row.value), row.unit, shorten(row.default), row.range, row.origin, row.meaning) for row in found]
     for line in table(body, ("key", "value", "unit", "default", "range", "origin", "meaning")):
         click.echo(line)
 
