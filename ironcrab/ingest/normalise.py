@@ -44,7 +44,7 @@ _LATEST = 2**63 - 1
 
 
 class Normaliser:
-    """The state of one feed: its slots (`SlotTree`, bounded in slots) and what it could not use.
+    """The state of one feed: its slots (bounded in slots), the pools whose accounts it told, what it could not use.
 
     Args:
         feed: name of the feed in connection and gap events.
@@ -56,6 +56,7 @@ class Normaliser:
         self.slots = SlotTree(feed, self.counts)
         self.venues = {program: venue for venue in venues for program in venue.programs}
         self.watched = {base58.decode(program): None for program in self.venues}
+        self.pools: dict[str, None] = {}
         self.time = 0
         self._readers: dict[str, Callable[[Any], list[Event]]] = {
             "transaction": lambda told: self._transaction(told.transaction, told.slot),
@@ -124,7 +125,7 @@ class Normaliser:
             if venue is not None:
                 place = Place(venue.id, transaction, info.index)
                 for parsed in venue.parse(call, transaction):
-                    said += events_of(parsed, place, self.counts)
+                    said += events_of(parsed, place, self.pools, self.counts)
         return said
 
     def _of_interest(self, info: wire.SubscribeUpdateTransactionInfo) -> bool:

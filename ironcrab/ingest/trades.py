@@ -16,6 +16,8 @@ from ironcrab.ingest.counts import Counts, count
 
 QUOTES = (SOL_MINT, USDC_MINT, USDT_MINT)
 """Mints that are the quote side wherever they stand, the first one first."""
+POOLS_KEPT = 65_536
+"""Pools remembered as told."""
 _U64 = 2**64
 
 
@@ -42,17 +44,18 @@ class Place:
         self.slot = transaction.slot or None
 
 
-def events_of(parsed: Parsed, place: Place, counts: Counts) -> list[Event]:
+def events_of(parsed: Parsed, place: Place, met: dict[str, None], counts: Counts) -> list[Event]:
     """The market events of one thing that a venue read.
 
     Args:
         parsed: what the call did.
         place: dex, transaction and index.
+        met: pools whose accounts were told before; those told now are added, the oldest leave beyond `POOLS_KEPT`.
         counts: where to count `trade_without_decimals` (no balance names the mint), `trade_absurd` (amounts or
             mints that cannot be).
     """
     if isinstance(parsed, Swap):
-        return _trade(parsed, place, counts)
+        return _trade(parsed, place, met, counts)
     if isinstance(parsed, Created):
         return _created(parsed, place)
     if isinstance(parsed, Migrated):
@@ -60,7 +63,7 @@ def events_of(parsed: Parsed, place: Place, counts: Counts) -> list[Event]:
     return [] if parsed.added else _removed(parsed, place)
 
 
-def _trade(swap: Swap, place: Place, counts: Counts) -> list[Event]:
+def _trade(swap: Swap, place: Place, met: dict[str, None], counts: Counts) -> list[Event]:
     transaction = place.transaction
     quote = _quote_side(swap)
     is_buy = swap.mint_in == quote
@@ -96,7 +99,18 @@ def _trade(swap: Swap, place: Place, counts: Counts) -> list[Event]:
         protocol_fee=_fee(swap.fees, "protocol"),
         creator_fee=_fee(swap.fees, "creator"),
     )
-    return [trade, *_state(swap, trade)]
+    return [*_accounts(swap, trade, met), trade, *_state(swap, trade)]
+
+
+def _accounts(swap: Swap, trade: Trade, met: dict[str, None]) -> list[Event]:
+    """The accounts that swaps on this pool name, the first time that a call tells them."""
+    if not swap.accounts or swap.pool in met:
+        return []
+    met[swap.pool] = None
+    if len(met) > POOLS_KEPT:
+        del met[next(iter(met))]
+    base, quote = trade.mint, trade.quote_mint
+    return [DexPoolAccounts(trade.dex, swap.pool, base, quote, swap.accounts, slot=trade.slot)]
 
 
 def _quote_side(swap: Swap) -> str:

@@ -9,6 +9,7 @@ from ironcrab.dex import VENUES, base58
 from ironcrab.domain.event import EVENTS
 from ironcrab.domain.market import (
     AccountWritten,
+    DexPoolAccounts,
     LatestBlockhash,
     PoolCreated,
     PoolStateUpdate,
@@ -357,3 +358,31 @@ def test_routers_change_nothing_but_the_position(block):
         ]
         for before, after in zip(wanted, found, strict=True):
             assert after.position >= before.position + levels
+
+
+def test_each_pumpswap_pool_tells_its_fourteen_accounts_before_its_first_trade(block):
+    """In the order of the wire contract; what the calls of April 2025 do not name follows from the pool."""
+    told = {}
+    transactions = successful(block)
+    for _, event in normalised(block)[1]:
+        if isinstance(event, DexPoolAccounts):
+            assert event.dex == "pump_amm"
+            told[event.pool_address] = event
+        elif isinstance(event, Trade) and event.dex == "pump_amm":
+            accounts = told[event.pool_address].accounts
+            assert len(accounts) == len(set(accounts)) == 14
+            assert accounts[0] == event.pool_address
+            assert accounts[2:4] == (event.mint, event.quote_mint)
+            balances = transactions[event.signature].balances
+            for vault, mint in zip(accounts[4:6], accounts[2:4], strict=True):
+                assert (balances[vault].mint, balances[vault].owner) == (mint, event.pool_address)
+            assert accounts[11:] == FIXED_ACCOUNTS
+    assert len(told) == 13
+
+
+FIXED_ACCOUNTS = (
+    "C2aFPdENg4A2HQsmrd5rTw5TaYBX5Ku887cWjbFKtZpw",
+    "5PHirr8joyTMp9JMm6nW7hNDVyEYdkzDqazxPD7RaTjx",
+    "pfeeUxB6jkeY1Hxd7CsFCAjcbHA9rWtchMGdZ6VojVZ",
+)
+"""Global volume accumulator, fee config and fee program, as transactions since September 2025 name them."""
