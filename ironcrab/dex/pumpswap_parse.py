@@ -128,7 +128,10 @@ def _mints(call: Call, pool: str) -> tuple[str, str] | None:
 
 
 def _created(event: bytes, call: Call) -> Created | None:
-    """A CreatePoolEvent; `creator` is the coin's where it is told, else the pool's."""
+    """A CreatePoolEvent; `creator` is the coin's where it is told, else the pool's.
+
+    No accounts: the call does not name the protocol fee recipient, one of the contract's 14.
+    """
     if len(event) < _CREATED.size:
         return None
     creator, base_mint, quote_mint, base, quote, pool = _CREATED.unpack_from(event)
@@ -140,7 +143,6 @@ def _created(event: bytes, call: Call) -> Created | None:
         amount_a=base,
         amount_b=quote,
         creator=key_or_none(event[301:333]) or base58.key(creator),
-        accounts=call.accounts[9:11],
     )
 
 
