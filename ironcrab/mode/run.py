@@ -42,6 +42,10 @@ SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
 
 
+Progress = Callable[[int], None] | None
+"""Told the number of records so far."""
+
+
 class RunSummary(Struct, frozen=True):
     """What a run wrote: records in all and derived, the digest of the derived bodies, counts by type."""
 
@@ -107,6 +111,12 @@ class Drive:
         for event in opening(self.scenario):
             self.take(event, time)
 
+    def close(self) -> None:
+        """The source ended: answers that are due now, then the end; open asks stay open."""
+        self.answer(None)
+        self.loop.take(RunEnded(0, "the source ended"), self.wiring.now.time)
+        self.settle()
+
     def take(self, event: Event, time: int) -> None:
         """Take one world event: first the answers due before its slot, then itself, then what follows at once."""
         slot = getattr(event, "slot", None)
@@ -132,24 +142,32 @@ class Drive:
                     self.loop.take(answer, self.wiring.now.time)
 
 
-def run(
-    recording: Recording, scenario: Scenario, out: Path, progress: Callable[[int], None] | None = None
-) -> RunSummary:
+def run(recording: Recording, scenario: Scenario, out: Path, progress: Progress = None) -> RunSummary:
     """Write the run of `scenario` over `recording` to the new folder `out`, still hot.
 
     Raises:
         InputFault: the recording holds no world record.
         LogFault: `out` exists or cannot be written.
     """
-    paper = Paper(scenario.paper)
-    wiring_probe = Wiring(scenario)
-    source_head = _source_head(recording)
-    log_id = derive_log_id(source_head, scenario, wiring_probe)
     generations = next((event.generations for _, event in runs_of(recording)), ())
+    return run_events(source(recording.records()), _source_head(recording), scenario, out, generations, progress)
+
+
+def run_events(
+    events: Iterable[tuple[int, Event]],
+    source_name: str,
+    scenario: Scenario,
+    out: Path,
+    generations: tuple[str, ...] = (),
+    progress: Progress = None,
+) -> RunSummary:
+    """The same over (time, event) pairs of any origin, which `source_name` identifies (it has no blanks)."""
+    paper = Paper(scenario.paper)
+    log_id = derive_log_id(source_name, scenario, Wiring(scenario))
     counts: dict[str, int] = {}
     digest = Digest()
     derived = 0
-    with Recording.create(out, log_id, origin=f"run of {source_head} under {scenario.name}") as writer:
+    with Recording.create(out, log_id, origin=f"run of {source_name} under {scenario.name}") as writer:
 
         def append(record: Record) -> None:
             nonlocal derived
@@ -163,11 +181,9 @@ def run(
 
         drive = Drive(scenario, append, (paper,) if "paper" in scenario.outlets else ())
         next_snapshot = SNAPSHOT_EVERY
-        is_open = False
-        for time, event in with_ticks(source(recording.records())):
-            if not is_open:
+        for time, event in with_ticks(events):
+            if drive.loop.seq == 0:
                 drive.open(time, generations)
-                is_open = True
             drive.take(event, time)
             if drive.loop.seq >= next_snapshot:
                 states = encode_states(drive.wiring.reducers, drive.wiring.now)
@@ -175,13 +191,9 @@ def run(
                 next_snapshot = drive.loop.seq + SNAPSHOT_EVERY
             if progress is not None:
                 progress(drive.loop.seq)
-        if not is_open:
-            raise InputFault(
-                f"recording {recording.path} holds no world record; import one first: ironcrab import --help"
-            )
-        drive.answer(None)
-        drive.loop.take(RunEnded(0, "the source ended"), drive.wiring.now.time)
-        drive.settle()
+        if drive.loop.seq == 0:
+            raise InputFault(f"{source_name} holds no world record; import one first: ironcrab import --help")
+        drive.close()
     return RunSummary(log_id, drive.loop.seq, derived, digest.text(), counts)
 
 
