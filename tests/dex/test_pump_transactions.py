@@ -480,7 +480,7 @@ def test_pool_creation_and_liquidity():
     accounts = tuple(f"a{i}" for i in range(18))
     plain = call_with(AMM, CREATE_POOL, accounts)
     assert pumpswap_parse.parse_call(plain) == (
-        Created(name(4), 3, name(2), name(3), 500, 600, name(1), ("a9", "a10")),
+        Created(name(4), 3, name(2), name(3), 500, 600, name(1)),
     )
     coin = call_with(AMM, CREATE_POOL + key(9), accounts)
     assert pumpswap_parse.parse_call(coin)[0].creator == name(9)
