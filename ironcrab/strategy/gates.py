@@ -120,7 +120,7 @@ class Gates:
         if windows is None:
             return "WAIT_BUYER_WINDOW", (("unique_buyers", 0, entry.min_unique_buyers),)
         buyers = windows.buyers_of(policy.buyers, entry.min_trade_size_lamports, head)
-        unique = len(buyers.wallets)
+        unique = len(buyers.counts)
         if unique < entry.min_unique_buyers:
             return "WAIT_BUYER_WINDOW", (("unique_buyers", unique, entry.min_unique_buyers),)
         if policy.too_slow(buyers.trades):
@@ -172,7 +172,7 @@ class Gates:
         inflow = windows.sums_of(policy.inflow, head)
         return (
             liquidity,
-            ("unique_buyers", len(buyers.wallets), entry.min_unique_buyers),
+            ("unique_buyers", len(buyers.counts), entry.min_unique_buyers),
             ("trades_per_min_milli", policy.per_min_milli(buyers.trades), entry.min_trades_per_min_milli),
             ("buy_dominance_bps", dominance_bps(buyers), entry.min_buy_dominance_bps),
             *concentration(buyers, entry),
@@ -196,7 +196,7 @@ def dominance_bps(buyers: Buyers) -> int:
 def concentration(buyers: Buyers, entry: Entry) -> tuple[Number, ...]:
     """Shares of the largest and the three largest buyers in the volume, and of repeat buyers among the buyers."""
     one, three = buyers.shares()
-    volume, unique = max(1, buyers.bought), max(1, len(buyers.wallets))
+    volume, unique = max(1, buyers.bought), max(1, len(buyers.counts))
     return (
         ("top1_share_bps", one * BPS // volume, entry.top1_buyer_share_cap_bps),
         ("top3_share_bps", three * BPS // volume, entry.top3_buyer_share_cap_bps),

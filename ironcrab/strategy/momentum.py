@@ -170,8 +170,8 @@ class Momentum:
         for row in self._rows_of(event.mint):
             flow = self.known.flow.get(row.pool)
             sells = [] if flow is None else [t for t in flow.ticks if t.trader == event.dev_wallet and not t.is_buy]
-            if sells and (row.dev_sell_slot is None or sells[-1].told > row.dev_sell_slot):
-                row.dev_sell_slot = sells[-1].told
+            if sells and (row.dev_sell_slot is None or sells[-1].slot > row.dev_sell_slot):
+                row.dev_sell_slot = sells[-1].slot
                 row.dev_sell_time = self.now.time - (self.now.slot - sells[-1].slot) * 400_000_000
             if dev is not None and dev.supply_bps is not None:
                 yield from self._reconsider(row, event)
@@ -205,7 +205,7 @@ class Momentum:
         for position in self.positions.values():
             if position.slot < event.orphaned_slot <= position.mark_slot:
                 flow = self.known.flow.get(position.pool)
-                ticks = [] if flow is None else [tick for tick in flow.ticks if tick.told > position.slot]
+                ticks = [] if flow is None else [tick for tick in flow.ticks if tick.slot > position.slot]
                 position.best = dearest(position.paid, ticks)
                 position.mark = Price(ticks[-1].base, ticks[-1].quote) if ticks else position.paid
         return NOTHING
@@ -226,9 +226,9 @@ class Momentum:
     def _tidy(self) -> None:
         self.state.tidy_time = self.now.time + 60 * NANOS
         oldest = self.now.time - self.shared.idle_secs * NANOS
-        idle = [row for row in self.rows.values() if row.time < oldest and row.mint not in self.positions]
-        for row in idle:
-            if row.mint not in self.entering:
+        # what is never traded stays, so that its verdict is said once
+        for row in [row for row in self.rows.values() if row.time < oldest and row.until != FOREVER]:
+            if row.mint not in self.positions and row.mint not in self.entering:
                 del self.rows[row.pool]
                 self.gates.windows.pop(row.pool, None)
 

@@ -1,13 +1,13 @@
 """Windows over a pool's flow: counters that follow the trades instead of counting them again.
 
-A window holds the ticks whose slot is at least `oldest`. It numbers ticks by `FlowRow.dropped`, so it survives
-trims, and starts anew when ticks it held were dropped or rewritten. Its counters always equal a count over
-`FlowRow.ticks`, so they are a cache and no state: after a restore they are simply built again.
+A window begins at the first tick whose slot is at least `oldest` and holds the newest MOST_TICKS at most. It numbers
+ticks by `FlowRow.dropped`, so it survives trims, and starts anew when ticks were rewritten. Its counters always equal a
+count over `FlowRow.ticks`, so they are a cache and no state: after a restore they are simply built again.
 """
 
 from heapq import nlargest
 
-from ironcrab.market.flow import FlowRow, Tick, dearest
+from ironcrab.market.flow import MOST_TICKS, FlowRow, Tick, dearest
 from ironcrab.market.price import Price
 
 
@@ -47,7 +47,8 @@ class Sums:
                 self.bought += tick.quote
             else:
                 self.sold += tick.quote
-        while low < end and (tick := ticks[low]).slot < oldest:
+        least = end - MOST_TICKS
+        while low < end and ((tick := ticks[low]).slot < oldest or low < least):
             low += 1
             if tick.is_buy:
                 self.buys -= 1
@@ -58,15 +59,6 @@ class Sums:
         return self
 
 
-class Wallet:
-    """What one wallet bought in a window: how often, and for how many raw quote units."""
-
-    __slots__ = ("bought", "buys")
-
-    def __init__(self) -> None:
-        self.buys = self.bought = 0
-
-
 class Buyers:
     """The buyers of a window.
 
@@ -75,7 +67,8 @@ class Buyers:
         buys: buys.
         small: buys below `small_below` raw quote units.
         bought: raw quote units that came in.
-        wallets: by wallet, those with a buy in the window.
+        volumes: raw quote units bought, by wallet, of those with a buy in the window.
+        counts: their buys, by wallet.
         repeats: wallets with two buys or more.
     """
 
@@ -84,6 +77,7 @@ class Buyers:
         "buys",
         "ceiling1",
         "ceiling3",
+        "counts",
         "edition",
         "high",
         "low",
@@ -91,7 +85,7 @@ class Buyers:
         "small",
         "small_below",
         "trades",
-        "wallets",
+        "volumes",
     )
 
     def __init__(self, small_below: int) -> None:
@@ -104,7 +98,8 @@ class Buyers:
         self.low = self.high = start
         self.trades = self.buys = self.small = self.bought = self.repeats = 0
         self.ceiling1 = self.ceiling3 = 0
-        self.wallets: dict[str, Wallet] = {}
+        self.volumes: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
 
     def follow(self, flow: FlowRow, oldest: int) -> "Buyers":
         """Take in what is new and let go what is older than slot `oldest`; itself. `oldest` must never fall."""
@@ -113,45 +108,50 @@ class Buyers:
             self.clear(flow.edition, dropped)
         ticks = flow.ticks
         high, low, end = self.high - dropped, self.low - dropped, len(ticks)
-        while high < end:
-            tick = ticks[high]
-            high += 1
-            if tick.is_buy:
-                self._add(tick.trader, tick.quote)
-        while low < end and (tick := ticks[low]).slot < oldest:
+        if high < end:
+            self._add([tick for tick in ticks[high:] if tick.is_buy])
+        least = end - MOST_TICKS
+        first = low
+        while low < end and (low < least or ticks[low].slot < oldest):
             low += 1
-            if tick.is_buy:
-                self._take(tick.trader, tick.quote)
-        self.high, self.low, self.trades = high + dropped, low + dropped, high - low
+        if low > first:
+            self._take([tick for tick in ticks[first:low] if tick.is_buy])
+        self.high, self.low, self.trades = end + dropped, low + dropped, end - low
         return self
 
-    def _add(self, trader: str, quote: int) -> None:
-        wallet = self.wallets.get(trader)
-        if wallet is None:
-            wallet = self.wallets[trader] = Wallet()
-        wallet.buys += 1
-        wallet.bought += quote
-        if wallet.buys == 2:
-            self.repeats += 1
-        if quote < self.small_below:
-            self.small += 1
-        self.buys += 1
-        self.bought += quote
-        self.ceiling1 = max(self.ceiling1, wallet.bought)
-        self.ceiling3 += quote
+    def _add(self, buys: list[Tick]) -> None:
+        volumes, counts = self.volumes, self.counts
+        for tick in buys:
+            trader, quote = tick.trader, tick.quote
+            count = counts.get(trader, 0) + 1
+            counts[trader] = count
+            volumes[trader] = volume = quote if count == 1 else volumes[trader] + quote
+            if count == 2:
+                self.repeats += 1
+            if quote < self.small_below:
+                self.small += 1
+            self.buys += 1
+            self.bought += quote
+            self.ceiling3 += quote
+            if volume > self.ceiling1:  # noqa: PLR1730 - a call of max costs more than the rest of the line
+                self.ceiling1 = volume
 
-    def _take(self, trader: str, quote: int) -> None:
-        wallet = self.wallets[trader]
-        wallet.buys -= 1
-        wallet.bought -= quote
-        if wallet.buys == 1:
-            self.repeats -= 1
-        elif wallet.buys == 0:
-            del self.wallets[trader]
-        if quote < self.small_below:
-            self.small -= 1
-        self.buys -= 1
-        self.bought -= quote
+    def _take(self, buys: list[Tick]) -> None:
+        volumes, counts = self.volumes, self.counts
+        for tick in buys:
+            trader, quote = tick.trader, tick.quote
+            count = counts[trader] - 1
+            if count:
+                counts[trader] = count
+                volumes[trader] -= quote
+                if count == 1:
+                    self.repeats -= 1
+            else:
+                del counts[trader], volumes[trader]
+            if quote < self.small_below:
+                self.small -= 1
+            self.buys -= 1
+            self.bought -= quote
 
     def within(self, top1: int, top3: int, whole: int) -> bool:
         """Whether the largest wallet holds at most top1/whole of the volume and the three largest top3/whole.
@@ -168,7 +168,7 @@ class Buyers:
 
     def shares(self) -> tuple[int, int]:
         """Raw quote units bought by the largest wallet and by the three largest."""
-        largest = nlargest(3, [wallet.bought for wallet in self.wallets.values()])
+        largest = nlargest(3, self.volumes.values())
         return (largest[0] if largest else 0), sum(largest)
 
 
