@@ -43,6 +43,8 @@ class Gates:
     def __init__(self, known: Known, shared: Shared) -> None:
         self.now = known.now
         self.known = known
+        self.pools = known.pools
+        self.mints = known.mints
         self.shared = shared
         self.removal_span = slots(shared.lp_removal_window_secs)
         self.windows: dict[str, Windows] = {}
@@ -76,17 +78,17 @@ class Gates:
         head, entry = self.now.slot, policy.entry
         if pool.complete:
             return "REJECT_PUMPFUN_BONDING_COMPLETE", ()
-        pools = self.known.pools.state
-        if pool.stale is not None or pools.gaps or (pools.gap_slot and pools.gap_slot >= head - policy.longest):
-            return "WAIT_FEED_GAP", (("slots_since_gap", head - pools.gap_slot, policy.longest),)
-        dev = self.known.mints.state.devs.get(row.mint)
+        gap = self.pools.state.gap_slot
+        if pool.stale is not None or self.pools.state.gaps or (gap and gap >= head - policy.longest):
+            return "WAIT_FEED_GAP", (("slots_since_gap", head - gap, policy.longest),)
+        dev = self.mints.state.devs.get(row.mint)
         if dev is not None and dev.supply_bps is not None and dev.supply_bps > entry.max_dev_supply_bps:
             return "REJECT_DEV_SUPPLY_TOO_HIGH", (("dev_supply_bps", dev.supply_bps, entry.max_dev_supply_bps),)
         if entry.require_mint_authority_renounced or entry.require_freeze_authority_none:
             found = self._authorities(row, entry)
             if found is not PASS:
                 return found
-        liquidity = liquidity_of(pool)
+        liquidity = liquidity_of(pool) if pool.reserve_quote is None else pool.reserve_quote
         if liquidity is None or liquidity < entry.min_liquidity_lamports:
             value = -1 if liquidity is None else liquidity
             return "WAIT_INSUFFICIENT_LIQUIDITY", (("liquidity_lamports", value, entry.min_liquidity_lamports),)
@@ -104,7 +106,7 @@ class Gates:
         return PASS
 
     def _authorities(self, row: Row, entry: Entry) -> Finding:
-        mint = self.known.mints.get(row.mint)
+        mint = self.mints.get(row.mint)
         if mint is None:
             return "WAIT_MINT_INFO", ()
         if entry.require_mint_authority_renounced and mint.mint_authority is not None:
@@ -151,7 +153,7 @@ class Gates:
 
     def _route(self, row: Row, pool: PoolRow) -> Finding:
         """What a buy needs so that it is not refused for want of data."""
-        mint = self.known.mints.get(row.mint)
+        mint = self.mints.get(row.mint)
         if mint is not None and mint.token_program not in (TOKEN_PROGRAM, TOKEN_2022_PROGRAM):
             return "REJECT_UNSUPPORTED_TOKEN_PROGRAM", ()
         if pool.dex == "pump_amm" and (len(pool.accounts) != PUMP_AMM_ACCOUNTS or pool.accounts[0] != row.pool):

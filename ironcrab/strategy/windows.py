@@ -67,109 +67,105 @@ class Buyers:
         buys: buys.
         small: buys below `small_below` raw quote units.
         bought: raw quote units that came in.
-        volumes: raw quote units bought, by wallet, of those with a buy in the window.
-        counts: their buys, by wallet.
+        counts: buys by wallet, of the wallets with a buy in the window.
         repeats: wallets with two buys or more.
     """
 
     __slots__ = (
         "bought",
         "buys",
-        "ceiling1",
-        "ceiling3",
         "counts",
         "edition",
+        "flow",
         "high",
         "low",
         "repeats",
         "small",
         "small_below",
+        "surplus",
+        "top",
         "trades",
-        "volumes",
     )
 
-    def __init__(self, small_below: int) -> None:
+    def __init__(self, flow: FlowRow, small_below: int) -> None:
+        self.flow = flow
         self.small_below = small_below
-        self.clear(0, 0)
+        self.clear()
 
-    def clear(self, edition: int, start: int) -> None:
-        """Empty it; the next tick to come in is number `start`."""
-        self.edition = edition
-        self.low = self.high = start
+    def clear(self) -> None:
+        """Empty it; all ticks are to come in anew."""
+        self.edition = self.flow.edition
+        self.low = self.high = self.flow.dropped
         self.trades = self.buys = self.small = self.bought = self.repeats = 0
-        self.ceiling1 = self.ceiling3 = 0
-        self.volumes: dict[str, int] = {}
         self.counts: dict[str, int] = {}
+        self.top = (0, 0)
+        self.surplus = 0
 
-    def follow(self, flow: FlowRow, oldest: int) -> "Buyers":
+    def follow(self, oldest: int) -> "Buyers":
         """Take in what is new and let go what is older than slot `oldest`; itself. `oldest` must never fall."""
+        flow = self.flow
         dropped = flow.dropped
         if self.low < dropped or self.edition != flow.edition:
-            self.clear(flow.edition, dropped)
-        ticks = flow.ticks
+            self.clear()
+        ticks, counts = flow.ticks, self.counts
         high, low, end = self.high - dropped, self.low - dropped, len(ticks)
-        if high < end:
-            self._add([tick for tick in ticks[high:] if tick.is_buy])
+        while high < end:
+            tick = ticks[high]
+            high += 1
+            if tick.is_buy:
+                count = counts[tick.trader] = counts.get(tick.trader, 0) + 1
+                if count == 2:
+                    self.repeats += 1
+                self._count(1, tick.quote)
         least = end - MOST_TICKS
-        first = low
-        while low < end and (low < least or ticks[low].slot < oldest):
+        while low < end and ((tick := ticks[low]).slot < oldest or low < least):
             low += 1
-        if low > first:
-            self._take([tick for tick in ticks[first:low] if tick.is_buy])
+            if tick.is_buy:
+                count = counts[tick.trader] = counts[tick.trader] - 1
+                if count == 1:
+                    self.repeats -= 1
+                elif not count:
+                    del counts[tick.trader]
+                self._count(-1, tick.quote)
         self.high, self.low, self.trades = end + dropped, low + dropped, end - low
         return self
 
-    def _add(self, buys: list[Tick]) -> None:
-        volumes, counts = self.volumes, self.counts
-        for tick in buys:
-            trader, quote = tick.trader, tick.quote
-            count = counts.get(trader, 0) + 1
-            counts[trader] = count
-            volumes[trader] = volume = quote if count == 1 else volumes[trader] + quote
-            if count == 2:
-                self.repeats += 1
-            if quote < self.small_below:
-                self.small += 1
-            self.buys += 1
+    def _count(self, one: int, quote: int) -> None:
+        """Count a buy that comes (`one` 1) or goes (-1)."""
+        self.buys += one
+        if quote < self.small_below:
+            self.small += one
+        if one > 0:
             self.bought += quote
-            self.ceiling3 += quote
-            if volume > self.ceiling1:  # noqa: PLR1730 - a call of max costs more than the rest of the line
-                self.ceiling1 = volume
-
-    def _take(self, buys: list[Tick]) -> None:
-        volumes, counts = self.volumes, self.counts
-        for tick in buys:
-            trader, quote = tick.trader, tick.quote
-            count = counts[trader] - 1
-            if count:
-                counts[trader] = count
-                volumes[trader] -= quote
-                if count == 1:
-                    self.repeats -= 1
-            else:
-                del counts[trader], volumes[trader]
-            if quote < self.small_below:
-                self.small -= 1
-            self.buys -= 1
+            self.surplus += quote
+        else:
             self.bought -= quote
 
     def within(self, top1: int, top3: int, whole: int) -> bool:
         """Whether the largest wallet holds at most top1/whole of the volume and the three largest top3/whole.
 
-        Decided on ceilings where they suffice (one buy lifts the true value by at most its own size), counted
-        otherwise.
+        A buy lifts either sum by at most its own size, so the last count plus what was bought since is a ceiling;
+        only where that does not suffice the shares are counted again. A cap of the whole holds always.
         """
-        bought = self.bought
-        if self.ceiling1 * whole <= top1 * bought and self.ceiling3 * whole <= top3 * bought:
+        if top1 >= whole and top3 >= whole:
+            return True
+        bought, surplus = self.bought, self.surplus
+        one, three = self.top
+        if (one + surplus) * whole <= top1 * bought and (three + surplus) * whole <= top3 * bought:
             return True
         one, three = self.shares()
-        self.ceiling1, self.ceiling3 = one, three
         return one * whole <= top1 * bought and three * whole <= top3 * bought
 
     def shares(self) -> tuple[int, int]:
         """Raw quote units bought by the largest wallet and by the three largest."""
-        largest = nlargest(3, self.volumes.values())
-        return (largest[0] if largest else 0), sum(largest)
+        volumes: dict[str, int] = {}
+        for tick in self.flow.ticks[self.low - self.flow.dropped :]:
+            if tick.is_buy:
+                volumes[tick.trader] = volumes.get(tick.trader, 0) + tick.quote
+        largest = nlargest(3, volumes.values())
+        self.surplus = 0
+        self.top = ((largest[0] if largest else 0), sum(largest))
+        return self.top
 
 
 class Windows:
@@ -202,8 +198,8 @@ class Windows:
         """The buyers of the last `span` slots."""
         buyers = self.buyers.get((span, small_below))
         if buyers is None:
-            buyers = self.buyers[span, small_below] = Buyers(small_below)
-        return buyers.follow(self.flow, head - span)
+            buyers = self.buyers[span, small_below] = Buyers(self.flow, small_below)
+        return buyers.follow(head - span)
 
     def since(self, slot: int, span: int, head: int) -> Sums:
         """The trades after `slot`, of the last `span` slots at most."""
