@@ -43,6 +43,8 @@ class Gates:
     def __init__(self, known: Known, shared: Shared) -> None:
         self.now = known.now
         self.known = known
+        self.pools = known.pools
+        self.mints = known.mints
         self.shared = shared
         self.removal_span = slots(shared.lp_removal_window_secs)
         self.windows: dict[str, Windows] = {}
@@ -76,17 +78,17 @@ class Gates:
         head, entry = self.now.slot, policy.entry
         if pool.complete:
             return "REJECT_PUMPFUN_BONDING_COMPLETE", ()
-        pools = self.known.pools.state
-        if pool.stale is not None or pools.gaps or (pools.gap_slot and pools.gap_slot >= head - policy.longest):
-            return "WAIT_FEED_GAP", (("slots_since_gap", head - pools.gap_slot, policy.longest),)
-        dev = self.known.mints.state.devs.get(row.mint)
+        gap = self.pools.state.gap_slot
+        if pool.stale is not None or self.pools.state.gaps or (gap and gap >= head - policy.longest):
+            return "WAIT_FEED_GAP", (("slots_since_gap", head - gap, policy.longest),)
+        dev = self.mints.state.devs.get(row.mint)
         if dev is not None and dev.supply_bps is not None and dev.supply_bps > entry.max_dev_supply_bps:
             return "REJECT_DEV_SUPPLY_TOO_HIGH", (("dev_supply_bps", dev.supply_bps, entry.max_dev_supply_bps),)
         if entry.require_mint_authority_renounced or entry.require_freeze_authority_none:
             found = self._authorities(row, entry)
             if found is not PASS:
                 return found
-        liquidity = liquidity_of(pool)
+        liquidity = liquidity_of(pool) if pool.reserve_quote is None else pool.reserve_quote
         if liquidity is None or liquidity < entry.min_liquidity_lamports:
             value = -1 if liquidity is None else liquidity
             return "WAIT_INSUFFICIENT_LIQUIDITY", (("liquidity_lamports", value, entry.min_liquidity_lamports),)
@@ -104,7 +106,7 @@ class Gates:
         return PASS
 
     def _authorities(self, row: Row, entry: Entry) -> Finding:
-        mint = self.known.mints.get(row.mint)
+        mint = self.mints.get(row.mint)
         if mint is None:
             return "WAIT_MINT_INFO", ()
         if entry.require_mint_authority_renounced and mint.mint_authority is not None:
@@ -120,7 +122,7 @@ class Gates:
         if windows is None:
             return "WAIT_BUYER_WINDOW", (("unique_buyers", 0, entry.min_unique_buyers),)
         buyers = windows.buyers_of(policy.buyers, entry.min_trade_size_lamports, head)
-        unique = len(buyers.wallets)
+        unique = len(buyers.counts)
         if unique < entry.min_unique_buyers:
             return "WAIT_BUYER_WINDOW", (("unique_buyers", unique, entry.min_unique_buyers),)
         if policy.too_slow(buyers.trades):
@@ -151,7 +153,7 @@ class Gates:
 
     def _route(self, row: Row, pool: PoolRow) -> Finding:
         """What a buy needs so that it is not refused for want of data."""
-        mint = self.known.mints.get(row.mint)
+        mint = self.mints.get(row.mint)
         if mint is not None and mint.token_program not in (TOKEN_PROGRAM, TOKEN_2022_PROGRAM):
             return "REJECT_UNSUPPORTED_TOKEN_PROGRAM", ()
         if pool.dex == "pump_amm" and (len(pool.accounts) != PUMP_AMM_ACCOUNTS or pool.accounts[0] != row.pool):
@@ -172,7 +174,7 @@ class Gates:
         inflow = windows.sums_of(policy.inflow, head)
         return (
             liquidity,
-            ("unique_buyers", len(buyers.wallets), entry.min_unique_buyers),
+            ("unique_buyers", len(buyers.counts), entry.min_unique_buyers),
             ("trades_per_min_milli", policy.per_min_milli(buyers.trades), entry.min_trades_per_min_milli),
             ("buy_dominance_bps", dominance_bps(buyers), entry.min_buy_dominance_bps),
             *concentration(buyers, entry),
@@ -196,7 +198,7 @@ def dominance_bps(buyers: Buyers) -> int:
 def concentration(buyers: Buyers, entry: Entry) -> tuple[Number, ...]:
     """Shares of the largest and the three largest buyers in the volume, and of repeat buyers among the buyers."""
     one, three = buyers.shares()
-    volume, unique = max(1, buyers.bought), max(1, len(buyers.wallets))
+    volume, unique = max(1, buyers.bought), max(1, len(buyers.counts))
     return (
         ("top1_share_bps", one * BPS // volume, entry.top1_buyer_share_cap_bps),
         ("top3_share_bps", three * BPS // volume, entry.top3_buyer_share_cap_bps),

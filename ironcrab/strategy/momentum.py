@@ -69,6 +69,7 @@ class Momentum:
 
     def __init__(self, params: Any, known: Known) -> None:
         self.known = known
+        self.pools = known.pools
         self.now = known.now
         self.shared = shared_of(params)
         self.early = Policy("Early", entry_of(params, "early_"))
@@ -119,27 +120,21 @@ class Momentum:
                 why = "REJECT_NOT_TRADEABLE" if event.quote_mint == SOL_MINT else "REJECT_QUOTE_NOT_SOL"
                 return self._say(row, "reject", why, (), "NotApplicable")
         row.seq = seq
-        time = row.time = self.now.time
+        row.time = self.now.time
         if row.until == FOREVER or row.mint != event.mint:
             return NOTHING
         if row.decimals is None:
             row.decimals = event.token_decimals
-        if not event.is_buy:
-            self._sell_seen(row, event)
-        if row.mint in self.positions or row.mint in self.entering:
-            return self._busy(row, event)
-        if row.until > time:
-            return NOTHING
-        return self._consider(row, event)
-
-    def _sell_seen(self, row: Row, event: Trade) -> None:
-        """Remember a sell of the creator."""
-        dev = self.known.mints.state.devs.get(row.mint)
-        pool = self.known.pools.rows.get(row.pool)
-        wallet = dev.dev_wallet if dev is not None else (pool.creator if pool is not None else None)
-        if wallet == event.trader:
+        if row.dev is None:
+            row.dev = event.creator
+        if event.trader == row.dev and not event.is_buy:
             row.dev_sell_slot = self.now.slot if event.slot is None else event.slot
             row.dev_sell_time = self.now.time
+        if (self.positions or self.entering) and (row.mint in self.positions or row.mint in self.entering):
+            return self._busy(row, event)
+        if row.until > self.now.time:
+            return NOTHING
+        return self._consider(row, event)
 
     def _pool_state(self, _seq: int, event: PoolStateUpdate) -> Iterable[Event]:
         row = self.rows.get(event.pool_address)
@@ -153,10 +148,11 @@ class Momentum:
         return NOTHING
 
     def _pool_created(self, seq: int, event: PoolCreated) -> Iterable[Event]:
-        pool = self.known.pools.get(event.pool_address)
+        pool = self.pools.get(event.pool_address)
         if pool is None or pool.quote_mint != SOL_MINT or pool.base_mint in self.never:
             return NOTHING
         row = self.rows.get(event.pool_address) or self._born(seq, pool.base_mint, event.pool_address)
+        row.dev = row.dev or event.creator
         return self._reconsider(row, event)
 
     def _mint_told(self, _seq: int, event: TokenMintInfo) -> Iterable[Event]:
@@ -168,10 +164,11 @@ class Momentum:
         """The creator is known now: what he sold before counts, and how much he holds."""
         dev = self.known.mints.dev(event.mint)
         for row in self._rows_of(event.mint):
+            row.dev = event.dev_wallet
             flow = self.known.flow.get(row.pool)
             sells = [] if flow is None else [t for t in flow.ticks if t.trader == event.dev_wallet and not t.is_buy]
-            if sells and (row.dev_sell_slot is None or sells[-1].told > row.dev_sell_slot):
-                row.dev_sell_slot = sells[-1].told
+            if sells and (row.dev_sell_slot is None or sells[-1].slot > row.dev_sell_slot):
+                row.dev_sell_slot = sells[-1].slot
                 row.dev_sell_time = self.now.time - (self.now.slot - sells[-1].slot) * 400_000_000
             if dev is not None and dev.supply_bps is not None:
                 yield from self._reconsider(row, event)
@@ -180,7 +177,7 @@ class Momentum:
         """Liquidity left: every pool of the mint is refused, a position is left."""
         if event.sol_amount < self.shared.lp_removal_min_lamports:
             return
-        pool = self.known.pools.get(event.pool_address)
+        pool = self.pools.get(event.pool_address)
         mint = event.mint if pool is None else pool.base_mint
         removals = self.state.removals
         slot = max(removals.pop(mint, 0), self.now.slot if event.slot is None else event.slot)
@@ -205,7 +202,7 @@ class Momentum:
         for position in self.positions.values():
             if position.slot < event.orphaned_slot <= position.mark_slot:
                 flow = self.known.flow.get(position.pool)
-                ticks = [] if flow is None else [tick for tick in flow.ticks if tick.told > position.slot]
+                ticks = [] if flow is None else [tick for tick in flow.ticks if tick.slot > position.slot]
                 position.best = dearest(position.paid, ticks)
                 position.mark = Price(ticks[-1].base, ticks[-1].quote) if ticks else position.paid
         return NOTHING
@@ -226,9 +223,9 @@ class Momentum:
     def _tidy(self) -> None:
         self.state.tidy_time = self.now.time + 60 * NANOS
         oldest = self.now.time - self.shared.idle_secs * NANOS
-        idle = [row for row in self.rows.values() if row.time < oldest and row.mint not in self.positions]
-        for row in idle:
-            if row.mint not in self.entering:
+        # what is never traded stays, so that its verdict is said once
+        for row in [row for row in self.rows.values() if row.time < oldest and row.until != FOREVER]:
+            if row.mint not in self.positions and row.mint not in self.entering:
                 del self.rows[row.pool]
                 self.gates.windows.pop(row.pool, None)
 
@@ -244,7 +241,7 @@ class Momentum:
 
     def _consider(self, row: Row, event: Event) -> Iterable[Event]:
         """May it be bought?"""
-        pool = self.known.pools.rows.get(row.pool)
+        pool = self.pools.rows.get(row.pool)
         if pool is None:
             return NOTHING
         age = self.now.slot - pool.first_seen_slot
@@ -325,7 +322,7 @@ class Momentum:
         """Leave it, add to it, or hold it."""
         if position.exit_time or position.retry_time > self.now.time:
             return NOTHING
-        pool = self.known.pools.get(position.pool)
+        pool = self.pools.get(position.pool)
         policy = self._policy(position.pool)
         if pool is None:
             return self._say(row, "suppress", "POOL_NOT_FOUND", (), policy.regime)
@@ -405,7 +402,8 @@ class Momentum:
     # rows
 
     def _born(self, seq: int, mint: str, pool: str) -> Row:
-        row = self.rows[pool] = Row(mint, pool, seq, self.now.time)
+        dev = self.known.mints.dev(mint)
+        row = self.rows[pool] = Row(mint, pool, seq, self.now.time, dev=dev.dev_wallet if dev is not None else None)
         for gone in forget_oldest(self.rows, self.shared.max_rows):
             self.gates.windows.pop(gone, None)
         return row
@@ -416,12 +414,12 @@ class Momentum:
 
     def _rows_of(self, mint: str) -> list[Row]:
         """The watched pools of a mint that may be traded, in first-seen order."""
-        rows = [self.rows.get(pool.pool_address) for pool in self.known.pools.of_mint(mint)]
+        rows = [self.rows.get(pool.pool_address) for pool in self.pools.of_mint(mint)]
         return [row for row in rows if row is not None and row.until != FOREVER]
 
     def _policy(self, pool: str) -> Policy:
         """The regime by the pool's age in slots; an unknown pool is EARLY."""
-        known = self.known.pools.get(pool)
+        known = self.pools.get(pool)
         if known is None or self.now.slot - known.first_seen_slot < self.shared.early_slot_threshold:
             return self.early
         return self.established

@@ -19,6 +19,7 @@ class Row(Struct, gc=False):
         seq: last record that touched it.
         time: when that was.
         decimals: of the mint, as its trades tell; None: no trade yet.
+        dev: wallet of the creator; None: not told.
         verdict: the last verdict said, "" none.
         code: its code.
         until: not judged before; FOREVER: never.
@@ -32,6 +33,7 @@ class Row(Struct, gc=False):
     seq: Seq
     time: Nanos
     decimals: int | None = None
+    dev: Key | None = None
     verdict: Word = ""
     code: Word = ""
     until: Nanos = 0

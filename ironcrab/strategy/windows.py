@@ -1,13 +1,13 @@
 """Windows over a pool's flow: counters that follow the trades instead of counting them again.
 
-A window holds the ticks whose slot is at least `oldest`. It numbers ticks by `FlowRow.dropped`, so it survives
-trims, and starts anew when ticks it held were dropped or rewritten. Its counters always equal a count over
-`FlowRow.ticks`, so they are a cache and no state: after a restore they are simply built again.
+A window begins at the first tick whose slot is at least `oldest` and holds the newest MOST_TICKS at most. It numbers
+ticks by `FlowRow.dropped`, so it survives trims, and starts anew when ticks were rewritten. Its counters always equal a
+count over `FlowRow.ticks`, so they are a cache and no state: after a restore they are simply built again.
 """
 
 from heapq import nlargest
 
-from ironcrab.market.flow import FlowRow, Tick, dearest
+from ironcrab.market.flow import MOST_TICKS, FlowRow, Tick, dearest
 from ironcrab.market.price import Price
 
 
@@ -47,7 +47,8 @@ class Sums:
                 self.bought += tick.quote
             else:
                 self.sold += tick.quote
-        while low < end and (tick := ticks[low]).slot < oldest:
+        least = end - MOST_TICKS
+        while low < end and ((tick := ticks[low]).slot < oldest or low < least):
             low += 1
             if tick.is_buy:
                 self.buys -= 1
@@ -58,15 +59,6 @@ class Sums:
         return self
 
 
-class Wallet:
-    """What one wallet bought in a window: how often, and for how many raw quote units."""
-
-    __slots__ = ("bought", "buys")
-
-    def __init__(self) -> None:
-        self.buys = self.bought = 0
-
-
 class Buyers:
     """The buyers of a window.
 
@@ -75,101 +67,105 @@ class Buyers:
         buys: buys.
         small: buys below `small_below` raw quote units.
         bought: raw quote units that came in.
-        wallets: by wallet, those with a buy in the window.
+        counts: buys by wallet, of the wallets with a buy in the window.
         repeats: wallets with two buys or more.
     """
 
     __slots__ = (
         "bought",
         "buys",
-        "ceiling1",
-        "ceiling3",
+        "counts",
         "edition",
+        "flow",
         "high",
         "low",
         "repeats",
         "small",
         "small_below",
+        "surplus",
+        "top",
         "trades",
-        "wallets",
     )
 
-    def __init__(self, small_below: int) -> None:
+    def __init__(self, flow: FlowRow, small_below: int) -> None:
+        self.flow = flow
         self.small_below = small_below
-        self.clear(0, 0)
+        self.clear()
 
-    def clear(self, edition: int, start: int) -> None:
-        """Empty it; the next tick to come in is number `start`."""
-        self.edition = edition
-        self.low = self.high = start
+    def clear(self) -> None:
+        """Empty it; all ticks are to come in anew."""
+        self.edition = self.flow.edition
+        self.low = self.high = self.flow.dropped
         self.trades = self.buys = self.small = self.bought = self.repeats = 0
-        self.ceiling1 = self.ceiling3 = 0
-        self.wallets: dict[str, Wallet] = {}
+        self.counts: dict[str, int] = {}
+        self.top = (0, 0)
+        self.surplus = 0
 
-    def follow(self, flow: FlowRow, oldest: int) -> "Buyers":
+    def follow(self, oldest: int) -> "Buyers":
         """Take in what is new and let go what is older than slot `oldest`; itself. `oldest` must never fall."""
+        flow = self.flow
         dropped = flow.dropped
         if self.low < dropped or self.edition != flow.edition:
-            self.clear(flow.edition, dropped)
-        ticks = flow.ticks
+            self.clear()
+        ticks, counts = flow.ticks, self.counts
         high, low, end = self.high - dropped, self.low - dropped, len(ticks)
         while high < end:
             tick = ticks[high]
             high += 1
             if tick.is_buy:
-                self._add(tick.trader, tick.quote)
-        while low < end and (tick := ticks[low]).slot < oldest:
+                count = counts[tick.trader] = counts.get(tick.trader, 0) + 1
+                if count == 2:
+                    self.repeats += 1
+                self._count(1, tick.quote)
+        least = end - MOST_TICKS
+        while low < end and ((tick := ticks[low]).slot < oldest or low < least):
             low += 1
             if tick.is_buy:
-                self._take(tick.trader, tick.quote)
-        self.high, self.low, self.trades = high + dropped, low + dropped, high - low
+                count = counts[tick.trader] = counts[tick.trader] - 1
+                if count == 1:
+                    self.repeats -= 1
+                elif not count:
+                    del counts[tick.trader]
+                self._count(-1, tick.quote)
+        self.high, self.low, self.trades = end + dropped, low + dropped, end - low
         return self
 
-    def _add(self, trader: str, quote: int) -> None:
-        wallet = self.wallets.get(trader)
-        if wallet is None:
-            wallet = self.wallets[trader] = Wallet()
-        wallet.buys += 1
-        wallet.bought += quote
-        if wallet.buys == 2:
-            self.repeats += 1
+    def _count(self, one: int, quote: int) -> None:
+        """Count a buy that comes (`one` 1) or goes (-1)."""
+        self.buys += one
         if quote < self.small_below:
-            self.small += 1
-        self.buys += 1
-        self.bought += quote
-        self.ceiling1 = max(self.ceiling1, wallet.bought)
-        self.ceiling3 += quote
-
-    def _take(self, trader: str, quote: int) -> None:
-        wallet = self.wallets[trader]
-        wallet.buys -= 1
-        wallet.bought -= quote
-        if wallet.buys == 1:
-            self.repeats -= 1
-        elif wallet.buys == 0:
-            del self.wallets[trader]
-        if quote < self.small_below:
-            self.small -= 1
-        self.buys -= 1
-        self.bought -= quote
+            self.small += one
+        if one > 0:
+            self.bought += quote
+            self.surplus += quote
+        else:
+            self.bought -= quote
 
     def within(self, top1: int, top3: int, whole: int) -> bool:
         """Whether the largest wallet holds at most top1/whole of the volume and the three largest top3/whole.
 
-        Decided on ceilings where they suffice (one buy lifts the true value by at most its own size), counted
-        otherwise.
+        A buy lifts either sum by at most its own size, so the last count plus what was bought since is a ceiling;
+        only where that does not suffice the shares are counted again. A cap of the whole holds always.
         """
-        bought = self.bought
-        if self.ceiling1 * whole <= top1 * bought and self.ceiling3 * whole <= top3 * bought:
+        if top1 >= whole and top3 >= whole:
+            return True
+        bought, surplus = self.bought, self.surplus
+        one, three = self.top
+        if (one + surplus) * whole <= top1 * bought and (three + surplus) * whole <= top3 * bought:
             return True
         one, three = self.shares()
-        self.ceiling1, self.ceiling3 = one, three
         return one * whole <= top1 * bought and three * whole <= top3 * bought
 
     def shares(self) -> tuple[int, int]:
         """Raw quote units bought by the largest wallet and by the three largest."""
-        largest = nlargest(3, [wallet.bought for wallet in self.wallets.values()])
-        return (largest[0] if largest else 0), sum(largest)
+        volumes: dict[str, int] = {}
+        for tick in self.flow.ticks[self.low - self.flow.dropped :]:
+            if tick.is_buy:
+                volumes[tick.trader] = volumes.get(tick.trader, 0) + tick.quote
+        largest = nlargest(3, volumes.values())
+        self.surplus = 0
+        self.top = ((largest[0] if largest else 0), sum(largest))
+        return self.top
 
 
 class Windows:
@@ -202,8 +198,8 @@ class Windows:
         """The buyers of the last `span` slots."""
         buyers = self.buyers.get((span, small_below))
         if buyers is None:
-            buyers = self.buyers[span, small_below] = Buyers(small_below)
-        return buyers.follow(self.flow, head - span)
+            buyers = self.buyers[span, small_below] = Buyers(self.flow, small_below)
+        return buyers.follow(head - span)
 
     def since(self, slot: int, span: int, head: int) -> Sums:
         """The trades after `slot`, of the last `span` slots at most."""
