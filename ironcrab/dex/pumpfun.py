@@ -401,10 +401,9 @@ class PumpFun:
         trade = _trade(pool, accounts, user, mint_in, clock)
         if isinstance(trade, Refusal):
             return trade
+        form = "v2" if trade.cashback else "v3"
         if fallback:
             form = "legacy" if trade.quote_mint == WSOL else "v2"
-        else:
-            form = "v2" if trade.cashback else "v3"
         return (pump_send.curve_trade(trade, form, exact, amount, other_amount),)
 
     def compute_units(self, quote: Quote) -> int:
