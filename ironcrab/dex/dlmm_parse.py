@@ -107,9 +107,7 @@ def parse(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
 
 def events(call: Call) -> Iterator[tuple[bytes, bytes]]:
     """The events this call emitted, as (discriminator, body); of its logs only where no self-call has any."""
-    inner = [
-        child.data[8:] for child in call.inner if child.program == call.program and child.data[:8] == EMIT
-    ]
+    inner = [child.data[8:] for child in call.inner if child.program == call.program and child.data[:8] == EMIT]
     for payload in inner or call.logs:
         yield payload[:8], payload[8:]
 
@@ -154,6 +152,7 @@ def _swap(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
         fees=tuple(fees),
         reserve_in=_reserve(balance_in, users[0], call.position),
         reserve_out=_reserve(balance_out, users[1], call.position),
+        mint_b=call.accounts[7],
     )
     return (swap,)
 

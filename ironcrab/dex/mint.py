@@ -79,6 +79,23 @@ class FeeSchedule(Struct, frozen=True, gc=False):
     maximum: int
     bps: int
 
+    def fee_on(self, amount: int) -> int:
+        """Raw units withheld from a transfer of `amount`."""
+        return min(-(-amount * self.bps // BPS), self.maximum)
+
+    def before_fee(self, net: int) -> int:
+        """The least raw amount to send so that `net` arrives (Token-2022 `calculate_pre_fee_amount`).
+
+        At 10000 bps the program answers net plus the maximum fee. The result may exceed a u64, where the
+        program would fail: the caller looks.
+        """
+        if self.bps == 0 or net == 0:
+            return net
+        if self.bps == BPS:
+            return net + self.maximum
+        gross = -(-net * BPS // (BPS - self.bps))
+        return min(gross, net + self.maximum)
+
 
 class TransferFeeConfig(Struct, frozen=True, gc=False):
     """Extension 1 of a mint: who may change the fee and withdraw it, raw units withheld, both schedules."""
@@ -233,21 +250,30 @@ def balance(account: Account) -> int | None:
     """Raw units in a token account, read without decoding the rest; None when it is no initialised one."""
     if _shape(account, ACCOUNT_BYTES, 2) is not None or account.data[108] not in (1, 2):
         return None
+    return amount_of(account)
+
+
+def amount_of(account: Account) -> int:
+    """Raw units in an account that is known to be a token account."""
     return int.from_bytes(account.data[64:72], "little")
+
+
+def is_frozen(account: Account) -> bool:
+    """Whether a token account whose balance was read is frozen (state 2 at byte 108)."""
+    return account.data[108] == 2
 
 
 def moved(account: Account, delta: int, withheld: int = 0) -> Account:
     """A token account after a transfer: `delta` raw units more (or fewer), `withheld` more kept as fee.
 
-    The lamports of a native account move with its amount. The caller has decoded the account and knows that
-    the new amount is a u64.
+    The lamports of a native account move with its amount. The caller has read the balance and knows that the
+    new amounts are u64; without extension 2 nothing is kept.
     """
     data = bytearray(account.data)
-    amount = int.from_bytes(data[64:72], "little") + delta
-    data[64:72] = amount.to_bytes(8, "little")
-    if withheld:
-        at = _value_offset(account.data, EXTENSIONS.index("TransferFeeAmount"))
-        kept = int.from_bytes(data[at : at + 8], "little") + withheld
+    data[64:72] = (amount_of(account) + delta).to_bytes(8, "little")
+    at = _value_offset(account.data, EXTENSIONS.index("TransferFeeAmount")) if withheld else None
+    if at is not None:
+        kept = (int.from_bytes(data[at : at + 8], "little") + withheld) & U64
         data[at : at + 8] = kept.to_bytes(8, "little")
     native = data[109:113] != b"\0\0\0\0"
     return Account(account.owner, account.lamports + (delta if native else 0), bytes(data))
@@ -255,7 +281,7 @@ def moved(account: Account, delta: int, withheld: int = 0) -> Account:
 
 def with_amount(account: Account, amount: int) -> Account:
     """A token account that holds `amount` raw units instead (see `moved`)."""
-    return moved(account, amount - int.from_bytes(account.data[64:72], "little"))
+    return moved(account, amount - amount_of(account))
 
 
 def schedule(mint: Mint, epoch: int) -> FeeSchedule | None:
@@ -269,24 +295,13 @@ def schedule(mint: Mint, epoch: int) -> FeeSchedule | None:
 def fee_on(mint: Mint, amount: int, epoch: int) -> int:
     """Raw units withheld from a transfer of `amount`: its bps rounded up, at most the maximum."""
     fee = schedule(mint, epoch)
-    if fee is None or fee.bps == 0 or amount == 0:
-        return 0
-    return min(-(-amount * fee.bps // BPS), fee.maximum)
+    return 0 if fee is None else fee.fee_on(amount)
 
 
 def amount_before_fee(mint: Mint, net: int, epoch: int) -> int:
-    """The least raw amount to send so that `net` arrives (Token-2022 `calculate_pre_fee_amount`).
-
-    At 10000 bps the program answers net plus the maximum fee. The result may exceed a u64, where the program
-    would fail: the caller looks.
-    """
+    """The least raw amount to send so that `net` arrives (see `FeeSchedule.before_fee`)."""
     fee = schedule(mint, epoch)
-    if fee is None or fee.bps == 0 or net == 0:
-        return net
-    if fee.bps == BPS:
-        return net + fee.maximum
-    gross = -(-net * BPS // (BPS - fee.bps))
-    return net + fee.maximum if gross - net >= fee.maximum else gross
+    return net if fee is None else fee.before_fee(net)
 
 
 def transfer_refusal(mint: Mint, address: str) -> Refusal | None:
@@ -336,12 +351,14 @@ def _entries(data: bytes) -> dict[str, bytes] | str:
     return found
 
 
-def _value_offset(data: bytes, number: int) -> int:
-    """Offset of the value of an extension entry that is known to be there."""
+def _value_offset(data: bytes, number: int) -> int | None:
+    """Offset of the value of an extension entry of a decoded account, or None when it is not there."""
     at = _TLV
-    while int.from_bytes(data[at : at + 2], "little") != number:
+    while at + 4 <= len(data):
+        if int.from_bytes(data[at : at + 2], "little") == number:
+            return at + 4
         at += 4 + int.from_bytes(data[at + 2 : at + 4], "little")
-    return at + 4
+    return None
 
 
 def _maybe_key(raw: bytes) -> str | None:

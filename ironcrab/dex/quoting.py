@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 
-from ironcrab.dex import dlmm
+from ironcrab.dex import dlmm, pumpfun, pumpswap, raydium, raydium_cpmm, whirlpool
 from ironcrab.dex.face import Account, Clock, Exact, Quote, Refusal, Venue
 
 VENUES: tuple[Venue, ...] = (
+    raydium.VENUE,
+    raydium_cpmm.VENUE,
+    whirlpool.VENUE,
     dlmm.VENUE,
+    pumpfun.VENUE,
+    pumpswap.VENUE,
 )
 """Every venue, written by hand. Order is the order of listings."""
 

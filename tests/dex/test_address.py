@@ -59,13 +59,9 @@ def test_find_agrees_with_solders(seeds, program):
 
 def test_create_answers_none_on_the_curve():
     seeds = next(
-        seeds
-        for seeds in ((bytes((n,)),) for n in range(256))
-        if address.create_program_address(seeds, AMM_V4) is None
+        seeds for seeds in ((bytes((n,)),) for n in range(256)) if address.create_program_address(seeds, AMM_V4) is None
     )
-    assert address.on_curve(
-        address.sha256(seeds[0] + base58.decode(AMM_V4) + b"ProgramDerivedAddress").digest()
-    )
+    assert address.on_curve(address.sha256(seeds[0] + base58.decode(AMM_V4) + b"ProgramDerivedAddress").digest())
 
 
 @pytest.mark.parametrize("seeds", [(b"",) * 16, (bytes(33),)])

@@ -284,9 +284,7 @@ def test_real_creations(shared):
         call = Call(subject.PROGRAM, accounts, bytes.fromhex(row["data"]), 3, 1)
         (made,) = subject.parse(call, transaction_of(call))
         creator = roles.get("funder") or roles["admin"]
-        assert made == Created(
-            roles["lbPair"], 3, roles["tokenMintX"], roles["tokenMintY"], 0, 0, creator, accounts
-        )
+        assert made == Created(roles["lbPair"], 3, roles["tokenMintX"], roles["tokenMintY"], 0, 0, creator, accounts)
         assert accounts[place] == made.pool
 
 
@@ -403,18 +401,14 @@ def test_liquidity_of_two_sides(opening, added):
 @pytest.mark.parametrize(("x", "y", "mints"), [(4, 0, (NAMES[5], "")), (0, 4, ("", NAMES[5]))])
 def test_liquidity_of_one_side(x, y, mints):
     for instruction in sorted(subject.ONE_SIDED):
-        call = Call(
-            subject.PROGRAM, NAMES[:12], instruction, 2, 1, (emitted(subject.ADD, change_event(x, y)),)
-        )
+        call = Call(subject.PROGRAM, NAMES[:12], instruction, 2, 1, (emitted(subject.ADD, change_event(x, y)),))
         (change,) = subject.parse(call, transaction_of(call))
         assert (change.mint_a, change.mint_b, change.amount_a, change.amount_b) == (*mints, x, y)
 
 
 def test_rebalancing_is_a_withdrawal_and_a_deposit():
     body = struct.pack("<32s32s32siQQQQ", KEYS[1], KEYS[0], KEYS[9], 7, 1, 2, 3, 4) + bytes(48)
-    call = Call(
-        subject.PROGRAM, NAMES[:17], max(subject.TWO_SIDED), 2, 1, (emitted(subject.REBALANCE, body),)
-    )
+    call = Call(subject.PROGRAM, NAMES[:17], max(subject.TWO_SIDED), 2, 1, (emitted(subject.REBALANCE, body),))
     assert [(c.added, c.amount_a, c.amount_b) for c in subject.parse(call, transaction_of(call))] == [
         (False, 1, 3),
         (True, 2, 4),

@@ -204,9 +204,7 @@ def token_account(amount=5, *, state=1, native=None, entries=(), owner=TOKEN):
 
 
 def test_fields_of_a_token_account():
-    found = mint.decode_token(
-        token_account(9, state=2, entries=((2, struct.pack("<Q", 4)),), owner=TOKEN_2022)
-    )
+    found = mint.decode_token(token_account(9, state=2, entries=((2, struct.pack("<Q", 4)),), owner=TOKEN_2022))
     assert (found.mint, found.owner, found.amount, found.frozen, found.withheld) == (KEY, KEY, 9, True, 4)
     assert found.delegate is found.reserve is found.close_authority is None
     assert mint.decode_token(token_account(native=77)).reserve == 77
@@ -303,9 +301,7 @@ def test_mutated_accounts_never_raise(data):
     if data.draw(st.booleans()):
         real = token_account(entries=((7, b""), (2, bytes(8))), owner=TOKEN_2022)
     raw = bytearray(real.data)
-    for at, value in data.draw(
-        st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), max_size=6)
-    ):
+    for at, value in data.draw(st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), max_size=6)):
         raw[at] = value
     account = Account(
         TOKEN_2022, 1, bytes(raw[: data.draw(st.integers(0, len(raw)))] + data.draw(st.binary(max_size=9)))

@@ -1,0 +1,16 @@
+"""What the environment may say: colour, and where recordings lie. Nothing that decides comes from here."""
+
+import os
+from pathlib import Path
+
+
+def wants_color(is_terminal: bool) -> bool:
+    """NO_COLOR wins, then FORCE_COLOR, then whether stdout is a terminal."""
+    if os.environ.get("NO_COLOR"):  # noqa: TID251 - settings are this module's job
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or is_terminal  # noqa: TID251 - settings are this module's job
+
+
+def recordings_home() -> Path:
+    """Where goldens are looked for: IRONCRAB_RECORDINGS, else ./recordings."""
+    return Path(os.environ.get("IRONCRAB_RECORDINGS") or "recordings")  # noqa: TID251 - settings are this module's job

@@ -1,0 +1,132 @@
+"""Checks of the life of attempts: one outcome, simulated before sent, sent once, refused for one reason."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ironcrab.check.finding import Finding
+from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SimulateAnswer, SimulateAsk
+from ironcrab.domain.control import ControlRequest
+from ironcrab.domain.trade import DecisionRecord, TradeIntent
+from ironcrab.log.recording import Recording
+from ironcrab.loop import Record
+
+MILLI = 1_000_000
+"""Nanoseconds."""
+DEFAULT_TTL_MS = 5000
+"""The wire contract's default where an intent names neither ttl nor deadline (section 2.2, row 2)."""
+TRADED = ("Confirmed", "Sent")
+OWN_CODES = ("SimFailed", "FailedConfirmed")
+"""Outcomes whose primary reason is the venue's own text."""
+
+
+def one_outcome(recording: Recording) -> Iterator[Finding]:
+    """An attempt has exactly one decision, and an intent at most one that traded."""
+    decided: dict[tuple[int | str | None, int], int] = {}
+    traded: dict[int | str | None, int] = {}
+    for record in recording.records(types=(DecisionRecord,)):
+        event: Any = record.event
+        intent = event.intent if event.intent is not None else event.intent_id
+        attempt = (intent, event.attempt)
+        if event.intent is not None and attempt in decided:
+            yield Finding(record.seq, f"attempt {event.attempt} of intent #{intent} was decided at #{decided[attempt]}")
+        decided[attempt] = record.seq
+        if event.outcome in TRADED:
+            if intent in traded:
+                yield Finding(record.seq, f"intent #{intent} had traded at #{traded[intent]}")
+            traded[intent] = record.seq
+
+
+def simulate_gate(recording: Recording) -> Iterator[Finding]:
+    """Nothing is sent without a passed simulation of the same plan."""
+    asks: dict[int, Any] = {}
+    passed: dict[tuple[int, int], str] = {}
+    for record in recording.records(types=(SimulateAsk, SimulateAnswer, SendAsk)):
+        event: Any = record.event
+        if isinstance(event, SimulateAsk):
+            asks[record.seq] = event
+        elif isinstance(event, SimulateAnswer):
+            ask = asks.get(event.ask)
+            if ask is not None and event.success:
+                passed[ask.intent, ask.attempt] = ask.plan.plan_hash
+        elif passed.get((event.intent, event.attempt)) != event.plan.plan_hash and event.intent >= recording.first_seq:
+            yield Finding(record.seq, f"intent #{event.intent} is sent without a passed simulation of this plan")
+
+
+def sent_once(recording: Recording) -> Iterator[Finding]:
+    """No attempt is sent twice."""
+    sent: dict[tuple[int, int], int] = {}
+    for record in recording.records(types=(SendAsk,)):
+        event: Any = record.event
+        key = (event.intent, event.attempt)
+        if key in sent:
+            yield Finding(record.seq, f"attempt {event.attempt} of intent #{event.intent} was sent at #{sent[key]}")
+        sent[key] = record.seq
+
+
+def kill_switch(recording: Recording) -> Iterator[Finding]:
+    """While the kill switch is on no buy is sent."""
+    active: int | None = None
+    for record in recording.records(types=(ControlRequest, SendAsk)):
+        event: Any = record.event
+        if isinstance(event, SendAsk):
+            if active is not None and event.plan.side == "Buy":
+                yield Finding(record.seq, f"a buy is sent while the kill switch is on since #{active}")
+        elif event.kind == "kill_switch":
+            active = record.seq if event.active is not False else None
+        elif event.kind == "reset_kill_switch":
+            active = None
+
+
+def ttl(recording: Recording) -> Iterator[Finding]:
+    """No intent is simulated after its time to live or its deadline slot."""
+    intents: dict[int, Record] = {}
+    slot = 0
+    for record in recording.records():
+        event: Any = record.event
+        if record.cause is None:
+            slot = max(slot, getattr(event, "slot", None) or 0)
+        if isinstance(event, TradeIntent):
+            intents[record.seq] = record
+        elif isinstance(event, SimulateAsk) and event.attempt == 0 and event.intent in intents:
+            intent = intents[event.intent]
+            wish: Any = intent.event
+            limit = intent.time + (wish.ttl_ms or DEFAULT_TTL_MS) * MILLI
+            if record.time > limit and (wish.ttl_ms is not None or wish.deadline_slot is None):
+                yield Finding(record.seq, f"intent #{event.intent} is {(record.time - limit) // MILLI} ms past its ttl")
+            if wish.deadline_slot is not None and slot > wish.deadline_slot:
+                yield Finding(record.seq, f"intent #{event.intent} is past its deadline slot {wish.deadline_slot}")
+
+
+def reasons(recording: Recording) -> Iterator[Finding]:
+    """A refusal has one failed check, its last, and bears that check's code."""
+    for record in recording.records(types=(DecisionRecord,)):
+        event: Any = record.event
+        if event.intent is None:
+            continue
+        failed = [index for index, row in enumerate(event.checks) if not row.passed]
+        if event.outcome in TRADED:
+            late = [index for index in failed if event.checks[index].check_name != "confirm"]
+            if late:
+                yield Finding(
+                    record.seq, f"outcome {event.outcome} with failed check {event.checks[late[0]].check_name}"
+                )
+        elif len(failed) != 1 or failed[0] != len(event.checks) - 1:
+            yield Finding(record.seq, f"outcome {event.outcome} with {len(failed)} failed checks, not one at the end")
+        elif event.outcome not in OWN_CODES and event.primary_reject_reason != event.checks[-1].reason_code:
+            code = event.checks[-1].reason_code
+            yield Finding(record.seq, f"primary reason {event.primary_reject_reason} is not the check's code {code}")
+
+
+def pool_locks(recording: Recording) -> Iterator[Finding]:
+    """Two attempts before their send never share a pool (the lock ends when the transaction left)."""
+    held: dict[str, tuple[int, int]] = {}
+    for record in recording.records(types=(SimulateAsk, SendAnswer, ConfirmAnswer, SendAsk, DecisionRecord)):
+        event: Any = record.event
+        if isinstance(event, SimulateAsk):
+            pool, mine = event.plan.pool_address, (event.intent, event.attempt)
+            if held.get(pool, mine) != mine:
+                yield Finding(record.seq, f"pool {pool} is held by intent #{held[pool][0]}")
+            held[pool] = mine
+        elif isinstance(event, SendAsk | DecisionRecord):
+            for pool in [pool for pool, by in held.items() if by == (event.intent, event.attempt)]:
+                del held[pool]

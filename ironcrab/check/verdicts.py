@@ -1,0 +1,50 @@
+"""Checks of what strategies think: a reject is terminal, a verdict is a change, an intent has its ground."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ironcrab.check.finding import Finding
+from ironcrab.domain.trade import TradeIntent, Verdict
+from ironcrab.log.recording import Recording
+
+Row = tuple[str, str, str]
+
+
+def terminal_reject(recording: Recording) -> Iterator[Finding]:
+    """After a reject a pool row is never judged again, until it is tracked anew."""
+    rejected: dict[Row, int] = {}
+    for record in recording.records(types=(Verdict,)):
+        event: Any = record.event
+        row = (event.source, event.mint, event.pool_address)
+        if event.verdict == "track":
+            rejected.pop(row, None)
+        elif row in rejected and event.verdict in ("wait", "enter"):
+            yield Finding(record.seq, f"{event.code} after the reject #{rejected[row]} of the same pool row")
+        elif event.verdict == "reject":
+            rejected[row] = record.seq
+
+
+def changes(recording: Recording) -> Iterator[Finding]:
+    """A verdict is recorded only when its code changes."""
+    last: dict[Row, tuple[str, str]] = {}
+    for record in recording.records(types=(Verdict,)):
+        event: Any = record.event
+        row = (event.source, event.mint, event.pool_address)
+        said = (event.verdict, event.code)
+        if last.get(row) == said and event.verdict in ("wait", "reject"):
+            yield Finding(record.seq, f"{event.code} was said already for this pool row")
+        last[row] = said
+
+
+def grounds(recording: Recording) -> Iterator[Finding]:
+    """A strategy that gives verdicts says one at the same cause as each intent."""
+    speaks: dict[str, None] = {}
+    said: dict[tuple[int, str], None] = {}
+    for record in recording.records(types=(Verdict, TradeIntent)):
+        if record.by is None or record.cause is None:
+            continue
+        if isinstance(record.event, Verdict):
+            speaks[record.by] = None
+            said[record.cause, record.by] = None
+        elif record.by in speaks and (record.cause, record.by) not in said:
+            yield Finding(record.seq, f"an intent by {record.by} without a verdict at its cause #{record.cause}")

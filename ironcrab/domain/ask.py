@@ -1,0 +1,108 @@
+"""What we ask of the world, and what it answers.
+
+An ask is a record first; an outlet performs it; its answer is a new world record that carries `ask`, the seq that
+it answers. An ask may have several numbered answers (`ordinal` from 0), the last one marked.
+"""
+
+from msgspec import Struct
+
+from ironcrab.domain.market import ExplicitAmount
+from ironcrab.domain.trade import ResultFees, Side
+from ironcrab.domain.units import I128, U32, U64, Bps, Key, Lamports, Millis, Seq, Signature, Slot, Word
+
+
+class Plan(Struct, frozen=True, gc=False):
+    """The trade as it is to be done: raw amounts, the least output, the fees it may cost."""
+
+    side: Side
+    dex: Word
+    pool_address: Key
+    input_mint: Key
+    output_mint: Key
+    amount_in: U64
+    min_out: U64
+    max_slippage_bps: Bps
+    compute_units: U32
+    priority_fee_micro_lamports: U64
+    tip_lamports: Lamports
+    plan_hash: str
+
+
+class SimulateAsk(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    """Simulate the plan of this intent's attempt."""
+
+    intent: Seq
+    attempt: U32
+    plan: Plan
+
+
+class SimulateAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    """What the simulation did; `amount_out` raw units the user would receive, where known."""
+
+    ask: Seq
+    success: bool
+    error_code: str | None = None
+    logs_preview: str | None = None
+    compute_units_consumed: U64 | None = None
+    amount_out: U64 | None = None
+    ordinal: U32 = 0
+    last: bool = True
+
+
+class SendAsk(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    """Sign, send and confirm the simulated plan."""
+
+    intent: Seq
+    attempt: U32
+    plan: Plan
+
+
+class SignedAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    """The transaction is signed and not yet sent: signature, bytes (base64), blockhash and its last valid height."""
+
+    ask: Seq
+    signature: Signature
+    transaction: str
+    blockhash: str
+    last_valid_block_height: U64
+    ordinal: U32 = 0
+    last: bool = False
+
+
+class SendAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    """The transaction left the host (`ok`) or could not be sent (`error`); method tpu, rpc, jito or paper."""
+
+    ask: Seq
+    ok: bool
+    sent_at_ms: Millis
+    method: Word
+    slot: Slot | None = None
+    signature: Signature | None = None
+    bundle_id: str | None = None
+    error: str | None = None
+    ordinal: U32 = 0
+    last: bool = False
+
+
+class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    """How the transaction ended: `status` confirmed, failed or timeout; fills from token balance deltas."""
+
+    ask: Seq
+    status: Word
+    slot: Slot | None = None
+    signature: Signature | None = None
+    fill_in: ExplicitAmount | None = None
+    fill_out: ExplicitAmount | None = None
+    fill_unavailable_reason: Word | None = None
+    fees: ResultFees | None = None
+    wallet_sol_delta_lamports: I128 | None = None
+    error_code: str | None = None
+    block_time_unix_ms: Millis | None = None
+    ordinal: U32 = 0
+    last: bool = True
+
+
+ASK = (SimulateAsk, SendAsk)
+"""Every ask, written by hand."""
+ANSWER = (SimulateAnswer, SignedAnswer, SendAnswer, ConfirmAnswer)
+"""Every answer, written by hand."""

@@ -1,0 +1,1 @@
+"""Reducers that decide: one engine between an intent and its outcome."""

@@ -1,0 +1,77 @@
+"""What a confirmed or failed transaction changes: capital, positions, profit and loss. Each of them once."""
+
+from ironcrab.domain.ask import ConfirmAnswer
+from ironcrab.domain.event import Event
+from ironcrab.domain.market import ExplicitAmount
+from ironcrab.domain.trade import Pnl
+from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
+from ironcrab.execution.positions import Fill
+from ironcrab.execution.progress import cost_lamports
+from ironcrab.execution.state import Attempt, EngineState
+
+
+def settle_failed(attempt: Attempt, answer: ConfirmAnswer, state: EngineState, seq: int, at: Fill) -> None:
+    """A transaction that failed on the chain: the capital comes back, the fees are lost."""
+    state.capital.release(attempt.intent)
+    cost = cost_lamports(answer.fees)
+    if cost:
+        state.capital.asset(NATIVE_SOL).settle(0, cost, at.slot, seq)
+        state.losses.realise(-cost, at.time_ms)
+
+
+def settle_confirmed(
+    attempt: Attempt, answer: ConfirmAnswer, state: EngineState, seq: int, at: Fill
+) -> tuple[Pnl | None, list[Event]]:
+    """A confirmed transaction: settle capital, change the position, realise the profit of a sell.
+
+    A fill that is not told never makes a position; its capital counts as spent until a wallet snapshot says better.
+
+    Returns:
+        The profit of a sell where its cost is known, and the authority's words.
+    """
+    plan, capital = attempt.plan, state.capital
+    lock = capital.locks.get(attempt.intent)
+    paid = capital.sol() if plan.input_mint == SOL_MINT else plan.input_mint
+    if lock is not None:
+        paid = lock.asset
+    spent = _raw(answer.fill_in, plan.amount_in)
+    capital.settle(attempt.intent, paid, spent, at.slot, seq)
+    cost = cost_lamports(answer.fees)
+    if cost:
+        capital.asset(NATIVE_SOL).settle(0, cost, at.slot, seq)
+    got = capital.sol() if plan.output_mint == SOL_MINT else plan.output_mint
+    if answer.fill_out is not None:
+        capital.asset(got).receive(answer.fill_out.raw, at.slot, seq)
+    if plan.side == "Buy":
+        return None, _bought(answer, state, at, cost)
+    return _sold(attempt, answer, state, at, cost)
+
+
+def _bought(answer: ConfirmAnswer, state: EngineState, at: Fill, cost: int) -> list[Event]:
+    if answer.fill_out is None or not answer.fill_out.raw:
+        return []
+    fill = Fill(at.mint, answer.fill_out.raw, answer.fill_out.decimals, at.slot, at.time_ms)
+    update = state.authority.bought(fill, None if answer.fill_in is None else answer.fill_in.raw, cost)
+    return [] if update is None else [update]
+
+
+def _sold(
+    attempt: Attempt, answer: ConfirmAnswer, state: EngineState, at: Fill, cost: int
+) -> tuple[Pnl | None, list[Event]]:
+    if answer.fill_in is None or not answer.fill_in.raw:
+        return None, []
+    fill = Fill(at.mint, answer.fill_in.raw, answer.fill_in.decimals, at.slot, at.time_ms)
+    share, update = state.authority.sold(fill)
+    said: list[Event] = [] if update is None else [update]
+    if share.cost_lamports is None or answer.fill_out is None or attempt.plan.output_mint != SOL_MINT:
+        return None, said
+    gross = answer.fill_out.raw - share.cost_lamports
+    net = gross - share.fee_lamports - cost
+    state.losses.realise(net, at.time_ms)
+    if net < 0:
+        state.losses.rest(at.mint, at.time_ms, state.params.cooldown_ms)
+    return Pnl(gross, net), said
+
+
+def _raw(amount: ExplicitAmount | None, otherwise: int) -> int:
+    return otherwise if amount is None else amount.raw

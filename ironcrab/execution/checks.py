@@ -1,0 +1,375 @@
+"""The check table: every rule an intent passes before anything is asked of the world, in this order.
+
+A check returns its row, or None where it does not apply and writes none; the first failed row ends the attempt.
+Names, codes and texts are the wire contract's (section 2.2); rows of rules that are off by default (drawdown,
+cooldown) and rows that only exist as refusals appear only then.
+"""
+
+from collections.abc import Callable
+
+from ironcrab.domain.ask import Plan
+from ironcrab.domain.trade import CheckResult, Read, TradeIntent
+from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
+from ironcrab.execution.arbitrate import expires_ms
+from ironcrab.execution.fees import FeePolicy, Fees, fees_of, liquidation, policy_of, profit_after_fees_bps
+from ironcrab.execution.locks import PoolLock, Refused
+from ironcrab.execution.plan import Refusal, dex_of, make_plan, token_mint
+from ironcrab.execution.state import EngineState, Waiting
+from ironcrab.market.known import Known
+from ironcrab.market.quotes import NoQuote
+
+SKIP_SELL = "skipped_for_sell"
+ARB_SOURCE = "arb-strategy"
+
+
+class Case:
+    """One attempt before its checks; checks read it, take its locks and leave its plan.
+
+    Attributes:
+        waiting: the attempt to judge.
+        state: the engine's state, whose locks the checks take.
+        known: what is known of the market.
+        now_ms: time now.
+        reads: what was read, for the decision.
+        plan: the plan, once `tx_plan` made it.
+        preempted: holders that lost their pools to this attempt.
+    """
+
+    def __init__(self, waiting: Waiting, state: EngineState, known: Known) -> None:
+        self.waiting = waiting
+        self.intent: TradeIntent = waiting.event
+        self.state = state
+        self.params = state.params
+        self.known = known
+        self.now_ms = known.now.time // 1_000_000
+        self.buys = waiting.event.side == "Buy"
+        self.policy: FeePolicy = policy_of(state.params, waiting.event)
+        self.fees: Fees = fees_of(state.params, waiting.event, state.fees)
+        self.reads: list[Read] = []
+        self.plan: Plan | None = None
+        self.preempted: tuple[PoolLock, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """How texts call the intent: the id it came with, else its seq."""
+        return self.intent.intent_id or str(self.waiting.intent)
+
+    def read_balance(self, asset: str) -> None:
+        """Note which record the balance of this asset comes from."""
+        row = self.state.capital.assets.get(asset)
+        if row is not None and row.seq is not None:
+            self.reads.append(Read("balance", asset, row.seq))
+
+
+Check = Callable[[Case], CheckResult | None]
+
+
+def _pass(name: str, details: str | None = None) -> CheckResult:
+    return CheckResult(name, passed=True, details=details)
+
+
+def _fail(name: str, code: str, details: str | None = None) -> CheckResult:
+    return CheckResult(name, passed=False, reason_code=code, details=details)
+
+
+def idempotency(case: Case) -> CheckResult:
+    """An id that reached simulation is refused; the engine's own second attempt is not a repeat."""
+    told = case.intent.intent_id
+    repeat = told is not None and case.waiting.attempt == 0 and told in case.state.processed
+    return _fail("idempotency", "LOCK_DUPLICATE_INTENT", f"intent={told}") if repeat else _pass("idempotency")
+
+
+def ttl_valid(case: Case) -> CheckResult:
+    """The intent is still wanted: its ttl counts on record time, its deadline on slots."""
+    deadline, slot = case.intent.deadline_slot, case.known.now.slot
+    if deadline is not None and slot > deadline:
+        return _fail("ttl_valid", "DEADLINE_SLOT_PASSED", f"slot={slot} > deadline_slot={deadline}")
+    said, last = case.waiting.said_ms, expires_ms(case.waiting, case.params)
+    ttl = last - said
+    if case.now_ms > last:
+        return _fail("ttl_valid", "TTL_EXPIRED", f"now={case.now_ms} > ts={said} + ttl={ttl}")
+    return _pass("ttl_valid", f"now={case.now_ms} <= ts={said} + ttl={ttl}")
+
+
+def kill_switch(case: Case) -> CheckResult:
+    """No buys while it is on."""
+    if not case.buys:
+        return _pass("kill_switch", SKIP_SELL)
+    kill = case.state.kill
+    if kill.active:
+        return _fail("kill_switch", "KILL_SWITCH_ACTIVE", kill.reason)
+    return _pass("kill_switch", "inactive (buy_only)")
+
+
+def max_position_size(case: Case) -> CheckResult:
+    """Capital of one buy."""
+    if not case.buys:
+        return _pass("max_position_size", SKIP_SELL)
+    required, most = case.intent.required_capital.raw, case.params.max_position_size_lamports
+    if required > most:
+        return _fail("max_position_size", "RISK_MAX_POSITION", f"required={required} > max={most}")
+    return _pass("max_position_size", f"required={required} <= max={most}")
+
+
+def max_slippage(case: Case) -> CheckResult:
+    """Slippage of a buy; exact-in market orders carry none."""
+    if not case.buys:
+        return _pass("max_slippage", "skipped_for_liquidation_sell" if liquidation(case.intent) else SKIP_SELL)
+    if case.intent.metadata.get("market_order") == "true":
+        return _pass("max_slippage", "skipped_for_market_order")
+    told, most = case.intent.max_slippage_bps, case.params.max_slippage_bps
+    if told > most:
+        return _fail("max_slippage", "SIM_SLIPPAGE_EXCEEDED", f"intent_slippage={told}bps > max={most}bps")
+    return _pass("max_slippage")
+
+
+def max_open_positions(case: Case) -> CheckResult:
+    """The largest of all counts decides; buys under way count; adding to a held position is no new one."""
+    name = "max_open_positions"
+    if not case.buys:
+        return _pass(name, SKIP_SELL)
+    state, mint = case.state, token_mint(case.intent)
+    balance = max(state.authority.balance(mint) or 0, state.capital.available(mint))
+    if case.intent.metadata.get("entry_kind") == "scale_in" and balance > 0:
+        return _pass(name, f"skipped_for_scale_in balance={balance}")
+    told = _number(case.intent.metadata.get("current_open_positions")) or 0
+    held, wallet = state.authority.held(), state.capital.tokens_held()
+    coming = _mints_being_bought(state)
+    current, most = max(told, held + coming, wallet + coming), case.params.max_open_positions
+    sources = f"(metadata={told}, authority={held}, wallet={wallet}, buying={coming})"
+    if current >= most:
+        return _fail(name, "RISK_MAX_OPEN_POSITIONS", f"current={current} >= max={most} {sources}")
+    return _pass(name, f"current={current} < max={most} {sources}")
+
+
+def _mints_being_bought(state: EngineState) -> int:
+    """Mints not held yet that attempts under way may open; one that will not land any more is counted still."""
+    mints = {
+        token_mint(attempt.event): None
+        for attempt in state.attempts.values()
+        if attempt.event.side == "Buy" and not state.authority.balance(token_mint(attempt.event))
+    }
+    return len(mints)
+
+
+def daily_loss_limit(case: Case) -> CheckResult:
+    """Realised losses of this UTC day."""
+    if not case.buys:
+        return _pass("daily_loss_limit", SKIP_SELL)
+    lost, most = case.state.losses.today(case.now_ms), case.params.daily_loss_limit_lamports
+    if lost >= most:
+        return _fail("daily_loss_limit", "RISK_DAILY_LOSS_LIMIT", f"lost={lost} >= max={most}")
+    return _pass("daily_loss_limit", "ok (buy_only)")
+
+
+def drawdown_limit(case: Case) -> CheckResult | None:
+    """Fall of realised profit from its peak; no row where the limit is off."""
+    most = case.params.drawdown_limit_lamports
+    if not most or not case.buys:
+        return None
+    fallen = case.state.losses.drawdown_lamports
+    if fallen >= most:
+        return _fail("drawdown_limit", "RISK_DRAWDOWN_LIMIT", f"drawdown={fallen} >= max={most}")
+    return _pass("drawdown_limit", f"drawdown={fallen} < max={most}")
+
+
+def cooldown(case: Case) -> CheckResult | None:
+    """Rest of a mint after a losing sell; no row where it is off."""
+    if not case.params.cooldown_ms or not case.buys:
+        return None
+    until = case.state.losses.resting.get(token_mint(case.intent), 0)
+    if case.now_ms < until:
+        return _fail("cooldown", "RISK_COOLDOWN_ACTIVE", f"now={case.now_ms} < until={until}")
+    return _pass("cooldown", "rested")
+
+
+def sell_token_balance(case: Case) -> CheckResult | None:
+    """What may be sold: the smaller of the wallet's free amount and what the authority tracks."""
+    name = "sell_token_balance"
+    if case.buys:
+        return None
+    if not case.state.wallet:
+        return _fail(name, "INTERNAL_ERROR", "wallet unknown")
+    mint, required = case.intent.resources.input_mint, case.intent.required_capital.raw
+    case.read_balance(mint)
+    free = case.state.capital.available(mint)
+    tracked = case.state.authority.balance(mint)
+    available, source = free, f"(wallet={free}, authority=untracked)"
+    if tracked is not None:
+        row = case.state.capital.assets.get(mint)
+        tradable = max(tracked - (row.locked if row is not None else 0), 0)
+        available, source = min(free, tradable), f"(wallet={free}, authority={tradable})"
+    if available < required:
+        return _fail(name, "SIM_INSUFFICIENT_BALANCE", f"available={available} < required={required} {source}")
+    return _pass(name, f"available={available} >= required={required} {source}")
+
+
+def fee_compute_limit(case: Case) -> CheckResult:
+    """Compute limit."""
+    units, most = case.fees.compute_units, case.params.max_compute_units
+    if units > most:
+        return _fail("fee_compute_limit", "FEE_COMPUTE_EXCEEDS_LIMIT", f"compute_units={units} > max={most}")
+    return _pass("fee_compute_limit", f"compute_units={units}")
+
+
+def fee_priority_limit(case: Case) -> CheckResult:
+    """Priority fee that will be paid, static or recommended."""
+    fee, most = case.fees.priority_fee_micro_lamports, case.policy.max_priority_fee_micro_lamports
+    text = f"priority_fee_micro_lamports={fee}"
+    if fee > most:
+        text = f"{text} > max={most} source={case.fees.source}"
+        return _fail("fee_priority_limit", "FEE_PRIORITY_EXCEEDS_LIMIT", text)
+    return _pass("fee_priority_limit", f"{text} source={case.fees.source}")
+
+
+def fee_max_cost(case: Case) -> CheckResult:
+    """Network cost of the transaction."""
+    fees, most = case.fees, case.policy.max_tx_cost_lamports
+    text = f"total_cost={fees.network_lamports} (base={fees.base_lamports}, priority={fees.priority_lamports})"
+    if fees.network_lamports > most:
+        return _fail("fee_max_cost", "FEE_EXCEEDS_MAX_COST", f"{text} > max={most}")
+    return _pass("fee_max_cost", text)
+
+
+def fee_profitability(case: Case) -> CheckResult:
+    """Expected return of an arbitrage after its cost; others are speculative."""
+    name = "fee_profitability"
+    if not case.buys:
+        return _pass(name, SKIP_SELL)
+    if case.intent.source != ARB_SOURCE:
+        return _pass(name, "skipped_for_speculative_buy")
+    least, intent = case.params.min_profit_after_fees_bps, case.intent
+    profit = profit_after_fees_bps(intent.expected_roi_bps, case.fees.network_lamports, intent.required_capital.raw)
+    if profit is None or profit < least:
+        told = "unknown" if profit is None else f"{profit}bps"
+        return _fail(name, "FEE_UNPROFITABLE", f"profit_after_fees={told} < min={least}bps")
+    return _pass(name, f"profit_after_fees={profit}bps >= min={least}bps")
+
+
+def resource_locks(case: Case) -> CheckResult:
+    """Every pool the intent touches; only pools, because a shared mint would make all wait for all."""
+    intent = case.intent
+    asker = PoolLock(case.waiting.intent, case.label, intent.source, intent.tier)
+    got = case.state.pools.lock(intent.resources.pools, asker, case.now_ms, case.params)
+    if isinstance(got, Refused):
+        if got.protected:
+            text = f"{got.holder.source} is protected, pool locked by {got.holder.label}"
+            return _fail("resource_lock", "FAIRNESS_BLOCKED", text)
+        return _fail("resource_lock", "LOCK_RESOURCE_CONFLICT", f"pool locked by {got.holder.label}")
+    case.preempted = got
+    for holder in got:
+        case.state.capital.release(holder.intent)
+    preempted = "".join(f" preempted={holder.label}" for holder in got)
+    return _pass("resource_locks", f"locked={len(intent.resources.pools)}{preempted}")
+
+
+def capital_lock(case: Case) -> CheckResult:
+    """The capital: SOL for a buy (WSOL once seen, else native), the token for a sell."""
+    intent, capital = case.intent, case.state.capital
+    amount, paid = intent.required_capital.raw, intent.resources.input_mint
+    asset = capital.sol() if paid == SOL_MINT else paid
+    case.read_balance(asset)
+    until = case.now_ms + case.params.simulation_timeout_ms + case.params.capital_lock_ttl_buffer_ms
+    if not capital.lock(case.waiting.intent, asset, amount, until):
+        text = f"available={capital.available(asset)} < requested={amount} asset={asset}"
+        return _fail("capital_lock", "LOCK_CAPITAL_CONFLICT", text)
+    if not case.buys:
+        return _pass("capital_lock", f"token:{asset}")
+    kind = {NATIVE_SOL: "native_sol_fallback", SOL_MINT: "wsol_ata"}.get(asset, asset)
+    return _pass("capital_lock", f"buy:reserve_lamports_from_{kind}={amount}")
+
+
+def cross_dex(case: Case) -> CheckResult | None:
+    """A two-pool arbitrage must still earn its cost by the strategy's own numbers; no row for others."""
+    intent, params = case.intent, case.params
+    if intent.source != ARB_SOURCE or len(intent.resources.pools) != 2:
+        return None
+    if not params.cross_dex_enabled:
+        return _fail("cross_dex_handler", "ARB_HANDLER_NOT_CONFIGURED", "cross_dex_enabled=false")
+    name, told = "cross_dex_validation", intent.metadata
+    spread = _number(told.get("spread_bps")) if "spread_bps" in told else intent.expected_roi_bps
+    profit, cost = _number(told.get("estimated_profit_lamports")), case.fees.network_lamports
+    if spread is None or profit is None:
+        return _fail(name, "ARB_VALIDATION_ERROR", "metadata lacks spread_bps or estimated_profit_lamports")
+    text = f"spread={spread}bps profit={profit - cost}lamports tx_cost={cost}lamports"
+    if spread < params.cross_dex_min_spread_bps or profit - cost <= 0:
+        return _fail(name, "ARB_SPREAD_INSUFFICIENT", text)
+    return _pass(name, text)
+
+
+def tx_plan(case: Case) -> CheckResult:
+    """A deterministic plan can be built from the intent and what is known."""
+    made = make_plan(case.intent, case.fees, case.known, case.reads)
+    if isinstance(made, Refusal):
+        return _fail("tx_plan", made.code, made.details)
+    case.plan = made
+    return _pass("tx_plan", f"plan_hash={made.plan_hash}")
+
+
+def bundle(case: Case) -> CheckResult | None:
+    """A bundle needs someone who sends it, and a tip that is taken; no row where nothing is wrong."""
+    if not case.intent.require_bundle:
+        return None
+    if case.params.send_enabled and not case.params.jito_enabled:
+        return _fail("bundle_config", "BUNDLE_NOT_CONFIGURED", "jito_enabled=false")
+    tip, floor = case.fees.tip_lamports, case.params.jito_bundle_tip_floor_lamports
+    if tip < floor:
+        return _fail("bundle_tip_ix", "INTERNAL_ERROR", f"tip_lamports={tip} < floor={floor}")
+    return None
+
+
+def pump_amm_quote_ready(case: Case) -> CheckResult | None:
+    """A regular PumpSwap sell needs a usable quote of its pool; no row where it has one."""
+    intent = case.intent
+    if case.buys or dex_of(intent) != "pump_amm" or liquidation(intent):
+        return None
+    pool = intent.resources.pools[0]
+    quote = case.known.quotes.quote(pool, intent.resources.input_mint, intent.required_capital.raw)
+    if isinstance(quote, NoQuote):
+        return _fail("pump_amm_quote_ready", "QUOTE_UNAVAILABLE", f"pool={pool} reason={quote.reason}")
+    case.reads.append(Read("quote", pool, quote.seq))
+    return None
+
+
+def _number(text: str | None) -> int | None:
+    """An integer out of metadata, or None where it is none."""
+    if text is None or len(text) > 20 or not text.lstrip("-").isdecimal() or not text.isascii():
+        return None
+    return int(text) if text.count("-") <= 1 else None
+
+
+CHECKS: tuple[Check, ...] = (
+    idempotency,
+    ttl_valid,
+    kill_switch,
+    max_position_size,
+    max_slippage,
+    max_open_positions,
+    daily_loss_limit,
+    drawdown_limit,
+    cooldown,
+    sell_token_balance,
+    fee_compute_limit,
+    fee_priority_limit,
+    fee_max_cost,
+    fee_profitability,
+    resource_locks,
+    capital_lock,
+    cross_dex,
+    tx_plan,
+    bundle,
+    pump_amm_quote_ready,
+)
+"""Every check before simulation, in order; send switch, simulation, send and confirmation follow in `progress`."""
+
+
+def judge(checks: tuple[Check, ...], case: Case) -> list[CheckResult]:
+    """The rows of an attempt up to its first failure; the case holds its locks and plan."""
+    rows = []
+    for check in checks:
+        row = check(case)
+        if row is not None:
+            rows.append(row)
+            if not row.passed:
+                break
+    return rows

@@ -1,0 +1,390 @@
+"""ExecutionEngine: the reducer between an intent and its outcome.
+
+Intents said in a turn are queued and decided at the next world record, ranked (`arbitrate`). An attempt passes the
+check table (`checks`), asks for a simulation, then for sending, and ends in exactly one outcome with exactly one
+DecisionRecord. All that is remembered stands in `state`; time is record time, told by `known.now`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
+from ironcrab.domain.control import (
+    ClockTick,
+    ConfigChanged,
+    ConfigUpdate,
+    ControlRequest,
+    ControlResponse,
+    FeedConnected,
+    FeedDisconnected,
+    ForkOrphaned,
+    GapClosed,
+    GapOpened,
+    RunStarted,
+)
+from ironcrab.domain.event import Event
+from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalanceSnapshot, WalletSnapshotComplete
+from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
+from ironcrab.execution import progress
+from ironcrab.execution.accounts import settle_confirmed, settle_failed
+from ironcrab.execution.arbitrate import expired, expires_ms, ranked
+from ironcrab.execution.checks import CHECKS, Case, Check, judge
+from ironcrab.execution.locks import ASSETS_KEPT_SLOTS
+from ironcrab.execution.params import EngineParams, changed, config_snapshot_id
+from ironcrab.execution.plan import token_mint
+from ironcrab.execution.positions import Fill
+from ironcrab.execution.state import Attempt, EngineState, Waiting
+from ironcrab.market.known import Known
+
+Said = list[Event]
+
+
+class ExecutionEngine:
+    """Decides on every intent; see the module.
+
+    Args:
+        params: the scenario's settings; a run that starts puts them in force, an operator may change them.
+        known: what is known of the market, and the clock.
+        checks: the check table.
+    """
+
+    Params = EngineParams
+    name = "execution-engine"
+    wants: tuple[type[Event], ...] = (
+        *MARKET,
+        TradeIntent,
+        SimulateAsk,
+        SendAsk,
+        SimulateAnswer,
+        SignedAnswer,
+        SendAnswer,
+        ConfirmAnswer,
+        RunStarted,
+        ConfigUpdate,
+        ClockTick,
+        FeedConnected,
+        FeedDisconnected,
+        GapOpened,
+        GapClosed,
+        ForkOrphaned,
+        ControlRequest,
+    )
+
+    def __init__(self, params: EngineParams, known: Known, checks: tuple[Check, ...] = CHECKS) -> None:
+        self.params = params
+        self.known = known
+        self.checks = checks
+        self.state = EngineState(params=params, config_id=config_snapshot_id(params), wallet=params.wallet)
+        self.folds: dict[type[Event], Callable[[int, Any], Said]] = {
+            SimulateAnswer: self._simulated,
+            SignedAnswer: self._signed,
+            SendAnswer: self._sent,
+            ConfirmAnswer: self._confirmed,
+            RunStarted: self._run_started,
+            ConfigUpdate: self._config_update,
+            ControlRequest: self._control,
+            WalletBalanceSnapshot: self._balance,
+            WalletSnapshotComplete: self._wallet_complete,
+            PriorityFeePercentiles: self._fees,
+        }
+
+    @property
+    def now_ms(self) -> int:
+        """Time now in milliseconds."""
+        return self.known.now.time // 1_000_000
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a world record now would decide a waiting intent; a shell then supplies a tick."""
+        return any(self._may_go(waiting) for waiting in self.state.waiting)
+
+    def step(self, seq: int, event: Any) -> Iterable[Event]:
+        """Fold one event. Intents are queued and asks noted; everything else is the world's and may decide."""
+        state, kind = self.state, type(event)
+        if kind is TradeIntent:
+            # an id stands only on an intent that was imported, and such a record is the world's
+            said = [] if event.intent_id is None else self._world(seq)
+            state.waiting.append(Waiting(seq, 0, self.now_ms, event))
+            return said
+        if kind is SimulateAsk or kind is SendAsk:
+            self._asked(seq, event)
+            return ()
+        fold = self.folds.get(kind)
+        if fold is None:
+            return self._world(seq) if state.waiting or state.attempts else ()
+        return [*fold(seq, event), *self._world(seq)]
+
+    def _world(self, seq: int) -> Said:
+        """What time and the queue say at a world record, after its own meaning was taken."""
+        said = self._expire(seq) if self.state.attempts else []
+        if self.state.waiting:
+            said += self._decide(seq)
+        return said
+
+    # deciding
+
+    def _decide(self, seq: int) -> Said:
+        """Judge the waiting attempts in order; those without a free place wait on, unless they expired."""
+        state, said = self.state, Said()
+        for waiting in ranked(state.waiting, state.params, self.now_ms, self.known.now.slot):
+            if self._may_go(waiting):
+                state.waiting.remove(waiting)
+                said += self._judge(seq, Case(waiting, state, self.known))
+        return said
+
+    def _may_go(self, waiting: Waiting) -> bool:
+        """Whether there is a place for it: Tier0 never waits, and what expired needs no place."""
+        state = self.state
+        under_way = sum(1 for attempt in state.attempts.values() if attempt.phase != "unknown")
+        if under_way < state.params.max_concurrent_intents or waiting.event.tier == "Tier0":
+            return True
+        return expired(waiting, state.params, self.now_ms, self.known.now.slot)
+
+    def _judge(self, seq: int, case: Case) -> Said:
+        """One attempt: the check table, then a refusal or the ask to simulate."""
+        state, intent = self.state, case.waiting.intent
+        rows = judge(self.checks, case)
+        said: Said = [self._preempt(holder.intent, case.label) for holder in case.preempted]
+        if not rows[-1].passed or case.plan is None:
+            self._release(intent)
+            return [*said, progress.refused(case, rows, seq)]
+        attempt = Attempt(
+            intent=intent,
+            number=case.waiting.attempt,
+            said_ms=case.waiting.said_ms,
+            event=case.intent,
+            decided_at=seq,
+            plan=case.plan,
+            rows=rows,
+            reads=list(progress.reads_of(case)),
+            snapshots=progress.snapshots_of(case),
+            config_id=state.config_id,
+            until_ms=case.now_ms + state.params.simulation_timeout_ms + state.params.capital_lock_ttl_buffer_ms,
+        )
+        state.attempts[intent] = attempt
+        self._mark_processed(case)
+        return [*said, SimulateAsk(intent, attempt.number, attempt.plan)]
+
+    def _mark_processed(self, case: Case) -> None:
+        """From here on a repeat of the id is refused, until nobody could want it any more."""
+        processed = self.state.processed
+        for old in [key for key, until in processed.items() if until < case.now_ms]:
+            del processed[old]
+        if case.intent.intent_id is not None:
+            last = max(expires_ms(case.waiting, case.params), case.now_ms)
+            until = last + case.params.idempotency_window_ms
+            processed[case.intent.intent_id] = until
+
+    def _preempt(self, intent: int, winner: str) -> Event:
+        """End an attempt that lost its pools to a smaller tier; only attempts that were not sent hold pools."""
+        attempt = self.state.attempts[intent]
+        text = f"preempted by {winner}"
+        row = CheckResult("resource_lock", passed=False, reason_code="LOCK_RESOURCE_CONFLICT", details=text)
+        return self._end(attempt, row, "Rejected", None)
+
+    # asks and answers
+
+    def _asked(self, seq: int, ask: SimulateAsk | SendAsk) -> None:
+        """Learn the seq of an own ask, by which its answers name it."""
+        attempt = self.state.attempts.get(ask.intent)
+        phase = "simulating" if isinstance(ask, SimulateAsk) else "sending"
+        if attempt is not None and attempt.number == ask.attempt and attempt.phase == phase:
+            self.state.asks[seq] = ask.intent
+
+    def _attempt_of(self, ask: int, phases: tuple[str, ...]) -> Attempt | None:
+        """The attempt that waits for an answer to this ask; None: nobody waits, the answer came too late."""
+        intent = self.state.asks.get(ask)
+        attempt = None if intent is None else self.state.attempts.get(intent)
+        return attempt if attempt is not None and attempt.phase in phases else None
+
+    def _simulated(self, _seq: int, answer: SimulateAnswer) -> Said:
+        attempt = self._attempt_of(answer.ask, ("simulating",))
+        if attempt is None:
+            return []
+        del self.state.asks[answer.ask]
+        attempt.simulate = progress.simulate_info(answer)
+        row = progress.simulation_row(answer)
+        if not row.passed:
+            return self._simulation_failed(attempt, row)
+        attempt.rows.append(row)
+        stop = progress.before_send(attempt, answer, self.state)
+        if stop is not None:
+            return [self._end(attempt, stop, "Rejected", None)]
+        attempt.phase, attempt.asked_ms = "sending", self.now_ms
+        attempt.until_ms = self.now_ms + self.state.params.confirmation_timeout_ms
+        self.state.capital.sent(attempt.intent)
+        self.state.pools.release(attempt.intent)
+        return [SendAsk(attempt.intent, attempt.number, attempt.plan)]
+
+    def _simulation_failed(self, attempt: Attempt, row: CheckResult) -> Said:
+        said = [
+            self._end(attempt, row, "SimFailed", None),
+            progress.failed_result(attempt, "execution_failed", row.details),
+        ]
+        self._retry(attempt, row.details)
+        return said
+
+    def _retry(self, attempt: Attempt, error: str | None) -> None:
+        """A sell on a curve that turned out complete is tried once more, on the mint's PumpSwap pool."""
+        event = attempt.event
+        if attempt.number or event.side != "Sell" or attempt.plan.dex != "pumpfun":
+            return
+        if not progress.curve_is_complete(error):
+            return
+        pools = self.known.pools.of_mint(event.resources.input_mint)
+        pool = next((row for row in pools if row.dex == "pump_amm" and row.stale is None), None)
+        if pool is None:
+            return
+        resources = msgspec.structs.replace(event.resources, pools=(pool.pool_address,), accounts=pool.accounts)
+        metadata = {**event.metadata, "dex": "pump_amm"}
+        again = msgspec.structs.replace(event, resources=resources, metadata=metadata)
+        self.state.waiting.append(Waiting(attempt.intent, attempt.number + 1, attempt.said_ms, again))
+
+    def _signed(self, _seq: int, answer: SignedAnswer) -> Said:
+        attempt = self._attempt_of(answer.ask, ("sending",))
+        if attempt is not None:
+            attempt.signature = answer.signature
+        return []
+
+    def _sent(self, _seq: int, answer: SendAnswer) -> Said:
+        attempt = self._attempt_of(answer.ask, ("sending",))
+        if attempt is None:
+            return []
+        attempt.send = progress.send_info(attempt, answer)
+        row = progress.send_row(attempt, answer)
+        if not row.passed:
+            return [
+                self._end(attempt, row, "Rejected", None),
+                progress.failed_result(attempt, "send_failed", answer.error),
+            ]
+        attempt.rows.append(row)
+        attempt.phase, attempt.signature = "sent", answer.signature or attempt.signature
+        attempt.until_ms = self.now_ms + self.state.params.confirmation_timeout_ms
+        if answer.slot is not None:
+            attempt.slot_at_send = answer.slot
+            attempt.snapshots["slot_at_send"] = str(answer.slot)
+        return [progress.sent_result(attempt, answer)]
+
+    def _confirmed(self, seq: int, answer: ConfirmAnswer) -> Said:
+        attempt = self._attempt_of(answer.ask, ("sending", "sent", "unknown"))
+        if attempt is None:
+            return []
+        if answer.status not in ("confirmed", "failed"):
+            return [] if attempt.phase == "unknown" else self._give_up(attempt, answer)
+        slot = self.known.now.slot if answer.slot is None else answer.slot
+        if answer.slot is not None and attempt.slot_at_send is not None:
+            attempt.snapshots["confirmed_slot_delta"] = str(answer.slot - attempt.slot_at_send)
+        at = Fill(token_mint(attempt.event), 0, 0, slot, self.now_ms)
+        pnl: Pnl | None = None
+        updates = Said()
+        if answer.status == "confirmed":
+            pnl, updates = settle_confirmed(attempt, answer, self.state, seq, at)
+        else:
+            settle_failed(attempt, answer, self.state, seq, at)
+        result = progress.confirm_result(attempt, answer, pnl, self.now_ms)
+        if attempt.phase == "unknown":
+            # decided as Sent when the wait ended; only the accounts follow
+            self._forget(attempt)
+            return [result, *updates]
+        outcome: Outcome = "Confirmed" if answer.status == "confirmed" else "FailedConfirmed"
+        return [self._end(attempt, progress.confirm_row(attempt, answer), outcome, answer), result, *updates]
+
+    def _give_up(self, attempt: Attempt, answer: ConfirmAnswer) -> Said:
+        """Decide without knowing the end: it may still land, so the capital stays locked for a while."""
+        attempt.rows.append(progress.confirm_row(attempt, answer))
+        attempt.phase = "unknown"
+        attempt.until_ms = self.now_ms + self.state.params.unknown_hold_ms
+        return [
+            progress.decision(attempt, "Sent", self.state, answer),
+            progress.confirm_result(attempt, answer, None, self.now_ms),
+        ]
+
+    # ends
+
+    def _end(self, attempt: Attempt, row: CheckResult, outcome: Outcome, answer: ConfirmAnswer | None) -> Event:
+        """The attempt is over: free what it holds and decide."""
+        attempt.rows.append(row)
+        self._forget(attempt)
+        return progress.decision(attempt, outcome, self.state, answer)
+
+    def _forget(self, attempt: Attempt) -> None:
+        state = self.state
+        self._release(attempt.intent)
+        del state.attempts[attempt.intent]
+        for ask in [ask for ask, intent in state.asks.items() if intent == attempt.intent]:
+            del state.asks[ask]
+
+        self._prune()
+
+    def _prune(self) -> None:
+        """Keep the maps of balances and positions bounded by what happened lately."""
+        state, slot = self.state, self.known.now.slot
+        state.capital.prune(slot)
+        state.authority.prune(self.now_ms, slot, state.params.position_grace_ms, ASSETS_KEPT_SLOTS)
+
+    def _release(self, intent: int) -> None:
+        self.state.capital.release(intent)
+        self.state.pools.release(intent)
+
+    def _expire(self, _seq: int) -> Said:
+        """End phases whose time has passed: lost answers, and locks of what will not land any more."""
+        said = Said()
+        for attempt in list(self.state.attempts.values()):
+            if self.now_ms <= attempt.until_ms:
+                continue
+            if attempt.phase == "simulating":
+                late = progress.SIM_TIMEOUT_ERROR
+                row = CheckResult("simulation", passed=False, reason_code="SIM_TIMEOUT", details=late)
+                said += self._simulation_failed(attempt, row)
+            elif attempt.phase == "unknown":
+                self._forget(attempt)
+            else:
+                said += self._give_up(attempt, ConfirmAnswer(ask=0, status="timeout"))
+        return said
+
+    # control, wallet, fees
+
+    def _run_started(self, seq: int, _event: RunStarted) -> Said:
+        self._put_in_force(seq, self.params)
+        return []
+
+    def _put_in_force(self, seq: int, params: EngineParams) -> None:
+        state = self.state
+        state.params, state.config_id, state.config_seq = params, config_snapshot_id(params), seq
+
+    def _config_update(self, seq: int, event: ConfigUpdate) -> Said:
+        if event.target_component not in (self.name, "all"):
+            return []
+        params, applied, rejected = changed(self.state.params, event.config, "operator")
+        if applied:
+            self._put_in_force(seq, params)
+        return [ConfigChanged(self.name, applied, rejected, self.state.config_id)]
+
+    def _control(self, seq: int, event: ControlRequest) -> Said:
+        if event.target not in (self.name, "all") or event.kind not in ("kill_switch", "reset_kill_switch"):
+            return []
+        self.state.kill.turn(seq, event)
+        return [ControlResponse(event.request_id, self.name, "ok")]
+
+    def _balance(self, seq: int, event: WalletBalanceSnapshot) -> Said:
+        slot = self.known.now.slot if event.slot is None else event.slot
+        state = self.state
+        state.capital.reported(event.mint, event.balance_raw, slot, seq)
+        update = state.authority.reported(event.mint, event.balance_raw, event.decimals, slot)
+        self._prune()
+        return [] if update is None else [update]
+
+    def _wallet_complete(self, seq: int, event: WalletSnapshotComplete) -> Said:
+        state = self.state
+        state.wallet = event.wallet
+        gone = state.authority.complete(event.mints_in_wallet, self.now_ms, state.params.position_grace_ms)
+        slot = self.known.now.slot if event.slot is None else event.slot
+        for update in gone:
+            state.capital.reported(update.mint, 0, slot, seq)
+        return [*gone]
+
+    def _fees(self, _seq: int, event: PriorityFeePercentiles) -> Said:
+        self.state.fees = event
+        return []

@@ -1,0 +1,164 @@
+"""The engine's parameters with their ranges, and the rule by which an operator changes them while it runs.
+
+Names and defaults are the wire contract's (sections 1.12, 1.13, 1.15); a multiplier is written in basis points and
+a missing optional number as 0, because nothing decides on floats and every value has one form.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from blake3 import blake3
+from msgspec import Meta, Struct
+
+from ironcrab.domain.control import Setting
+
+
+def _meta(what: str, unit: str, low: int | None = None, high: int | None = None, *, restart: bool = False) -> Meta:
+    """The range, meaning and unit of one parameter; `restart`: a running engine refuses to change it."""
+    return Meta(ge=low, le=high, description=what, extra={"unit": unit, "restart": restart})
+
+
+def _text(what: str) -> Meta:
+    return Meta(description=what, extra={"unit": "text", "restart": True})
+
+
+_BIG = 2**63 - 1
+
+PAPER_WALLET = "4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi"
+"""Base58 of 32 bytes 0x01: the wallet that the original's replay pretends to have."""
+
+
+class EngineParams(Struct, frozen=True, kw_only=True):
+    """Limits, timeouts, fees and fairness of one execution engine."""
+
+    wallet: Annotated[str, _text("own wallet; empty: sells wait until a wallet snapshot names it")] = PAPER_WALLET
+    max_concurrent_intents: Annotated[
+        int, _meta("attempts under way at once; Tier0 passes", "attempts", 1, 1000, restart=True)
+    ] = 4
+    send_enabled: Annotated[bool, Meta(description="false: stop after a passed simulation", extra={"unit": "flag"})] = (
+        False
+    )
+
+    max_position_size_lamports: Annotated[int, _meta("largest capital of one buy", "lamports", 1, _BIG)] = 500_000_000
+    daily_loss_limit_lamports: Annotated[int, _meta("realised losses that end a UTC day", "lamports", 1, _BIG)] = (
+        5_000_000_000
+    )
+    drawdown_limit_lamports: Annotated[
+        int, _meta("fall of realised profit from its peak that stops buys; 0 off", "lamports", 0, _BIG)
+    ] = 0
+    cooldown_ms: Annotated[int, _meta("rest of a mint after a losing sell; 0 off", "ms", 0, 86_400_000)] = 0
+    max_open_positions: Annotated[int, _meta("positions at once", "positions", 1, 100)] = 5
+    max_slippage_bps: Annotated[int, _meta("largest slippage of a buy", "bps", 1, 10_000)] = 500
+
+    intent_ttl_ms: Annotated[int, _meta("life of an intent that names no ttl", "ms", 1, 3_600_000)] = 5_000
+    simulation_timeout_ms: Annotated[int, _meta("time a simulation may take", "ms", 100, 30_000)] = 500
+    capital_lock_ttl_buffer_ms: Annotated[
+        int, _meta("time beyond the simulation before a lock that was not sent expires", "ms", 0, 600_000)
+    ] = 10_000
+    confirmation_timeout_ms: Annotated[int, _meta("wait for a confirmation", "ms", 500, 300_000)] = 15_000
+    unknown_hold_ms: Annotated[
+        int, _meta("capital stays locked after a confirmation timeout: the life of a blockhash", "ms", 0, 600_000)
+    ] = 90_000
+    idempotency_window_ms: Annotated[
+        int, _meta("an id that reached simulation is refused for at least so long", "ms", 1_000, 2_592_000_000)
+    ] = 600_000
+    position_grace_ms: Annotated[
+        int, _meta("a complete wallet snapshot does not remove a mint traded so recently", "ms", 0, 3_600_000)
+    ] = 90_000
+
+    default_compute_units: Annotated[int, _meta("compute limit without a hint", "cu", 1, 1_400_000)] = 200_000
+    max_compute_units: Annotated[int, _meta("largest compute limit", "cu", 1, 1_400_000)] = 1_400_000
+    arb_compute_units: Annotated[int, _meta("compute limit of a bundle without a hint", "cu", 1, 1_400_000)] = 400_000
+    default_priority_fee_micro_lamports: Annotated[int, _meta("static fee of Tier1", "micro-lamports/cu", 0, _BIG)] = (
+        1_000
+    )
+    max_priority_fee_micro_lamports: Annotated[int, _meta("largest priority fee", "micro-lamports/cu", 0, _BIG)] = (
+        100_000
+    )
+    tier0_priority_fee_micro_lamports: Annotated[int, _meta("static fee of Tier0", "micro-lamports/cu", 0, _BIG)] = (
+        10_000
+    )
+    urgency_multiplier_elevated_bps: Annotated[int, _meta("fee multiplier at urgency 1", "bps", 0, 1_000_000)] = 20_000
+    urgency_multiplier_urgent_bps: Annotated[int, _meta("fee multiplier at urgency 2+", "bps", 0, 1_000_000)] = 50_000
+    tier1_fee_percentile: Annotated[int, _meta("recorded percentile that Tier1 follows", "%", 25, 90)] = 50
+    tier1_fee_multiplier_bps: Annotated[int, _meta("multiplier on that percentile", "bps", 0, 1_000_000)] = 12_000
+    max_tx_cost_lamports: Annotated[int, _meta("largest network cost of a transaction", "lamports", 0, _BIG)] = (
+        50_000_000
+    )
+    min_profit_after_fees_bps: Annotated[int, _meta("least profit of arbitrage after fees", "bps", -10_000, 10_000)] = (
+        10
+    )
+    liquidation_priority_fee_micro_lamports: Annotated[
+        int, _meta("static fee of a liquidation; 0: as its tier", "micro-lamports/cu", 0, _BIG)
+    ] = 0
+    liquidation_max_priority_fee_micro_lamports: Annotated[
+        int, _meta("largest fee of a liquidation; 0: as all", "micro-lamports/cu", 0, _BIG)
+    ] = 0
+    liquidation_max_tx_cost_lamports: Annotated[
+        int, _meta("largest cost of a liquidation; 0: as all", "lamports", 0, _BIG)
+    ] = 0
+
+    jito_enabled: Annotated[bool, Meta(description="bundles can be sent", extra={"unit": "flag"})] = False
+    jito_tip_lamports: Annotated[int, _meta("tip of a bundle that names none", "lamports", 0, _BIG)] = 10_000
+    jito_bundle_tip_floor_lamports: Annotated[int, _meta("least tip a bundle may carry", "lamports", 0, _BIG)] = 1_000
+    cross_dex_enabled: Annotated[bool, Meta(description="two-pool arbitrage is judged", extra={"unit": "flag"})] = True
+    cross_dex_min_spread_bps: Annotated[int, _meta("least spread of a two-pool arbitrage", "bps", 0, 10_000)] = 30
+
+    fairness_enabled: Annotated[bool, Meta(description="protect a source often preempted", extra={"unit": "flag"})] = (
+        True
+    )
+    fairness_max_preemptions_per_source: Annotated[int, _meta("preemptions a source suffers", "times", 1, 1_000)] = 5
+    fairness_preemption_window_ms: Annotated[int, _meta("sliding window they are counted in", "ms", 1, 3_600_000)] = (
+        60_000
+    )
+    fairness_starvation_block_ms: Annotated[int, _meta("protection after that many", "ms", 0, 3_600_000)] = 30_000
+
+
+FIELDS = {field.name: field for field in msgspec.structs.fields(EngineParams)}
+"""Field by key, in the order of the class: the one list of what can be set."""
+
+
+def text_of(value: object) -> str:
+    """A setting's one textual form: `true`, `false` or the value itself."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def config_snapshot_id(params: EngineParams) -> str:
+    """The id of a config in force: `cfg-` and 16 hex digits of blake3 over `key=value` lines in field order."""
+    lines = "".join(f"{key}={text_of(getattr(params, key))}\n" for key in FIELDS)
+    return f"cfg-{blake3(lines.encode()).hexdigest()[:16]}"
+
+
+def changed(
+    params: EngineParams, config: dict[str, str], origin: str
+) -> tuple[EngineParams, tuple[Setting, ...], tuple[Setting, ...]]:
+    """Judge an operator's wishes key by key.
+
+    Returns:
+        The params that hold now, what was applied (origin as given), and what was rejected (origin: the reason).
+    """
+    applied: list[Setting] = []
+    rejected: list[Setting] = []
+    moved: dict[str, Any] = {}
+    for key, text in config.items():
+        reason = _refusal(key)
+        if reason is None:
+            try:
+                moved[key] = msgspec.convert(text, FIELDS[key].type, strict=False)
+            except msgspec.ValidationError as fault:
+                reason = str(fault)
+        if reason is None:
+            applied.append(Setting(key, text_of(moved[key]), origin))
+        else:
+            rejected.append(Setting(key, text, reason))
+    return msgspec.structs.replace(params, **moved), tuple(applied), tuple(rejected)
+
+
+def _refusal(key: str) -> str | None:
+    """Why a running engine refuses to change this key at all; None: it may."""
+    field = FIELDS.get(key)
+    if field is None:
+        return "unknown key"
+    kind = msgspec.inspect.type_info(field.type)
+    extra = getattr(kind, "extra", None) or {}
+    return "takes effect at a restart only" if extra.get("restart") else None

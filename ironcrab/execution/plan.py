@@ -1,0 +1,136 @@
+"""From an intent to a plan. One function is the seam: real instructions take its inside over later."""
+
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+
+from ironcrab.dex import base58
+from ironcrab.domain.ask import Plan
+from ironcrab.domain.trade import Read, TradeIntent
+from ironcrab.domain.units import SOL_MINT
+from ironcrab.execution.fees import Fees
+from ironcrab.market.known import Known
+from ironcrab.market.pools import PoolRow
+
+DEXES = ("raydium", "raydium_cpmm", "orca", "meteora_dlmm", "pumpfun", "pump_amm")
+"""Venues a plan can be built for, in the wire contract's canonical spelling."""
+
+
+class Refusal(Struct, frozen=True, gc=False):
+    """Why no plan can be built: a reason code of the wire contract, and the numbers."""
+
+    code: str
+    details: str
+
+
+def dex_of(intent: TradeIntent) -> str | None:
+    """The venue an intent names: `metadata.dex`; a creator alone means pumpfun; never guessed otherwise."""
+    told = intent.metadata.get("dex")
+    return told or ("pumpfun" if intent.metadata.get("creator") else None)
+
+
+def token_mint(intent: TradeIntent) -> str:
+    """The traded token: what a buy receives, what a sell gives."""
+    return intent.resources.output_mint if intent.side == "Buy" else intent.resources.input_mint
+
+
+def make_plan(intent: TradeIntent, fees: Fees, known: Known, reads: list[Read]) -> Plan | Refusal:
+    """The plan of a one-pool swap, from the intent and what is known; appends what it read to `reads`."""
+    refusal = _terms(intent)
+    if refusal is not None:
+        return refusal
+    pool = intent.resources.pools[0]
+    row = known.pools.get(pool)
+    if row is None:
+        return Refusal("POOL_NOT_FOUND", f"pool={pool}")
+    reads.append(Read("pool", pool, row.seq))
+    refusal = _pool(intent, row) or _decimals(intent, known, reads)
+    if refusal is not None:
+        return refusal
+    out = least_out(intent)
+    if isinstance(out, Refusal):
+        return out
+    plan = Plan(
+        side=intent.side,
+        dex=row.dex,
+        pool_address=pool,
+        input_mint=intent.resources.input_mint,
+        output_mint=intent.resources.output_mint,
+        amount_in=intent.required_capital.raw,
+        min_out=out,
+        max_slippage_bps=intent.max_slippage_bps,
+        compute_units=fees.compute_units,
+        priority_fee_micro_lamports=fees.priority_fee_micro_lamports,
+        tip_lamports=fees.tip_lamports,
+        plan_hash="",
+    )
+    return msgspec.structs.replace(plan, plan_hash=plan_hash(plan))
+
+
+def plan_hash(plan: Plan) -> str:
+    """Base58 of sha256 over the plan's fields (the hash left empty) as one JSON array."""
+    fields = [getattr(plan, name) for name in Plan.__struct_fields__ if name != "plan_hash"]
+    return base58.encode(sha256(msgspec.json.encode(fields)).digest())
+
+
+def least_out(intent: TradeIntent) -> int | Refusal:
+    """The least output: `execution.min_out`, else `metadata.min_out_raw`. Raw units of the output mint."""
+    if intent.execution is not None:
+        return intent.execution.min_out.raw or Refusal("INVALID_INTENT", "execution.min_out=0")
+    told = intent.metadata.get("min_out_raw")
+    if told is None:
+        return Refusal("UNSUPPORTED_INTENT", "missing execution.min_out")
+    if not (told.isascii() and told.isdigit()) or len(told) > 20 or not 0 < int(told) < 2**64:
+        return Refusal("INVALID_INTENT", f"metadata.min_out_raw={told[:40]!r}")
+    return int(told)
+
+
+def _terms(intent: TradeIntent) -> Refusal | None:
+    """What the intent itself must say."""
+    resources = intent.resources
+    if len(intent.swap_path) > 1 or len(resources.pools) != 1:
+        return Refusal("UNSUPPORTED_INTENT", f"pools={len(resources.pools)} hops={len(intent.swap_path)}, one is built")
+    dex = dex_of(intent)
+    if dex is None:
+        return Refusal("UNSUPPORTED_INTENT", "missing metadata.dex")
+    if dex not in DEXES:
+        return Refusal("UNSUPPORTED_INTENT", f"dex={dex}")
+    paid, got = resources.input_mint, resources.output_mint
+    if (got if intent.side == "Sell" else paid) != SOL_MINT or paid == got:
+        return Refusal("UNSUPPORTED_INTENT", f"{intent.side} of {paid} for {got}: one side must be SOL")
+    if intent.required_capital.raw <= 0:
+        return Refusal("INVALID_INTENT", f"required_capital={intent.required_capital.raw}")
+    return None
+
+
+def _pool(intent: TradeIntent, row: PoolRow) -> Refusal | None:
+    """What the cache must say of the pool."""
+    dex = dex_of(intent)
+    if row.dex != dex:
+        return Refusal("INVALID_INTENT", f"dex={dex} but the pool is of {row.dex}")
+    pair = (intent.resources.input_mint, intent.resources.output_mint)
+    if pair not in ((row.base_mint, row.quote_mint), (row.quote_mint, row.base_mint)):
+        return Refusal("INVALID_MINT", f"pool holds {row.base_mint} and {row.quote_mint}")
+    if row.stale is not None:
+        return Refusal("QUOTE_UNAVAILABLE", f"pool unknown since record {row.stale}")
+    if dex == "pumpfun" and row.complete:
+        return Refusal("QUOTE_UNAVAILABLE", "curve complete")
+    if dex == "pumpfun" and not (intent.metadata.get("creator") or row.creator):
+        return Refusal("UNSUPPORTED_INTENT", "missing metadata.creator")
+    return None
+
+
+def _decimals(intent: TradeIntent, known: Known, reads: list[Read]) -> Refusal | None:
+    """The token's decimals, told by its mint and by the intent, must agree; one of them must be told."""
+    mint = token_mint(intent)
+    told: int | None = intent.required_capital.decimals
+    if intent.side == "Buy":
+        told = None if intent.execution is None else intent.execution.min_out.decimals
+    row = known.mints.get(mint)
+    if row is None:
+        return Refusal("MISSING_DECIMALS", f"mint={mint}") if told is None else None
+    reads.append(Read("mint", mint, row.seq))
+    if told is not None and told != row.decimals:
+        return Refusal("INVALID_MINT", f"decimals={told} but the mint has {row.decimals}")
+    return None

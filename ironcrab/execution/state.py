@@ -1,0 +1,86 @@
+"""Everything the engine remembers, in one Struct: a snapshot is its JSON, a restore puts it back."""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from ironcrab.domain.ask import Plan
+from ironcrab.domain.market import PriorityFeePercentiles
+from ironcrab.domain.trade import CheckResult, Read, SendInfo, SimulateInfo, TradeIntent
+from ironcrab.execution.limits import KillSwitch, Losses
+from ironcrab.execution.locks import Capital, Pools
+from ironcrab.execution.params import EngineParams
+from ironcrab.execution.positions import PositionAuthority
+
+Phase = Literal["simulating", "sending", "sent", "unknown"]
+"""Where an attempt is: asked to simulate, asked to send, left the host, decided although its end is not known."""
+
+
+class Waiting(Struct, frozen=True, gc=False):
+    """An attempt of an intent that is not decided yet; `said_ms` is the time of the intent's record."""
+
+    intent: int
+    attempt: int
+    said_ms: int
+    event: TradeIntent
+
+
+class Attempt(Struct):
+    """An attempt that passed its checks: what was decided at record `decided_at`, and how far it came.
+
+    `until_ms` ends the phase: no simulation answer, no confirmation, or no landing any more.
+    """
+
+    intent: int
+    number: int
+    said_ms: int
+    event: TradeIntent
+    decided_at: int
+    plan: Plan
+    rows: list[CheckResult]
+    reads: list[Read]
+    snapshots: dict[str, str]
+    config_id: str
+    until_ms: int
+    phase: Phase = "simulating"
+    simulate: SimulateInfo | None = None
+    send: SendInfo | None = None
+    asked_ms: int = 0
+    signature: str | None = None
+    slot_at_send: int | None = None
+
+
+class EngineState(Struct):
+    """The state of one engine.
+
+    Attributes:
+        params: the settings in force.
+        config_id: their id.
+        config_seq: the record that set them; None: none since the log began.
+        waiting: attempts to decide at the next world record, in the order they were said.
+        attempts: attempts under way, by intent seq (one attempt of an intent at a time).
+        asks: intent seq by the seq of an ask that is not answered to the end.
+        processed: intent ids that reached simulation, until which time (ms) a repeat is refused.
+        capital: balances and capital locks.
+        pools: pool locks and fairness.
+        authority: the positions.
+        kill: the kill switch.
+        losses: realised losses.
+        wallet: the own wallet, empty: unknown.
+        fees: the newest recorded priority fees.
+    """
+
+    params: EngineParams
+    config_id: str
+    config_seq: int | None = None
+    waiting: list[Waiting] = field(default_factory=list)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    asks: dict[int, int] = field(default_factory=dict)
+    processed: dict[str, int] = field(default_factory=dict)
+    capital: Capital = field(default_factory=Capital)
+    pools: Pools = field(default_factory=Pools)
+    authority: PositionAuthority = field(default_factory=PositionAuthority)
+    kill: KillSwitch = field(default_factory=KillSwitch)
+    losses: Losses = field(default_factory=Losses)
+    wallet: str = ""
+    fees: PriorityFeePercentiles | None = None

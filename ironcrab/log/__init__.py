@@ -1,0 +1,1 @@
+"""The append-only log: lines, hot and sealed segments, recordings, snapshots, comparison."""

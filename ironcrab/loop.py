@@ -1,0 +1,145 @@
+"""The loop: read this page first, it explains the whole system.
+
+    the world says something            a feed update, an answer to an ask, an operator, a clock tick
+      -> it becomes a record            seq, cause (null: the world), by (null), time, event
+      -> it is appended to the log      before anyone sees it
+      -> reducers fold it               first those that know (pools, flow, mints), then those that decide
+      -> what they say becomes records  cause = the seq they follow from, by = the reducer's name
+      -> ... which are folded in turn, first in, first out, until nobody says anything more
+
+A world record and all that follows from it is one *turn*. Nothing else influences a decision, so the same log
+in gives the same bytes out. Live, replay and backtest differ in two values: where world records come from (a
+source, a plain iterator) and who performs the asks (outlets). The loop runs in two manners:
+
+    drive    what reducers say is appended and folded          live, backtest, run
+    follow   recorded records are folded in their order, and what reducers say is handed back to be compared
+             with what was recorded                             replay, verify, explain
+
+To touch the world a reducer says an *ask*, which is a record like any other; an outlet performs it and its
+*answer* comes back as a new world record. Replay has no outlets.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from ironcrab.domain.event import Event
+
+
+class Record(Struct, frozen=True, gc=False):
+    """One line of the log.
+
+    Attributes:
+        seq: position in the log, dense from 0 over all types.
+        cause: seq of the record this one follows from; None: the world said it.
+        by: name of the reducer that said it; None: the world.
+        time: log time in nanoseconds since 1970; never decreases, inherited within a turn.
+        event: what happened.
+    """
+
+    seq: int
+    cause: int | None
+    by: str | None
+    time: int
+    event: Event
+
+
+class Now:
+    """The highest time (nanoseconds since 1970) and slot folded so far; the only clock a reducer may read."""
+
+    __slots__ = ("slot", "time")
+
+    def __init__(self) -> None:
+        self.time = 0
+        self.slot = 0
+
+
+class Reducer(Protocol):
+    """A rule with its state.
+
+    Attributes:
+        name: what `by` says in the records it emits; unique in a run.
+        wants: the event types it folds.
+        state: one msgspec Struct that holds everything it remembers (snapshots encode it and put it back).
+    """
+
+    name: str
+    wants: tuple[type[Event], ...]
+    state: Any
+
+    def step(self, seq: int, event: Any) -> Iterable[Event]:
+        """Fold one event, update the own state in place, and return what follows from it.
+
+        No clock, randomness, environment, I/O, set iteration or float in anything that decides.
+        """
+        ...
+
+
+class Outlet(Protocol):
+    """Performs asks. The paper twin is deterministic; live outlets wait for durability before a byte leaves."""
+
+    asks: tuple[type[Event], ...]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether an answer is to be taken at once."""
+        ...
+
+    def see(self, record: Record) -> None:
+        """Be told every record in order; an ask among them is thereby taken on."""
+        ...
+
+    def due(self, slot: int | None) -> Iterator[Event]:
+        """Answers to take before the first record of a slot above theirs (None: all that are due now)."""
+        ...
+
+
+class Loop:
+    """Folds records through reducers, in the order given: those that know stand first.
+
+    Args:
+        reducers: in folding order.
+        append: called with each new record before anyone folds it (drive only).
+        now: the clock that reducers read; the loop advances it.
+        seq: the next free seq.
+    """
+
+    def __init__(self, reducers: Sequence[Reducer], append: Callable[[Record], object], now: Now, seq: int = 0) -> None:
+        self.reducers = tuple(reducers)
+        self.append = append
+        self.now = now
+        self.seq = seq
+        self.routes: dict[type[Event], tuple[Reducer, ...]] = {}
+        for kind in {kind: None for reducer in self.reducers for kind in reducer.wants}:
+            self.routes[kind] = tuple(reducer for reducer in self.reducers if kind in reducer.wants)
+
+    def fold(self, record: Record) -> Iterator[tuple[str, Event]]:
+        """Fold one record; yields what each reducer says about it, in order."""
+        event = record.event
+        now = self.now
+        now.time = max(now.time, record.time)
+        slot = getattr(event, "slot", None)
+        if slot is not None and slot > now.slot and record.cause is None:
+            now.slot = slot
+        for reducer in self.routes.get(type(event), ()):
+            for said in reducer.step(record.seq, event):
+                yield reducer.name, said
+
+    def take(self, event: Event, time: int) -> Record:
+        """Drive: append a world event at `time` (clamped: time never decreases) and fold the whole turn."""
+        world = self.record(event, None, None, max(time, self.now.time))
+        turn = deque((world,))
+        while turn:
+            record = turn.popleft()
+            for name, said in self.fold(record):
+                turn.append(self.record(said, record.seq, name, record.time))
+        return world
+
+    def record(self, event: Event, cause: int | None, by: str | None, time: int) -> Record:
+        """Give the event its seq and append it."""
+        record = Record(self.seq, cause, by, time, event)
+        self.append(record)
+        self.seq += 1
+        return record

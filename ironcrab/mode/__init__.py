@@ -1,0 +1,1 @@
+"""What one does with a log: run, replay, verify, explain."""

@@ -1,0 +1,73 @@
+"""Bless: accept an intended change. The recording decides anew with the code at hand and replaces itself."""
+
+import shutil
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ironcrab.domain.fault import InputFault
+from ironcrab.log import manifest
+from ironcrab.log.compare import Divergence
+from ironcrab.log.contents import runs_of
+from ironcrab.log.manifest import Blessing
+from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import seal
+from ironcrab.mode.run import run
+from ironcrab.mode.scenario import read_back
+from ironcrab.mode.verify import follow
+
+
+class Blessed(Struct, frozen=True):
+    """What was blessed: the reason, every divergence accepted, the new digest."""
+
+    because: str
+    divergences: tuple[Divergence, ...]
+    derived: int
+    digest: str
+
+
+def bless(recording: Recording, because: str) -> Blessed:
+    """Run the recording's market anew under its own scenario and put the result in its place.
+
+    The old folder stays beside it until the new one is whole.
+
+    Raises:
+        InputFault: it was not made by `run` (real answers cannot be made anew), or no reason is given.
+    """
+    if not because.strip():
+        raise InputFault("--because is empty; say why the change is intended")
+    runs = runs_of(recording)
+    if len(runs) != 1 or not runs[0][1].reducers or runs[0][1].outlets != ("paper",):
+        raise InputFault(
+            f"recording {recording.path} was not made by `ironcrab run` from one paper scenario; "
+            "its answers are the world's and cannot be decided anew: record it again"
+        )
+    report = follow(recording)
+    divergences = tuple(found for judged in report.runs for found in judged.divergences)
+    first = divergences[0].seq if divergences else None
+    path = recording.path
+    fresh = path.with_name(f".{path.name}.blessing")
+    if fresh.exists():
+        shutil.rmtree(fresh)
+    summary = run(recording, read_back(runs[0][1]), fresh)
+    seal(fresh)
+    before = recording.manifest
+    manifest.edit(
+        fresh,
+        lambda made: replace(
+            made, golden=before.golden, pinned=before.pinned, blessed=(*before.blessed, Blessing(because, first))
+        ),
+    )
+    _swap(path, fresh)
+    return Blessed(because, divergences, summary.derived, summary.digest)
+
+
+def _swap(path: Path, fresh: Path) -> None:
+    """Put the new folder in the old one's place; at every moment one of the two is whole."""
+    aside = path.with_name(f".{path.name}.before-blessing")
+    if aside.exists():
+        shutil.rmtree(aside)
+    path.rename(aside)
+    fresh.rename(path)
+    shutil.rmtree(aside)

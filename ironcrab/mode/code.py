@@ -1,0 +1,198 @@
+"""The code a run is made of: loading reducers by name, refusing impure ones, digests without comments."""
+
+import ast
+import importlib
+import importlib.util
+import io
+import tokenize
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from blake3 import blake3
+
+from ironcrab.domain.fault import ScenarioFault
+
+FORBIDDEN = (
+    "asyncio",
+    "time",
+    "datetime",
+    "random",
+    "uuid",
+    "secrets",
+    "os",
+    "sys",
+    "socket",
+    "ssl",
+    "select",
+    "signal",
+    "subprocess",
+    "multiprocessing",
+    "concurrent",
+    "threading",
+    "locale",
+    "tempfile",
+    "pathlib",
+    "shutil",
+    "io",
+    "urllib",
+    "http",
+    "requests",
+    "httpx",
+    "aiohttp",
+    "importlib",
+    "ctypes",
+    "grpc",
+    "nats",
+    "pyarrow",
+    "polars",
+    "duckdb",
+)
+"""Modules by which a reducer could see the world; loading one that imports any of them is refused."""
+
+FORBIDDEN_CALLS = ("open", "hash", "id", "input", "exec", "eval", "__import__", "breakpoint")
+"""Builtins that see the world or the process; `hash` and `id` differ between two runs of the same log."""
+
+
+def load_class(path: str) -> type[Any]:
+    """The class at `package.module:Class`, after every module of the user's that it imports was found pure.
+
+    Raises:
+        ScenarioFault: no such module or class, or an impure import or call (names file and line).
+    """
+    module_name, _, class_name = path.partition(":")
+    if not module_name or not class_name:
+        raise ScenarioFault(f"strategy {path!r} is neither a built-in name nor package.module:Class")
+    if not module_name.startswith("ironcrab."):
+        for module in _closure(module_name):
+            _refuse_impure(module)
+    try:
+        loaded = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ScenarioFault(
+            f"strategy {path!r}: cannot import {module_name} ({error}); is it on PYTHONPATH?"
+        ) from error
+    found = getattr(loaded, class_name, None)
+    if not isinstance(found, type):
+        raise ScenarioFault(f"strategy {path!r}: {loaded.__file__} has no class {class_name}")
+    return found
+
+
+def source_digest(kind: type[Any]) -> str:
+    """Digest of a class's module and every module of the same packages that it imports, comments left out."""
+    return _digest(kind.__module__)
+
+
+@cache
+def _digest(module: str) -> str:
+    hasher = blake3()
+    for name in _closure(module):
+        hasher.update(name.encode() + b"\0" + _without_comments(_source(name)).encode() + b"\0")
+    return hasher.hexdigest(length=16)
+
+
+def _closure(module: str) -> tuple[str, ...]:
+    """The module and all modules it reaches inside its own top-level package or folder, sorted by name."""
+    root = module.partition(".")[0]
+    seen: dict[str, None] = {}
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        if name in seen or _file(name) is None:
+            continue
+        seen[name] = None
+        todo.extend(found for found in _imports(name) if _is_near(found, root, module))
+    return tuple(sorted(seen))
+
+
+def _is_near(name: str, root: str, module: str) -> bool:
+    """Is this module the user's own: the same package, or a file in the folder of the first one?"""
+    if name.partition(".")[0] == root:
+        return True
+    here, there = _file(module), _file(name)
+    return here is not None and there is not None and root != "ironcrab" and there.is_relative_to(here.parent)
+
+
+def _imports(name: str) -> list[str]:
+    """Module names that `name` imports, submodules named by `from package import submodule` included."""
+    found: list[str] = []
+    package = name if _is_package(name) else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(_source(name))):
+        if isinstance(node, ast.Import):
+            found.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
+            found.append(base)
+            found.extend(f"{base}.{alias.name}" for alias in node.names)
+    return found
+
+
+@cache
+def _file(name: str) -> Path | None:
+    """The source file of a module, None where it has none (built in, compiled, absent, or only an attribute)."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+def _is_package(name: str) -> bool:
+    path = _file(name)
+    return path is not None and path.name == "__init__.py"
+
+
+def _source(name: str) -> str:
+    path = _file(name)
+    if path is None:
+        raise ScenarioFault(f"module {name} has no source file")
+    return path.read_text(encoding="utf-8")
+
+
+def _without_comments(source: str) -> str:
+    """The source with comments, blank lines and trailing blanks gone; the same text on every Python version."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _refuse_impure(module: str) -> None:
+    """Raise a ScenarioFault that names the line at which this module could see the world."""
+    path = _file(module)
+    for node in ast.walk(ast.parse(_source(module), filename=str(path))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module or ""]
+        for name in names:
+            if name.partition(".")[0] in FORBIDDEN:
+                line = getattr(node, "lineno", 0)
+                raise ScenarioFault(
+                    f"{path}:{line}: a reducer may not import {name}: "
+                    "time, ids and outside facts come from the log; remove the import"
+                )
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+            raise ScenarioFault(
+                f"{path}:{node.lineno}: a reducer may not call {node.func.id}(): "
+                "it would not replay identically; remove the call"
+            )
+
+
+def path_of(kind: type[Any]) -> str:
+    """`package.module:Class` of a class."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def module_of(kind: type[Any]) -> ModuleType:
+    """The module a class was made in."""
+    return importlib.import_module(kind.__module__)

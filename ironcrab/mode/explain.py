@@ -1,0 +1,202 @@
+"""Explain: from a decision back to the feed updates that caused it, along cause, ask and the records read."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from ironcrab.domain.ask import ANSWER, ASK
+from ironcrab.domain.control import RunStarted
+from ironcrab.domain.fault import InputFault
+from ironcrab.domain.market import MARKET, event_id_of
+from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
+from ironcrab.log import snapshot
+from ironcrab.log.recording import Recording
+from ironcrab.loop import Record
+from ironcrab.mode.states import made_by, restore_states, start_of
+from ironcrab.mode.verify import Follower, runs_within
+
+ADDRESS = re.compile(r"^(dec|int|exe|evt)-([0-9a-f]{8})-(\d+)$")
+"""Ids that export writes: kind, first eight hex digits of the log id, seq."""
+PROGRESS = (*ASK, *ANSWER, ExecutionResult)
+"""What stands between an intent and its outcome."""
+
+
+class Stop(Struct, frozen=True):
+    """One stop of the road: why it stands here, and the record."""
+
+    role: str
+    record: Record
+
+
+class Reproduction(Struct, frozen=True):
+    """The record said anew: from which seq the fold began, how many records it took, whether it is equal."""
+
+    from_seq: int
+    folded: int
+    equal: bool
+
+
+class Explanation(Struct, frozen=True):
+    """The road to one record, oldest stop first, and its reproduction (None: nobody of ours said it).
+
+    `beyond` are seqs before the start state of a slice, where the road leaves the recording.
+    """
+
+    seq: int
+    stops: tuple[Stop, ...]
+    reproduction: Reproduction | None
+    beyond: tuple[int, ...] = ()
+
+
+def find(recording: Recording, target: str) -> int:
+    """The seq that a SEQ, DECISION_ID, INTENT_ID, execution id or SIGNATURE names.
+
+    Raises:
+        InputFault: nothing in the recording bears that name.
+    """
+    if target.isdigit():
+        seq = int(target)
+        if not recording.first_seq <= seq < recording.next_seq:
+            raise InputFault(
+                f"recording {recording.path} holds seq {recording.first_seq} to {recording.next_seq - 1}, not {seq}"
+            )
+        return seq
+    address = ADDRESS.match(target)
+    if address and recording.log_id.startswith(address[2]):
+        return find(recording, address[3])
+    for record in recording.records(types=(DecisionRecord, ExecutionResult, TradeIntent)):
+        event: Any = record.event
+        names = [getattr(event, field, None) for field in ("decision_id", "execution_id", "signature")]
+        if isinstance(event, TradeIntent):
+            names.append(event.intent_id)
+        if isinstance(event, DecisionRecord) and event.send is not None:
+            names.append(event.send.signature)
+        if target in names:
+            return record.seq
+    for record in recording.records():
+        if getattr(record.event, "signature", None) == target:
+            return record.seq
+    raise InputFault(f"recording {recording.path} holds no seq, id or signature {target!r}; run: ironcrab inspect")
+
+
+def explain(recording: Recording, seq: int) -> Explanation:
+    """The road to record `seq`, and its reproduction from the nearest snapshot."""
+    stops: dict[int, Stop] = {}
+    beyond: dict[int, None] = {}
+    todo = [(seq, "asked for")]
+    while todo:
+        at, role = todo.pop()
+        if at in stops:
+            continue
+        if at < recording.first_seq:
+            beyond[at] = None
+            continue
+        record = recording.record(at)
+        stops[at] = Stop(role, record)
+        todo.extend(reversed(list(_backwards(recording, record))))
+    ordered = tuple(stops[at] for at in sorted(stops))
+    return Explanation(seq, ordered, reproduce(recording, stops[seq].record), tuple(sorted(beyond)))
+
+
+def _backwards(recording: Recording, record: Record) -> Iterator[tuple[int, str]]:
+    """(seq, role) of every record this one names as its ground."""
+    event: Any = record.event
+    if record.cause is not None:
+        yield record.cause, "cause"
+    for field, role in (("intent", "intent"), ("ask", "ask"), ("decided_at", "checked at")):
+        at = getattr(event, field, None)
+        if at is not None:
+            yield at, role
+    for read in getattr(event, "reads", ()):
+        yield read.seq, f"read: {read.what}"
+    if record.cause is None:
+        yield from _by_id(recording, record)
+    if isinstance(event, TradeIntent) and record.cause is not None:
+        for said in recording.records(types=(Verdict,), seq_from=record.cause, seq_to=record.seq + 1):
+            if said.cause == record.cause and said.by == record.by:
+                yield said.seq, "verdict"
+    if isinstance(event, DecisionRecord | ExecutionResult) and event.intent is not None:
+        yield from _progress(recording, event, record.seq)
+
+
+def _by_id(recording: Recording, record: Record) -> Iterator[tuple[int, str]]:
+    """What an imported record names by id: its intent, its decision, the market event that triggered it."""
+    event: Any = record.event
+    if isinstance(event, DecisionRecord | ExecutionResult):
+        for other in recording.records(types=(TradeIntent, DecisionRecord), seq_to=record.seq):
+            named: Any = other.event
+            if isinstance(named, TradeIntent) and named.intent_id == event.intent_id and event.intent_id is not None:
+                yield other.seq, "intent"
+            elif isinstance(event, ExecutionResult) and _decided(named) == event.decision_id is not None:
+                yield other.seq, "decision"
+    elif isinstance(event, TradeIntent) and event.trigger_event_id is not None:
+        for other in recording.records(types=MARKET, seq_to=record.seq):
+            if event_id_of(other.event) == event.trigger_event_id:
+                yield other.seq, "trigger"
+
+
+def _decided(event: TradeIntent | DecisionRecord) -> str | None:
+    return event.decision_id if isinstance(event, DecisionRecord) else None
+
+
+def _progress(recording: Recording, event: DecisionRecord | ExecutionResult, seq: int) -> Iterator[tuple[int, str]]:
+    """Asks and answers between the intent and this record, and the position that followed."""
+    asks: dict[int, None] = {}
+    end = seq + 8 if isinstance(event, DecisionRecord) else seq + 1
+    kinds = (*PROGRESS, PositionUpdate, DecisionRecord)
+    cause = recording.record(seq).cause
+    for record in recording.records(types=kinds, seq_from=event.intent or 0, seq_to=min(end, recording.next_seq)):
+        said: Any = record.event
+        if isinstance(said, ASK) and said.intent == event.intent and said.attempt == event.attempt:
+            asks[record.seq] = None
+            yield record.seq, "ask"
+        elif isinstance(said, ANSWER) and said.ask in asks:
+            yield record.seq, "answer"
+        elif isinstance(said, ExecutionResult) and said.intent == event.intent:
+            yield record.seq, "result"
+        elif isinstance(said, PositionUpdate) and record.cause == cause:
+            yield record.seq, "position"
+
+
+def reproduce(recording: Recording, record: Record) -> Reproduction | None:
+    """Say the record anew: fold from the nearest snapshot (or start) to its cause, and compare."""
+    if record.cause is None or record.by is None:
+        return None
+    started = _run_at(recording, record.seq)
+    if started is None:
+        return None
+    follower = Follower(started[1], started[0])
+    if record.by not in follower.judge.names:
+        return None
+    begin = recording.first_seq
+    found = snapshot.nearest(recording, record.cause, made_by(started[1])) if not follower.code_differs else None
+    opening = start_of(recording)
+    if found is None and opening is not None:
+        found = opening[0]
+    if found is not None:
+        begin = found.seq
+        restore_states(follower.wiring.reducers, follower.wiring.now, found.states)
+    folded = 0
+    place = sum(
+        1
+        for other in recording.records(seq_from=record.cause, seq_to=record.seq)
+        if other.cause == record.cause and other.by == record.by
+    )
+    for folding in recording.records(seq_from=begin, seq_to=record.cause + 1):
+        said = follower.said(folding)
+        folded += 1
+        if folding.seq == record.cause:
+            mine = [event for name, event in said if name == record.by]
+            return Reproduction(begin, folded, place < len(mine) and mine[place] == record.event)
+    return Reproduction(begin, folded, equal=False)
+
+
+def _run_at(recording: Recording, seq: int) -> tuple[int, RunStarted] | None:
+    """The run in which a seq stands."""
+    found = None
+    for start, started in runs_within(recording):
+        if start <= seq:
+            found = (start, started)
+    return found
