@@ -48,7 +48,9 @@ class Entry(Struct, frozen=True):
     max_dev_supply_bps: Annotated[int, _bps("most of the supply its creator may hold")] = 9_500
     require_mint_authority_renounced: Annotated[bool, _flag("refuse mints that can still be minted")] = False
     require_freeze_authority_none: Annotated[bool, _flag("refuse mints whose accounts can be frozen")] = False
-    min_liquidity_lamports: Annotated[int, _lamports("least quote side of the pool")] = 3_000_000_000
+    min_liquidity_lamports: Annotated[int, _lamports("least quote side of the pool; unknown is not enough; 0 off")] = (
+        3_000_000_000
+    )
     min_token_age_secs: Annotated[int, _secs("least age of the pool in chain time; 0 off")] = 60
     dev_sell_revalidation_delay_secs: Annotated[int, _secs("pause after a sell by the creator")] = 30
     buyer_window_secs: Annotated[int, _window("window of buyers, velocity, dominance and shares")] = 120
