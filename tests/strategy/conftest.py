@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import fields
 
 from ironcrab.domain.market import ExplicitAmount, PoolStateUpdate, Trade
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent, Verdict
@@ -7,7 +8,6 @@ from ironcrab.loop import Loop, Now
 from ironcrab.market.known import Known
 from ironcrab.strategy.momentum import Momentum
 from ironcrab.strategy.params import Entry, MomentumParams
-from msgspec.structs import fields
 
 NANOS = 1_000_000_000
 SOL = NANOS
@@ -116,6 +116,6 @@ class World:
         return self.position()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def world():
     return World
