@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from msgspec import Struct, structs
 
-from ironcrab.dex.dlmm_state import EDGE, Bin, Extension, Pair
+from ironcrab.dex.dlmm_state import BINS, EDGE, REACH, Bin, Extension, Pair
 from ironcrab.dex.face import Refusal
 
 ONE = 1 << 64
@@ -99,9 +99,10 @@ class Rung(Struct, frozen=True, gc=False):
     """One bin with something to give in the direction of a swap.
 
     `maker`, `remaining` and `opened` are raw output units of the three layers, filled in this order: market
-    makers, orders being processed, open orders; `need_*` is the net input that takes a whole layer. `gross` is
-    the input with fee that empties the bin, `net` what the user gets for it, `enough` the wanted output from
-    which on the bin is emptied. `fee` (with its parts `protocol` and `owners`) is that of emptying it.
+    makers, orders being processed, open orders; `need_*` is the net input that takes a whole layer. `gross`
+    is the input with fee that empties the bin, `net` what the user gets for it, `enough` the wanted output
+    from which on the bin is emptied, `room` the makers' input it can still hold. `fee` (with its parts
+    `protocol` and `owners`) is that of emptying it.
     """
 
     bin_id: int
@@ -168,7 +169,7 @@ def least_out(price: int, amount: int, bps: int, down: bool) -> int | None:
     Returns:
         raw units, or None where the program overflows.
     """
-    if bps > BPS or (bps == BPS and not down):
+    if bps > BPS or (bps == BPS and not down) or price == 0:
         return None
     if down:
         return amount * (price * (BPS - bps) // BPS) >> 64
@@ -190,7 +191,7 @@ def layers(state: Bin, down: bool, orders: bool) -> tuple[int, int, int]:
 
 
 def split(pair: Pair, fee: int, maker_in: int, total_in: int) -> tuple[int, int]:
-    """Protocol's and order owners' parts of a bin's fee: the makers' part rounds up, owners get half the rest."""
+    """Protocol's and order owners' parts of a bin's fee: makers' part rounded up, half the rest to owners."""
     if total_in == 0:
         return fee, 0
     makers = fee if maker_in == total_in else -(-fee * maker_in // total_in)
@@ -207,6 +208,8 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
         index: array to start from, itself included.
         down: travel to lower indices.
     """
+    if not -REACH <= index < REACH:
+        return Refusal(NO_LIQUIDITY, f"array {index} is out of every bitmap")
     while True:
         if -EDGE <= index < EDGE:
             place = index + EDGE
@@ -215,7 +218,9 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
                 return (bits.bit_length() if down else (bits & -bits).bit_length()) - 1 - EDGE
             index = -EDGE - 1 if down else EDGE
         if extension is None:
-            return Refusal(NO_EXTENSION, f"arrays from {index} on stand in the bitmap extension, which is not there")
+            return Refusal(
+                NO_EXTENSION, f"array {index} and those beyond stand in the absent bitmap extension"
+            )
         above = index >= EDGE
         place = index - EDGE if above else -EDGE - 1 - index
         rising = above != down
@@ -229,6 +234,22 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
         index = EDGE - 1 if above else -EDGE
 
 
+def arrays_ahead(
+    pair: Pair, extension: Extension | None, down: bool, count: int, last: int | None = None
+) -> list[int]:
+    """Indices of `count` arrays with liquidity, or as many as reach `last`, in the order of travel."""
+    found: list[int] = []
+    bitmap = int.from_bytes(pair.bitmap, "little")
+    index = pair.active_id // BINS
+    while len(found) < count or (last is not None and (found[-1] > last if down else found[-1] < last)):
+        following = next_array(bitmap, extension, index, down)
+        if isinstance(following, Refusal):
+            break
+        found.append(following)
+        index = following - 1 if down else following + 1
+    return found
+
+
 class Ladder:
     """The bins that a swap in one direction meets, from fixed volatility references, as far as looked up.
 
@@ -238,8 +259,8 @@ class Ladder:
         pair: the pool.
         down: X in, Y out.
         references: volatility reference and index reference that hold at the time of the swap.
-        orders: the pool has limit orders.
         find: the next bin from an id on that has something to give, or the Refusal that ends the way.
+        orders: the pool has limit orders.
     """
 
     def __init__(
@@ -247,8 +268,9 @@ class Ladder:
         pair: Pair,
         down: bool,
         references: tuple[int, int],
-        orders: bool,
         find: Callable[[int, bool], tuple[int, Bin] | Refusal],
+        *,
+        orders: bool,
     ) -> None:
         self.pair = pair
         self.down = down
@@ -257,7 +279,7 @@ class Ladder:
         self.price = price_of(pair.active_id, pair.bin_step)
         self.rungs: list[Rung] = []
         self.stop: Refusal | None = None
-        self._orders = orders
+        self.orders = orders
         self._find = find
         self._cursor = pair.active_id
         self._before = [(0, 0, 0, 0, 0)]  # paid, got, fee, protocol, owners below each rung
@@ -381,7 +403,8 @@ class Ladder:
             surplus -= last.fee
         if surplus < 0:
             return Refusal(
-                UNDETERMINED, f"bin {rung.bin_id} pays {-surplus} less than the {wanted} its rounding promises"
+                UNDETERMINED,
+                f"bin {rung.bin_id} pays {-surplus} less than the {wanted} its rounding promises",
             )
         if surplus and not self.fee_on_input:
             last = structs.replace(last, protocol=last.protocol + surplus)
@@ -417,7 +440,7 @@ class Ladder:
         return True
 
     def _rung(self, bin_id: int, state: Bin) -> Rung | None:
-        """A bin as this swap meets it; None without a price: the program divides by it, or pays for nothing."""
+        """A bin as this swap meets it; None without a price: the program divides by it or asks nothing."""
         pair, down = self.pair, self.down
         price = state.price_low | state.price_high << 64
         if price == 0:
@@ -425,7 +448,7 @@ class Ladder:
         moved = self.volatility_reference + abs(self.index_reference - bin_id) * BPS
         volatility = min(moved, pair.max_volatility)
         parts = rate(pair, volatility)
-        maker, remaining, opened = layers(state, down, self._orders)
+        maker, remaining, opened = layers(state, down, self.orders)
         needs = costs(price, maker, down), costs(price, remaining, down), costs(price, opened, down)
         need, give = sum(needs), maker + remaining + opened
         if self.fee_on_input:

@@ -20,14 +20,6 @@ def out_for(amount_in: int, reserve_in: int, reserve_out: int) -> int:
     return reserve_out * amount_in // (reserve_in + amount_in)
 
 
-def in_for(amount_out: int, reserve_in: int, reserve_out: int) -> int:
-    """Raw units that must come in for `amount_out`, without fees, rounded up.
-
-    Wants amount_out < reserve_out.
-    """
-    return -(-reserve_in * amount_out // (reserve_out - amount_out))
-
-
 def impact_bps(amount_in: int, amount_out: int, reserve_in: int, reserve_out: int) -> int:
     """Loss of a swap against the price before it, in bps rounded down, for amounts without their fees.
 

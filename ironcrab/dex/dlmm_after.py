@@ -15,23 +15,37 @@ from ironcrab.dex.dlmm_state import (
     OBSERVATION,
     ORACLE_HEAD,
     Bin,
+    Farm,
     Pair,
+    bin_array_address,
+    decode_farms,
     decode_oracle,
     encode_bins,
+    encode_farms,
     encode_pair,
 )
 from ironcrab.dex.face import Account
 
+REWARDED = 15
+"""Bins of one swap that farming rewards are split among."""
 SAMPLE_SECONDS = 120
 """Age from which on an oracle observation is closed and the next one opened."""
 
 
 class After(Mapping[str, Account]):
-    """Changed accounts by address; the work is done at the first look, a quote alone does not pay for it."""
+    """Changed accounts by address; the work is done at the first look, a quote alone does not pay for it.
 
-    __slots__ = ("_accounts", "_work")
+    Args:
+        rungs: the ladder that the swap climbed.
+        top: the place of its last rung.
+        work: makes the accounts.
+    """
 
-    def __init__(self, work: Callable[[], dict[str, Account]]) -> None:
+    __slots__ = ("_accounts", "_rungs", "_top", "_work")
+
+    def __init__(self, rungs: list[Rung], top: int, work: Callable[[], dict[str, Account]]) -> None:
+        self._rungs = rungs
+        self._top = top
         self._work = work
         self._accounts: dict[str, Account] | None = None
 
@@ -46,6 +60,11 @@ class After(Mapping[str, Account]):
 
     def __repr__(self) -> str:
         return f"After({self._done()!r})"
+
+    @property
+    def bins(self) -> tuple[int, ...]:
+        """Ids of the bins that the swap changes, in the order of travel."""
+        return tuple(rung.bin_id for rung in self._rungs[: self._top + 1])
 
     def _done(self) -> dict[str, Account]:
         if self._accounts is None:
@@ -69,14 +88,18 @@ def pair_after(ladder: Ladder, climb: Climb, now: int) -> Pair:
     )
 
 
-def bins_after(ladder: Ladder, climb: Climb) -> dict[int, dict[int, Bin]]:
-    """Changed bins by array index and slot."""
+def bins_after(ladder: Ladder, climb: Climb, farms: tuple[Farm, ...], now: int) -> dict[int, dict[int, Bin]]:
+    """Changed bins by array index and slot; the first `REWARDED` of them share what the farms pay."""
+    among = min(climb.top + 1, REWARDED)
     changed: dict[int, dict[int, Bin]] = {}
     for place in range(climb.top + 1):
         rung = ladder.rungs[place]
         last = climb.last if place == climb.top else emptied(rung)
         index, slot = divmod(rung.bin_id, BINS)
-        changed.setdefault(index, {})[slot] = _bin_after(ladder, rung, last)
+        state = _bin_after(ladder, rung, last)
+        if farms and place < among:
+            state = _rewarded(state, farms, now, among)
+        changed.setdefault(index, {})[slot] = state
     return changed
 
 
@@ -144,10 +167,32 @@ def oracle_after(data: bytes, active_id: int, now: int) -> bytes:
     return bytes(raw)
 
 
+def paid(farms: tuple[Farm, ...], now: int) -> tuple[Farm, ...]:
+    """Rewards after a payment at this time: none beyond their end."""
+    return tuple(structs.replace(farm, paid_until=min(now, farm.end)) for farm in farms)
+
+
+def _rewarded(state: Bin, farms: tuple[Farm, ...], now: int, among: int) -> Bin:
+    """A bin after its equal share of the rewards since the last payment, given to each unit of its shares."""
+    if state.supply_high == 0:
+        return state
+    totals = [state.filled_x | state.filled_y << 64, state.ask_fee | state.bid_fee << 64]
+    for farm in farms:
+        due = farm.rate * (min(now, farm.end) - farm.paid_until)
+        totals[farm.place] += due // among // state.supply_high
+    first, second = totals
+    return structs.replace(
+        state,
+        filled_x=first & U64,
+        filled_y=first >> 64 & U64,
+        ask_fee=second & U64,
+        bid_fee=second >> 64 & U64,
+    )
+
+
 def settled(
     accounts: Mapping[str, Account],
     pool: str,
-    arrays: Callable[[int], str],
     ladder: Ladder,
     climb: Climb,
     now: int,
@@ -155,14 +200,17 @@ def settled(
     """The pool, its oracle where it is known, and its bin arrays after a swap."""
     pair = ladder.pair
     known = accounts[pool]
-    changed = {pool: with_data(known, encode_pair(known.data, pair_after(ladder, climb, now)))}
+    farms = () if ladder.orders else decode_farms(known.data)
+    data = encode_farms(encode_pair(known.data, pair_after(ladder, climb, now)), paid(farms, now))
+    changed = {pool: with_data(known, data)}
     oracle = key(pair.oracle)
     if oracle in accounts:
         known = accounts[oracle]
         changed[oracle] = with_data(known, oracle_after(known.data, pair.active_id, now))
-    for index, bins in bins_after(ladder, climb).items():
-        known = accounts[arrays(index)]
-        changed[arrays(index)] = with_data(known, encode_bins(known.data, bins))
+    for index, bins in bins_after(ladder, climb, farms, now).items():
+        name = bin_array_address(pool, index)
+        known = accounts[name]
+        changed[name] = with_data(known, encode_bins(known.data, bins))
     return changed
 
 

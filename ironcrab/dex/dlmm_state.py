@@ -5,13 +5,15 @@ count the eight discriminator bytes. Bytes behind a known layout may follow and 
 discriminator of Oracle is that of another program's account too: the owner decides first, which is the
 caller's part.
 
-Before 0.12 the limit order fields of a bin (48..80 and 112..144) held rewards per token and amounts in. Nothing
-in an account tells the two apart for certain, and the program does not look.
+Before 0.12 the limit order fields of a bin (48..80 and 112..144) held rewards per token and amounts in.
+Nothing in an account tells the two apart for certain, and the program does not look. In a farm (`function` 1)
+48..80 still hold rewards per token.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from struct import Struct as Layout
-from struct import pack_into
+from struct import pack_into, unpack_from
 
 from msgspec import Struct, structs
 
@@ -34,7 +36,7 @@ PRESET = bytes((242, 62, 244, 34, 181, 112, 58, 170))
 PRESET2 = bytes((171, 236, 148, 115, 162, 113, 222, 174))
 
 _PAIR = Layout(
-    "<8x HHHHIIiiHBBB3x IIi4xq8x 3xBiHB4xB 32s32s32s32s QQ32x 32s112x32s112x 32s128s40x 32s32xQQ16x32s BBB21x"
+    "<8xHHHHIIiiHBBB3xIIi4xq8x3xBiHB3xBx32s32s32s32sQQ32x32s112x32s112x32s128s40x32s32xQQ16x32sBBB21x"
 )
 _MOVING = Layout("<IIi4xq")
 _ARRAY = Layout("<8xqB7x32s")
@@ -126,9 +128,10 @@ def decode_pair(data: bytes) -> Pair | None:
 class Bin(Struct, frozen=True, gc=False):
     """One bin of an array; amounts in raw units, u128 fields as two u64 halves, the low one first.
 
-    `price` is Y per X in raw units, Q64.64; 0 is a price not stored yet. `supply` counts liquidity shares, also
-    Q64.64. An order is open until a swap reaches it; then all open ones become the processing ones, `age` goes
-    up, and `remaining` falls as they are filled. `ask` other than 0: the orders sell X.
+    `price` is Y per X in raw units, Q64.64; 0 is a price not stored yet. `supply` counts liquidity shares,
+    also Q64.64. An order is open until a swap reaches it; then all open ones become the processing ones,
+    `age` goes up, and `remaining` falls as they are filled. `ask` 1: the orders sell X. In a farm `filled_x`,
+    `filled_y` and `ask_fee`, `bid_fee` are the halves of two rewards per token instead.
     """
 
     amount_x: int
@@ -152,6 +155,18 @@ class Bin(Struct, frozen=True, gc=False):
     ask: int
 
 
+class Farm(Struct, frozen=True, gc=False):
+    """A reward of a farm.
+
+    `place` is 0 or 1, `rate` raw units << 64 a second, `end` and `paid_until` are unix seconds.
+    """
+
+    place: int
+    end: int
+    rate: int
+    paid_until: int
+
+
 class BinArray(Struct, frozen=True, gc=False):
     """The head of a BinArray account: its index, a layout version, the pool's 32 raw bytes."""
 
@@ -161,7 +176,7 @@ class BinArray(Struct, frozen=True, gc=False):
 
 
 class Extension(Struct, frozen=True, gc=False):
-    """A bitmap extension: the pool's 32 raw bytes, then the arrays beyond the pool's own bitmap as two numbers.
+    """A bitmap extension: the pool's 32 raw bytes, then the arrays beyond the pool's bitmap as two numbers.
 
     Bit k of `above` is array 512 + k, bit k of `below` is array -513 - k.
     """
@@ -182,7 +197,7 @@ class Oracle(Struct, frozen=True, gc=False):
 class Preset(Struct, frozen=True, gc=False):
     """Parameters that new pools copy, of PresetParameter (36 bytes) and PresetParameter2 (192 bytes).
 
-    The first kind has bin ids but no index, power, function and fee mode (None there); the second the reverse.
+    The first kind has bin ids but no index, power, function, fee mode (None there), the second the reverse.
     """
 
     bin_step: int
@@ -199,6 +214,17 @@ class Preset(Struct, frozen=True, gc=False):
     base_fee_power: int | None = None
     function: int | None = None
     fee_mode: int | None = None
+
+
+def decode_farms(data: bytes) -> tuple[Farm, ...]:
+    """The rewards that an LbPair account has set up (mint not zero)."""
+    found = []
+    for place in (0, 1):
+        at = 264 + 144 * place
+        if any(data[at : at + 32]):
+            end, low, high, paid_until = unpack_from("<QQQQ", data, at + 104)
+            found.append(Farm(place, end, low | high << 64, paid_until))
+    return tuple(found)
 
 
 def decode_array(data: bytes) -> BinArray | None:
@@ -222,7 +248,7 @@ def decode_extension(data: bytes) -> Extension | None:
 
 
 def decode_oracle(data: bytes) -> Oracle | None:
-    """The head of an Oracle with all its places, or None when these bytes are none (or its head is absurd)."""
+    """The head of an Oracle with all its places, or None when these bytes are none or its head is absurd."""
     if data[:8] != ORACLE or len(data) < ORACLE_HEAD:
         return None
     found = Oracle(*_ORACLE.unpack_from(data))
@@ -252,6 +278,14 @@ def encode_pair(data: bytes, pair: Pair) -> bytes:
     return bytes(raw)
 
 
+def encode_farms(data: bytes, farms: tuple[Farm, ...]) -> bytes:
+    """An LbPair account with the seconds until which these rewards are paid."""
+    raw = bytearray(data)
+    for farm in farms:
+        pack_into("<Q", raw, 264 + 144 * farm.place + 128, farm.paid_until)
+    return bytes(raw)
+
+
 def encode_bins(data: bytes, bins: Mapping[int, Bin]) -> bytes:
     """A BinArray account with some bins (by slot) replaced."""
     raw = bytearray(data)
@@ -260,12 +294,14 @@ def encode_bins(data: bytes, bins: Mapping[int, Bin]) -> bytes:
     return bytes(raw)
 
 
+@lru_cache(maxsize=65536)
 def bin_array_address(pool: str, index: int) -> str:
     """Address of a pool's bin array by its index (i64)."""
     seeds = (b"bin_array", base58.decode(pool), index.to_bytes(8, "little", signed=True))
     return find_program_address(seeds, PROGRAM)[0]
 
 
+@lru_cache(maxsize=65536)
 def extension_address(pool: str) -> str:
     """Address of a pool's bitmap extension."""
     return find_program_address((b"bitmap", base58.decode(pool)), PROGRAM)[0]

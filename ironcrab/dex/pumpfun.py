@@ -242,8 +242,10 @@ def _rates(
 def quote_ready(pool: str, ready: Ready, mint_in: str, amount: int, exact: Exact) -> Quote | Refusal:
     """What the program would pay on a loaded curve. Any mint but the quote mint is taken for the coin's.
 
-    Exact in, a buy beyond the end takes what is left (`partial`). Exact out, a sale pays at least `amount`:
-    the program has no such instruction, the least sufficient token amount is found.
+    Exact in, a buy beyond the end takes what is left (`partial`), as the program does for buyers who ask it
+    to; to send it, spend the quote's `amount_in`. Since October 2026 a v3 buy may instead go on at the price
+    of the pool to come, which is not quoted here. Exact out, a sale pays at least `amount`: the program has
+    no such instruction, the least sufficient token amount is found.
     """
     curve = ready.curve
     if curve.complete:
@@ -399,10 +401,9 @@ class PumpFun:
         trade = _trade(pool, accounts, user, mint_in, clock)
         if isinstance(trade, Refusal):
             return trade
+        form = "v2" if trade.cashback else "v3"
         if fallback:
             form = "legacy" if trade.quote_mint == WSOL else "v2"
-        else:
-            form = "v2" if trade.cashback else "v3"
         return (pump_send.curve_trade(trade, form, exact, amount, other_amount),)
 
     def compute_units(self, quote: Quote) -> int:

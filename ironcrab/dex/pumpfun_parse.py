@@ -105,7 +105,7 @@ def _swap(event: bytes, position: int) -> Swap | None:
 
 
 def _beyond(event: bytes, position: int) -> Swap:
-    """A PostCompleteBuyEvent: what a v3 buy took beyond the end of its curve, at the price of the pool to come.
+    """A PostCompleteBuyEvent: what a v3 buy took beyond its curve's end, at the price of the pool to come.
 
     Its reserves are those that the pool will open with.
     """

@@ -118,17 +118,21 @@ class Terms(Struct, frozen=True, gc=False):
             gross = ceil_div(left * MILLION, MILLION - self.creator_rate)
         if gross >= self.reserve_out:
             return Refusal(None, f"the program panics: {gross} wanted of {self.reserve_out} raw units")
-        ceil = half_up_ceil if self.generation == "legacy" else ceil_div
-        net = ceil(self.reserve_in * gross, self.reserve_out - gross)
+        net = -(-self.reserve_in * gross // (self.reserve_out - gross))
+        if net == 1 and self.generation == "legacy":
+            net = half_up_ceil(self.reserve_in * gross, self.reserve_out - gross)
         rate = self.trade_rate + (self.creator_rate if self.creator_on_input else 0)
         if rate >= MILLION or (rate and net * MILLION + MILLION - rate > U128):
             return Refusal(None, "the program panics: the fee is the whole amount, or a u128 overflows")
-        entered = ceil_div(net * MILLION, MILLION - rate)
-        fees = self._split(entered - net) if self.creator_on_input else (entered - net, gross - left)
-        if fees is None:
-            return Refusal(6006, "the fees cannot be split: both rates are 0")
-        trade, creator = fees
-        if trade * max(self.protocol_rate, self.fund_rate) > U128:
+        entered = -(-net * MILLION // (MILLION - rate))
+        trade, creator = entered - net, gross - left
+        if self.creator_on_input and (self.creator_rate or not rate):
+            fees = self._split(trade)
+            if fees is None:
+                return Refusal(6006, "the fees cannot be split: both rates are 0")
+            trade, creator = fees
+        protocol, fund = trade * self.protocol_rate, trade * self.fund_rate
+        if protocol > U128 or fund > U128:
             return Refusal(6006, "the share of a fee overflows")
         if entered == 0:
             return Refusal(2505, f"{amount} raw units cost nothing")
@@ -137,6 +141,5 @@ class Terms(Struct, frozen=True, gc=False):
             return Refusal(None, "the program panics: the amount in exceeds a u64")
         fee_in = 0 if self.fee_in is None else self.fee_in.fee_on(paid)
         fee_out = 0 if self.fee_out is None else self.fee_out.fee_on(left)
-        protocol, fund = trade * self.protocol_rate // MILLION, trade * self.fund_rate // MILLION
-        received = left - fee_out
-        return Fill(paid, received, left, net, gross, trade, protocol, fund, creator, fee_in, fee_out)
+        shares = protocol // MILLION, fund // MILLION
+        return Fill(paid, left - fee_out, left, net, gross, trade, *shares, creator, fee_in, fee_out)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from ironcrab.domain.ask import ANSWER, ASK
 from ironcrab.domain.control import RunStarted
 from ironcrab.domain.fault import InputFault
+from ironcrab.domain.market import MARKET, event_id_of
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
 from ironcrab.log import snapshot
 from ironcrab.log.recording import Recording
@@ -110,12 +111,34 @@ def _backwards(recording: Recording, record: Record) -> Iterator[tuple[int, str]
             yield at, role
     for read in getattr(event, "reads", ()):
         yield read.seq, f"read: {read.what}"
+    if record.cause is None:
+        yield from _by_id(recording, record)
     if isinstance(event, TradeIntent) and record.cause is not None:
         for said in recording.records(types=(Verdict,), seq_from=record.cause, seq_to=record.seq + 1):
             if said.cause == record.cause and said.by == record.by:
                 yield said.seq, "verdict"
     if isinstance(event, DecisionRecord | ExecutionResult) and event.intent is not None:
         yield from _progress(recording, event, record.seq)
+
+
+def _by_id(recording: Recording, record: Record) -> Iterator[tuple[int, str]]:
+    """What an imported record names by id: its intent, its decision, the market event that triggered it."""
+    event: Any = record.event
+    if isinstance(event, DecisionRecord | ExecutionResult):
+        for other in recording.records(types=(TradeIntent, DecisionRecord), seq_to=record.seq):
+            named: Any = other.event
+            if isinstance(named, TradeIntent) and named.intent_id == event.intent_id and event.intent_id is not None:
+                yield other.seq, "intent"
+            elif isinstance(event, ExecutionResult) and _decided(named) == event.decision_id is not None:
+                yield other.seq, "decision"
+    elif isinstance(event, TradeIntent) and event.trigger_event_id is not None:
+        for other in recording.records(types=MARKET, seq_to=record.seq):
+            if event_id_of(other.event) == event.trigger_event_id:
+                yield other.seq, "trigger"
+
+
+def _decided(event: TradeIntent | DecisionRecord) -> str | None:
+    return event.decision_id if isinstance(event, DecisionRecord) else None
 
 
 def _progress(recording: Recording, event: DecisionRecord | ExecutionResult, seq: int) -> Iterator[tuple[int, str]]:

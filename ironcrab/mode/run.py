@@ -36,6 +36,8 @@ from ironcrab.mode.wiring import Wiring, started
 
 SECOND = 1_000_000_000
 """Nanoseconds."""
+LONGEST_SILENCE = 86_400
+"""Seconds of one silence that tick."""
 OURS = (*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned)
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
 SCENARIO = "scenario"
@@ -68,13 +70,19 @@ def source(records: Iterable[Record]) -> Iterator[tuple[int, Event]]:
 
 
 def with_ticks(events: Iterable[tuple[int, Event]]) -> Iterator[tuple[int, Event]]:
-    """The same events, with a tick at each whole second in which the world says nothing."""
+    """The same events, with a tick at each whole second in which the world says nothing.
+
+    Of a silence longer than LONGEST_SILENCE only the first so many seconds tick, and its last one: by then every
+    timer of ours has run out, and a recording of two distant days does not fill with ticks.
+    """
     last: int | None = None
     for time, event in events:
         second = time // SECOND
-        if last is not None:
-            for silent in range(last + 1, second):
+        if last is not None and second > last + 1:
+            for silent in range(last + 1, min(second, last + 1 + LONGEST_SILENCE)):
                 yield silent * SECOND, ClockTick()
+            if second > last + 1 + LONGEST_SILENCE:
+                yield (second - 1) * SECOND, ClockTick()
         last = second if last is None else max(last, second)
         yield time, event
 

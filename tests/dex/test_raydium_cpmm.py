@@ -371,6 +371,21 @@ def terms(reserve_in=10**9, reserve_out=10**9, **more):
     return Terms(reserve_in=reserve_in, reserve_out=reserve_out, **(given_ | more))
 
 
+def test_real_swap_events(shared, truth_table):
+    """Amounts and trade fee of real events of 2026, from the reserves that they tell. None had a creator fee."""
+    told = json.loads((shared / "data/raydium/events_and_ray_logs_mainnet.json").read_text())
+    rows = equal = 0
+    for entry in told["cpmm_swap_events"]:
+        event = base64.b64decode(entry["b64"])
+        _, _, before_in, before_out, amount_in, amount_out, *_ = raydium_cpmm._EVENT_HEAD.unpack_from(event)
+        _, _, trade, creator, _ = raydium_cpmm._EVENT_TAIL.unpack_from(event, 89)
+        found = terms(before_in, before_out, trade_rate=entry["trade_fee_rate"]).swap(amount_in, "in")
+        rows += 1
+        equal += (found.left, found.trade, found.creator) == (amount_out, trade, creator)
+    truth_table.add("raydium_cpmm", "mainnet SwapEvents", rows, equal)
+    assert rows == equal == 3
+
+
 def test_arithmetic_at_its_edges():
     """Refusals and roundings that need numbers no real pool has."""
     assert terms(fee_in=FeeSchedule(0, 2**63, 10_000)).swap(5, "in").code == 2505

@@ -1,40 +1,18 @@
 """Every executed Whirlpool swap through `ironcrab.dex.quote`: amounts, error numbers, and the pool afterwards."""
 
 import base64
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import pairwise
+from pathlib import Path
 
-from ironcrab.dex import ABSENT, Account, Clock, Quote, Refusal, quote
+from ironcrab.dex import Quote, Refusal, quote
 from ironcrab.dex.whirlpool import VENUE
 from ironcrab.dex.whirlpool_state import decode_oracle, decode_whirlpool
 
-
-def book(rows):
-    """Accounts of a vector file by their ref."""
-    return {
-        row["ref"]: Account(row["owner"], int(row["lamports"]), base64.b64decode(row["data"]))
-        for row in rows
-        if row["kind"] == "account"
-    }
-
-
-def accounts_of(row, refs):
-    """The accounts that one vector was run with, by address."""
-    return {each["pubkey"]: refs[each["ref"]] if each["ref"] else ABSENT for each in row["accounts"].values()}
-
-
-def clock_of(row):
-    return Clock(**row["clock"])
-
-
-def asked(row, accounts):
-    pool = decode_whirlpool(accounts[row["pool"]])
-    return {
-        "mint_in": pool.mint_a if row["a_to_b"] else pool.mint_b,
-        "amount": row["amount"],
-        "exact": "in" if row["exact_in"] else "out",
-        "clock": clock_of(row),
-        "limit": int(row["sqrt_price_limit"]) or None,
-    }
+SPEC = spec_from_file_location("whirlpool_rows", Path(__file__).with_name("whirlpool_rows.py"))
+shape = module_from_spec(SPEC)
+SPEC.loader.exec_module(shape)
+book, accounts_of, asked, clock_of = shape.book, shape.accounts_of, shape.asked, shape.clock_of
 
 
 def told(row):

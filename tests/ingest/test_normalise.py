@@ -2,12 +2,14 @@
 
 from collections import Counter
 
+import msgspec
 import pytest
 
-from ironcrab.dex import VENUES
+from ironcrab.dex import VENUES, base58
 from ironcrab.domain.event import EVENTS
 from ironcrab.domain.market import (
     AccountWritten,
+    DexPoolAccounts,
     LatestBlockhash,
     PoolCreated,
     PoolStateUpdate,
@@ -130,7 +132,9 @@ def test_amounts_are_what_the_vaults_gained_and_lost(capture, request):
     transactions = successful(frames)
     events = [event for _, event in normalised(frames)[1]]
     trades = [event for event in events if isinstance(event, Trade)]
-    touched = Counter((event.signature, event.pool_address) for event in events if isinstance(event, Trade | PoolCreated))
+    touched = Counter(
+        (event.signature, event.pool_address) for event in events if isinstance(event, Trade | PoolCreated)
+    )
     judged = 0
     for trade in trades:
         if touched[trade.signature, trade.pool_address] > 1:
@@ -238,6 +242,12 @@ def account_update(pubkey=b"p" * 32, owner=b"o" * 32, data=b"data", version=5, s
     return update.SerializeToString()
 
 
+def test_a_transaction_without_slot_is_told_without_one(singles):
+    events = [event for _, event in normalised(singles)[1] if getattr(event, "signature", "") and event.slot is None]
+    assert [type(event) for event in events] == [PoolCreated, Trade]
+    assert event_id_of(events[1]) == f"x-{events[1].signature}-{events[1].position}"
+
+
 def test_account_writes_are_whole_and_once():
     normaliser = Normaliser()
     told = normaliser.feed(account_update(signature=b"s" * 64), 99)
@@ -249,11 +259,11 @@ def test_account_writes_are_whole_and_once():
     assert len(normaliser.feed(account_update(version=6), 101)) == 1
     for bad in ({"pubkey": b"p"}, {"owner": b""}, {"signature": b"s" * 63}):
         assert normaliser.feed(account_update(version=7, **bad), 102) == []
-    assert normaliser.counts == {"account_repeated": 1, "account_malformed": 3}
+    assert normaliser.feed(account_update(slot=0), 102) == []
+    assert normaliser.counts == {"account_repeated": 1, "account_malformed": 3, "update_without_slot": 1}
 
 
 def test_a_mint_account_is_a_mint_too():
-    from ironcrab.dex import base58
 
     token = base58.decode(TOKEN_PROGRAM)
     body = (1).to_bytes(4, "little") + b"m" * 32 + (77).to_bytes(8, "little") + bytes([6, 1]) + bytes(36)
@@ -277,3 +287,102 @@ def test_time_is_receive_time_else_created_at_else_the_last():
         update.account.account.write_version += 1
         update.created_at.seconds, update.created_at.nanos = seconds, nanos
         assert normaliser.feed(update.SerializeToString())[-1][0] == 77
+
+
+def test_swaps_are_found_at_every_depth_and_in_every_version(block):
+    """Top level and below routers, legacy and v0 messages, pools and programs among loaded addresses."""
+    transactions = successful(block)
+    versions = {}
+    for update in map(wire.SubscribeUpdate.FromString, block):
+        info = update.transaction.transaction
+        loaded = len(info.meta.loaded_writable_addresses) + len(info.meta.loaded_readonly_addresses)
+        versions[base58.encode(info.signature)] = (info.transaction.message.versioned, loaded > 0)
+    found = Counter()
+    places = Counter()
+    for trade in trades_of(block):
+        depth = next(call.depth for call in calls(transactions[trade.signature]) if call.position == trade.position)
+        found[depth, *versions[trade.signature]] += 1
+        places[trade.dex, trade.signature] += 1
+    assert {depth for depth, _, _ in found} == {1, 2}
+    assert {(versioned, loaded) for _, versioned, loaded in found} == {(False, False), (True, False), (True, True)}
+    assert Counter(dex for dex, _ in places) == {
+        "raydium": 40,
+        "pump_amm": 35,
+        "pumpfun": 12,
+        "meteora_dlmm": 8,
+        "orca": 5,
+    }
+
+
+def routed(update):
+    """The same transaction with a router between each top-level instruction and the runtime: all one level deeper."""
+    info = update.transaction.transaction
+    router = base58.encode(info.transaction.message.account_keys[0])
+    inner = {group.index: list(group.instructions) for group in info.meta.inner_instructions}
+    del info.meta.inner_instructions[:]
+    for place, outer in enumerate(info.transaction.message.instructions):
+        group = info.meta.inner_instructions.add(index=place)
+        group.instructions.add(
+            program_id_index=outer.program_id_index, accounts=outer.accounts, data=outer.data, stack_height=2
+        )
+        for call in inner.get(place, ()):
+            group.instructions.add().CopyFrom(call)
+            group.instructions[-1].stack_height = call.stack_height + 1
+        outer.program_id_index, outer.data = 0, b"route"
+    lines, depth = [], 0
+    for line in info.meta.log_messages:
+        words = line.split(" ")
+        if words[0] == "Program" and words[2:3] == ["invoke"]:
+            lines += [f"Program {router} invoke [1]"] if depth == 0 else []
+            depth += 1
+            words[3] = f"[{depth + 1}]"
+        lines.append(" ".join(words))
+        if words[0] == "Program" and words[2:] == ["success"]:
+            depth -= 1
+            lines += [f"Program {router} success"] if depth == 0 else []
+    del info.meta.log_messages[:]
+    info.meta.log_messages.extend(lines)
+    return update
+
+
+def test_routers_change_nothing_but_the_position(block):
+    """Below one and below three made-up routers the block has the same trades, each a few calls later."""
+    wanted = trades_of(block)
+    updates = [wire.SubscribeUpdate.FromString(frame) for frame in block[1:-2]]
+    for levels in (1, 3):
+        for _ in range(levels if levels == 1 else 2):
+            updates = [routed(update) for update in updates]
+        found = trades_of([update.SerializeToString() for update in updates])
+        assert [msgspec.structs.replace(trade, position=0) for trade in found] == [
+            msgspec.structs.replace(trade, position=0) for trade in wanted
+        ]
+        for before, after in zip(wanted, found, strict=True):
+            assert after.position >= before.position + levels
+
+
+def test_each_pumpswap_pool_tells_its_fourteen_accounts_before_its_first_trade(block):
+    """In the order of the wire contract; what the calls of April 2025 do not name follows from the pool."""
+    told = {}
+    transactions = successful(block)
+    for _, event in normalised(block)[1]:
+        if isinstance(event, DexPoolAccounts):
+            assert event.dex == "pump_amm"
+            told[event.pool_address] = event
+        elif isinstance(event, Trade) and event.dex == "pump_amm":
+            accounts = told[event.pool_address].accounts
+            assert len(accounts) == len(set(accounts)) == 14
+            assert accounts[0] == event.pool_address
+            assert accounts[2:4] == (event.mint, event.quote_mint)
+            balances = transactions[event.signature].balances
+            for vault, mint in zip(accounts[4:6], accounts[2:4], strict=True):
+                assert (balances[vault].mint, balances[vault].owner) == (mint, event.pool_address)
+            assert accounts[11:] == FIXED_ACCOUNTS
+    assert len(told) == 13
+
+
+FIXED_ACCOUNTS = (
+    "C2aFPdENg4A2HQsmrd5rTw5TaYBX5Ku887cWjbFKtZpw",
+    "5PHirr8joyTMp9JMm6nW7hNDVyEYdkzDqazxPD7RaTjx",
+    "pfeeUxB6jkeY1Hxd7CsFCAjcbHA9rWtchMGdZ6VojVZ",
+)
+"""Global volume accumulator, fee config and fee program, as transactions since September 2025 name them."""

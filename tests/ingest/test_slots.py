@@ -40,7 +40,9 @@ class Feed:
 
     def gaps(self):
         return [
-            (event.from_slot, event.to_slot) if isinstance(event, GapOpened) else ("closed", event.to_slot, event.filled)
+            (event.from_slot, event.to_slot)
+            if isinstance(event, GapOpened)
+            else ("closed", event.to_slot, event.filled)
             for event in self.of(GapOpened, GapClosed)
         ]
 
@@ -86,6 +88,24 @@ def test_the_slot_in_progress_when_connecting_is_partial():
     feed.whole(11, 10)
     feed.whole(12, 11)
     assert feed.gaps() == [(10, None), ("closed", 10, False)]
+
+
+def test_late_content_of_a_partial_slot_is_a_gap_of_that_slot():
+    feed = Feed()
+    feed.status(11, "created", 10)
+    feed.content(10)
+    feed.content(10, b"other")
+    feed.content(11)
+    feed.whole(12, 11)
+    assert feed.gaps() == [(10, 10), ("closed", 10, False)]
+
+
+def test_a_partial_slot_is_never_filled():
+    feed = Feed()
+    feed.whole(11, 10)
+    feed.content(12)
+    feed.whole(13, 11)
+    assert feed.gaps() == [(12, None), ("closed", 12, False)]
 
 
 def test_a_minority_fork_is_orphaned_when_another_is_confirmed():

@@ -16,7 +16,7 @@ from ironcrab.domain.market import (
 )
 from ironcrab.domain.units import SOL_MINT, USDC_MINT, USDT_MINT
 from ironcrab.ingest.names import CANONICAL, SPELLINGS, dex_name
-from ironcrab.ingest.trades import Place, events_of, quote_of, sol_text
+from ironcrab.ingest.trades import POOLS_KEPT, Place, events_of, quote_of, sol_text
 
 LOW, HIGH = (base58.encode(bytes([first]) * 32) for first in (1, 2))
 
@@ -28,7 +28,7 @@ def place(*mints, program="T"):
 
 def told(parsed, *mints):
     counts = {}
-    return events_of(parsed, place(*mints), counts), counts
+    return events_of(parsed, place(*mints), {}, counts), counts
 
 
 @pytest.mark.parametrize(
@@ -117,3 +117,14 @@ def test_dex_names():
     assert dex_name("pump_swap_amm") == "pump_amm"
     assert dex_name("Meteora-DLMM") == "meteora_dlmm"
     assert dex_name("Lifinity") == "Lifinity"
+
+
+def test_the_accounts_of_a_pool_are_told_once():
+    swap, met = Swap("pool", 5, "me", SOL_MINT, LOW, 100, 9, accounts=("a", "b")), {}
+    first = events_of(swap, place(SOL_MINT, LOW), met, {})
+    assert first[0] == DexPoolAccounts("orca", "pool", LOW, SOL_MINT, ("a", "b"), 7)
+    assert events_of(swap, place(SOL_MINT, LOW), met, {}) == first[1:]
+    met.update({str(number): None for number in range(POOLS_KEPT)})
+    events_of(Swap("next", 5, "me", SOL_MINT, LOW, 1, 9, accounts=("a",)), place(SOL_MINT, LOW), met, {})
+    assert "pool" not in met
+    assert "next" in met
