@@ -58,7 +58,7 @@ class World(Stage):
     """The stage with a world that answers as drawn, and the invariants after every operation."""
 
     def __init__(self, **params):
-        super().__init__(None, **{"send_enabled": True, **params})
+        super().__init__(None, **{"send_enabled": True, "idempotency_window_ms": 10_000_000, **params})
         self.slot = 10
         for index, mint in enumerate(MINTS):
             self.take(mint_info(mint))
@@ -158,7 +158,7 @@ class World(Stage):
         assert not (waiting | open_) & set(decided)
 
     def sends_are_sound(self):
-        """Simulated before sent, sent once, no id twice, the kill switch always wins."""
+        """Simulated before sent, sent once, no id simulated twice, the kill switch always wins."""
         passed, sent, ids, active, asks = set(), set(), set(), False, {}
         for record in self.records:
             event = record.event
@@ -166,6 +166,9 @@ class World(Stage):
                 active = event.kind == "kill_switch"
             elif isinstance(event, SimulateAsk):
                 asks[record.seq] = (event.intent, event.attempt)
+                told = self.records[event.intent].event.intent_id
+                assert told is None or (told, event.attempt) not in ids, "no id reaches simulation twice"
+                ids.add((told, event.attempt))
             elif isinstance(event, SimulateAnswer) and event.success:
                 passed.add(asks.get(event.ask))
             elif isinstance(event, SendAsk):
@@ -174,9 +177,6 @@ class World(Stage):
                 assert key not in sent
                 assert not (active and event.plan.side == "Buy")
                 sent.add(key)
-                told = self.records[event.intent].event.intent_id
-                assert told is None or told not in ids, "no id is sent twice"
-                ids.add(told)
 
     def restart(self):
         """Forget everything but the snapshots, as after a crash."""
@@ -205,7 +205,7 @@ class World(Stage):
 
 
 sequences = st.lists(OPS, min_size=40, max_size=70)
-sizes = st.sampled_from([{}, {"max_concurrent_intents": 1}, {"max_open_positions": 1}, {"idempotency_window_ms": 10_000_000}])
+sizes = st.sampled_from([{}, {"max_concurrent_intents": 1}, {"max_open_positions": 1}])
 
 
 @pytest.mark.slow
