@@ -82,6 +82,11 @@ class Outlet(Protocol):
 
     asks: tuple[type[Event], ...]
 
+    @property
+    def is_due(self) -> bool:
+        """Whether an answer is to be taken at once."""
+        ...
+
     def see(self, record: Record) -> None:
         """Be told every record in order; an ask among them is thereby taken on."""
         ...

@@ -12,7 +12,8 @@ from ironcrab.app.text import emit_json, progress, table
 from ironcrab.check import CHECKS, check
 from ironcrab.domain.fault import DamageFault, InputFault
 from ironcrab.log.compare import Divergence
-from ironcrab.log.recording import Recording, is_recording
+from ironcrab.log.contents import counts, is_recording
+from ironcrab.log.recording import Recording
 from ironcrab.mode.blessing import bless
 from ironcrab.mode.differing import Comparison, compare
 from ironcrab.mode.verify import Report, RunReport, follow
@@ -72,21 +73,23 @@ def _verify_one(path: Path, *, deep: bool, as_json: bool) -> int:
     """Verify one recording; returns its exit code."""
     try:
         opened = Recording.open(path)
-        damages = opened.verify_bytes(deep=deep)
-        with progress(f"verify {path.name}") as show:
-            report = follow(opened, progress=show) if not [d for d in damages if not d.is_cache] else None
+        audit = opened.verify_bytes(deep=deep)
     except DamageFault as fault:
-        click.echo(f"error: {fault}", err=True)
+        click.echo(f"error: {path}: {fault}", err=True)
         return 1
-    for damage in damages:
-        click.echo(f"error: {damage.sentence}", err=True)
-    if report is None:
+    for damage in (*audit.faults, *audit.snapshots):
+        click.echo(f"error: {path}: {damage}", err=True)
+    if audit.tail_bytes:
+        click.echo(f"{path}: {audit.tail_bytes} bytes of an incomplete last line are left aside", err=True)
+    if audit.faults:
         return 1
+    with progress(f"verify {path.name}") as show:
+        report = follow(opened, progress=show)
     if as_json:
         emit_json(report)
     else:
         _print_report(report)
-    return 1 if damages else NO if report.verdict == "diverged" else 0
+    return 1 if audit.snapshots else NO if report.verdict == "diverged" else 0
 
 
 def _under_seeds(paths: tuple[Path, ...], *, deep: bool, as_json: bool) -> int:
@@ -95,7 +98,7 @@ def _under_seeds(paths: tuple[Path, ...], *, deep: bool, as_json: bool) -> int:
     worst = 0
     for seed in ("0", "1"):
         click.echo(f"PYTHONHASHSEED={seed}", err=True)
-        command = [sys.executable, "-m", "ironcrab", "verify", *flags, *(str(path) for path in paths)]
+        command = [sys.executable, "-m", "ironcrab.app", "verify", *flags, *(str(path) for path in paths)]
         environment = {**os.environ, "PYTHONHASHSEED": seed}  # noqa: TID251 - the child gets ours and a seed
         code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - our own command
         worst = max(worst, code if code in (0, NO) else 1, key=(0, NO, 1).index)
@@ -217,5 +220,4 @@ def _print_divergence(found: Divergence, sides: tuple[str, str] = ("recorded", "
 
 
 def _print_contents(recording: Recording) -> None:
-    counts = recording.counts()
-    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in counts(recording).items()))

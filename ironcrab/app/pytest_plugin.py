@@ -23,9 +23,9 @@ class Golden(pytest.Item):
         from ironcrab.mode.verify import follow  # noqa: PLC0415 - as above
 
         recording = Recording.open(self.path.parent)
-        damages = recording.verify_bytes(deep=False)
-        if damages:
-            raise Diverged("\n".join(damage.sentence for damage in damages))
+        audit = recording.verify_bytes()
+        if audit.faults or audit.snapshots:
+            raise Diverged("\n".join(str(fault) for fault in (*audit.faults, *audit.snapshots)))
         report = follow(recording)
         lines = []
         for found in (one for run in report.runs for one in run.divergences):

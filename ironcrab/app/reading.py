@@ -8,6 +8,7 @@ import msgspec
 
 from ironcrab.app.text import body_of, emit_json, head_of, parse_time, shorten, table, utc
 from ironcrab.domain.fault import InputFault
+from ironcrab.log.contents import overview
 from ironcrab.log.recording import Recording
 from ironcrab.mode.explain import Explanation, explain, find
 from ironcrab.mode.querying import query
@@ -71,9 +72,8 @@ def _print_why(answer: Why) -> None:
             limit = f"  (limit {measure.limit:,})" if measure.limit is not None else ""
             click.echo(f"    {measure.name} = {measure.value:,}{limit}")
     for refusal in answer.refusals:
-        click.echo(
-            f"  refused {refusal.count:,}x {refusal.code} ({refusal.outcome}, last #{refusal.last_seq}) {refusal.details}"
-        )
+        last = f"{refusal.outcome}, last #{refusal.last_seq}"
+        click.echo(f"  refused {refusal.count:,}x {refusal.code} ({last}) {refusal.details}")
     if answer.confirmed:
         click.echo(f"  confirmed: {', '.join(f'#{seq}' for seq in answer.confirmed[-8:])}")
 
@@ -89,7 +89,7 @@ def inspect_command(recording: Path, span: str | None, as_json: bool) -> None:
         _inspect_whole(opened, as_json=as_json)
         return
     first, end = _span(opened, span)
-    for record in opened.loose(seq_from=first, seq_to=end):
+    for record in opened.loose(first, end):
         if as_json:
             emit_json(record)
             continue
@@ -114,23 +114,26 @@ def _span(recording: Recording, span: str) -> tuple[int, int]:
 
 
 def _inspect_whole(recording: Recording, *, as_json: bool) -> None:
-    overview: dict[str, Any] = recording.overview()
+    told = overview(recording)
     if as_json:
-        emit_json(overview)
+        emit_json(told)
         return
-    for key in ("recording", "log_id", "origin", "format", "golden", "pinned", "records", "first_seq", "head"):
-        click.echo(f"{key:<10} {_plain(overview[key])}")
-    click.echo(f"{'time':<10} {utc(overview['first_time'])} to {utc(overview['last_time'])} UTC")
-    click.echo(f"{'slots':<10} {_plain(overview['first_slot'])} to {_plain(overview['last_slot'])}")
-    for line in table(overview["runs"], ("run", "first seq", "scenario", "code", "reducers")):
+    for key in ("recording", "log_id", "origin", "golden", "pinned", "records", "first_seq", "head", "start"):
+        value = getattr(told, key)
+        if value is not None:
+            click.echo(f"{key:<10} {_plain(value)}")
+    click.echo(f"{'time':<10} {utc(told.first_time)} to {utc(told.last_time)} UTC")
+    click.echo(f"{'slots':<10} {_plain(told.first_slot)} to {_plain(told.last_slot)}")
+    for line in table(told.runs, ("run", "first seq", "scenario", "code", "reducers")):
         click.echo(line)
-    for line in table(overview["segments"], ("segment", "form", "first seq", "last seq", "bytes")):
+    segments = ((row.name, row.form, row.first_seq, row.last_seq, row.bytes) for row in told.segments)
+    for line in table(segments, ("segment", "form", "first seq", "last seq", "bytes")):
         click.echo(line)
-    for line in table(overview["counts"].items(), ("type", "records")):
+    for line in table(told.counts.items(), ("type", "records")):
         click.echo(line)
-    for gap in overview["gaps"]:
+    for gap in told.gaps:
         click.echo(f"gap        {gap}")
-    for reason in overview["blessed"]:
+    for reason in told.blessed:
         click.echo(f"blessed    {reason}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from ironcrab.app.text import emit_json, parse_time, progress, table
+from ironcrab.app.text import emit_json, parse_time, progress, shorten, table
 from ironcrab.domain.fault import InputFault
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
@@ -41,7 +41,7 @@ def _import(kind: str, path: Path, out: Path, *, hot: bool, as_json: bool) -> No
     with fresh_folder(out) as folder, progress("import") as show:
         summary = importers[kind](path, folder, show)
         if not hot:
-            seal(Recording.open(folder))
+            seal(folder)
     if as_json:
         emit_json(_told(out, summary))
         return
@@ -108,7 +108,7 @@ def run_command(recording: Path, scenario: Path, out: Path, sets: tuple[str, ...
     with fresh_folder(out) as folder, progress("run") as show:
         summary = run(Recording.open(recording), loaded, folder, show)
         if not hot:
-            seal(Recording.open(folder))
+            seal(folder)
     if as_json:
         emit_json(_told(out, summary))
         return
@@ -129,7 +129,10 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
     if as_json:
         emit_json(found)
         return
-    body = [(row.key, str(row.value), row.unit, str(row.default), row.range, row.origin, row.meaning) for row in found]
+    body = [
+        (row.key, shorten(row.value), row.unit, shorten(row.default), row.range, row.origin, row.meaning)
+        for row in found
+    ]
     for line in table(body, ("key", "value", "unit", "default", "range", "origin", "meaning")):
         click.echo(line)
 
@@ -139,12 +142,11 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
 @JSON
 def seal_command(recording: Path, as_json: bool) -> None:
     """Turn the hot segments of RECORDING into Parquet; the chain is proven before the JSONL goes."""
-    opened = Recording.open(recording)
-    sealed = seal(opened)
+    count = seal(recording)
     if as_json:
-        emit_json({"recording": str(recording), "sealed": sealed})
+        emit_json({"recording": str(recording), "sealed": count})
     else:
-        click.echo(f"{recording}: sealed {len(sealed)} segment(s)")
+        click.echo(f"{recording}: sealed {count} segment(s)")
 
 
 @click.command("retain")
@@ -161,13 +163,18 @@ def retain_command(
 
     if max_age_hours is None and max_bytes is None:
         raise click.UsageError("give --max-age-hours or --max-bytes")
-    gone = retain(Recording.open(recording), max_age_hours=max_age_hours, max_bytes=max_bytes, dry_run=dry_run)
+    planned = retain(Recording.open(recording), max_age_hours=max_age_hours, max_bytes=max_bytes, dry_run=dry_run)
     if as_json:
-        emit_json({"recording": str(recording), "dropped": gone, "dry_run": dry_run})
+        emit_json(
+            {"recording": str(recording), "dropped": planned.segments, "frees": planned.frees, "dry_run": dry_run}
+        )
         return
-    click.echo(f"{recording}: {'would drop' if dry_run else 'dropped'} {len(gone)} segment(s)")
-    for name in gone:
+    done = "would drop" if dry_run else "dropped"
+    click.echo(f"{recording}: {done} {len(planned.segments)} segment(s), {planned.frees:,} bytes")
+    for name in planned.segments:
         click.echo(f"  {name}")
+    if planned.because:
+        click.echo(f"  {planned.because}")
 
 
 @click.command("export")
@@ -221,7 +228,7 @@ def slice_command(
         last = _bound(opened, end) if end is not None else opened.next_seq
     with fresh_folder(out) as folder:
         summary = cut(opened, first, last, folder, golden=golden)
-        seal(Recording.open(folder))
+        seal(folder)
     if as_json:
         emit_json(_told(out, summary))
     else:

@@ -2,6 +2,7 @@
 
 BPS = 10_000
 U64 = 2**64 - 1
+U128 = 2**128 - 1
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -9,17 +10,14 @@ def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
+def half_up_ceil(a: int, b: int) -> int:
+    """Rounds a / b up, but a quotient of zero half up: both Raydium programs did so before August 2025."""
+    return int(2 * a >= b) if a < b else -(-a // b)
+
+
 def out_for(amount_in: int, reserve_in: int, reserve_out: int) -> int:
     """Raw units paid out for `amount_in` after fees, rounded down. Wants reserve_in + amount_in > 0."""
     return reserve_out * amount_in // (reserve_in + amount_in)
-
-
-def in_for(amount_out: int, reserve_in: int, reserve_out: int) -> int:
-    """Raw units that must come in for `amount_out`, without fees, rounded up.
-
-    Wants amount_out < reserve_out.
-    """
-    return -(-reserve_in * amount_out // (reserve_out - amount_out))
 
 
 def impact_bps(amount_in: int, amount_out: int, reserve_in: int, reserve_out: int) -> int:

@@ -152,6 +152,7 @@ def _swap(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
         fees=tuple(fees),
         reserve_in=_reserve(balance_in, users[0], call.position),
         reserve_out=_reserve(balance_out, users[1], call.position),
+        mint_b=call.accounts[7],
     )
     return (swap,)
 

@@ -148,7 +148,9 @@ class Swap(Struct, frozen=True, gc=False):
     `amount_in` entered and `amount_out` left the pool's reserves (a PumpSwap sell pays out the user's share
     plus protocol and creator fees; a PumpSwap buy takes in the LP fee, not the protocol fee). `fees` stand
     beside the amounts where the venue's event tells them. `reserve_in` / `reserve_out` are the pool's
-    reserves after the swap where the event or the vault balances tell them, else None.
+    reserves after the swap where the event or the vault balances tell them, else None. `mint_b` is the pool's
+    second mint in the venue's order; None where the venue sorts its mints by their bytes. `accounts` are what a
+    swap on this pool names, in the order of the wire contract's DexPoolAccounts, where the call tells them.
     """
 
     pool: str
@@ -162,6 +164,8 @@ class Swap(Struct, frozen=True, gc=False):
     reserve_in: int | None = None
     reserve_out: int | None = None
     creator: str | None = None
+    mint_b: str | None = None
+    accounts: tuple[str, ...] = ()
 
 
 class Created(Struct, frozen=True, gc=False):

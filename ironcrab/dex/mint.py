@@ -79,6 +79,23 @@ class FeeSchedule(Struct, frozen=True, gc=False):
     maximum: int
     bps: int
 
+    def fee_on(self, amount: int) -> int:
+        """Raw units withheld from a transfer of `amount`."""
+        return min(-(-amount * self.bps // BPS), self.maximum)
+
+    def before_fee(self, net: int) -> int:
+        """The least raw amount to send so that `net` arrives (Token-2022 `calculate_pre_fee_amount`).
+
+        At 10000 bps the program answers net plus the maximum fee. The result may exceed a u64, where the
+        program would fail: the caller looks.
+        """
+        if self.bps == 0 or net == 0:
+            return net
+        if self.bps == BPS:
+            return net + self.maximum
+        gross = -(-net * BPS // (BPS - self.bps))
+        return min(gross, net + self.maximum)
+
 
 class TransferFeeConfig(Struct, frozen=True, gc=False):
     """Extension 1 of a mint: who may change the fee and withdraw it, raw units withheld, both schedules."""
@@ -256,7 +273,7 @@ def moved(account: Account, delta: int, withheld: int = 0) -> Account:
     data[64:72] = (amount_of(account) + delta).to_bytes(8, "little")
     at = _value_offset(account.data, EXTENSIONS.index("TransferFeeAmount")) if withheld else None
     if at is not None:
-        kept = int.from_bytes(data[at : at + 8], "little") + withheld
+        kept = (int.from_bytes(data[at : at + 8], "little") + withheld) & U64
         data[at : at + 8] = kept.to_bytes(8, "little")
     native = data[109:113] != b"\0\0\0\0"
     return Account(account.owner, account.lamports + (delta if native else 0), bytes(data))
@@ -278,24 +295,13 @@ def schedule(mint: Mint, epoch: int) -> FeeSchedule | None:
 def fee_on(mint: Mint, amount: int, epoch: int) -> int:
     """Raw units withheld from a transfer of `amount`: its bps rounded up, at most the maximum."""
     fee = schedule(mint, epoch)
-    if fee is None or fee.bps == 0 or amount == 0:
-        return 0
-    return min(-(-amount * fee.bps // BPS), fee.maximum)
+    return 0 if fee is None else fee.fee_on(amount)
 
 
 def amount_before_fee(mint: Mint, net: int, epoch: int) -> int:
-    """The least raw amount to send so that `net` arrives (Token-2022 `calculate_pre_fee_amount`).
-
-    At 10000 bps the program answers net plus the maximum fee. The result may exceed a u64, where the program
-    would fail: the caller looks.
-    """
+    """The least raw amount to send so that `net` arrives (see `FeeSchedule.before_fee`)."""
     fee = schedule(mint, epoch)
-    if fee is None or fee.bps == 0 or net == 0:
-        return net
-    if fee.bps == BPS:
-        return net + fee.maximum
-    gross = -(-net * BPS // (BPS - fee.bps))
-    return net + fee.maximum if gross - net >= fee.maximum else gross
+    return net if fee is None else fee.before_fee(net)
 
 
 def transfer_refusal(mint: Mint, address: str) -> Refusal | None:

@@ -1,7 +1,7 @@
 """The constant product of both pump programs, with fees on the quote side, each fee rounded up on its own.
 
-Verified against official SDK results, observed trades and the executed fee program (see the venue tests); the two
-AMM programs themselves were not executed.
+Verified against official SDK results, observed trades and the executed fee program (see the venue tests); the
+two AMM programs themselves were not executed.
 """
 
 from msgspec import Struct
@@ -38,7 +38,7 @@ class Priced(Struct, frozen=True, gc=False):
         )
 
     def spend(self, budget: int) -> tuple[int, int, int, int, int]:
-        """(base bought, quote that enters the reserve, LP, protocol, creator fee) for a budget that covers fees.
+        """(base bought, quote that enters the reserve, LP, protocol, creator fee) for a budget with fees.
 
         The fees are those of the rounded-down net amount; what they exceed the budget by comes off the net. A
         budget that leaves no net buys nothing and pays nothing.
@@ -56,8 +56,8 @@ class Priced(Struct, frozen=True, gc=False):
     def sold_for(self, wanted: int) -> int | None:
         """The least base amount that pays the seller at least `wanted` after fees; None when none does.
 
-        Fees round up one by one, so a larger quote amount may pay a unit or two less: from the least quote amount
-        that can do, each amount that is reached is tried in turn.
+        Fees round up one by one, so a larger quote amount may pay a unit or two less: from the least quote
+        amount that can do, each amount that is reached is tried in turn.
         """
         kept = BPS - self.lp - self.protocol - self.creator
         if kept <= 0 or self.base == 0:

@@ -1,8 +1,8 @@
-"""Events of the two pump programs: how they are emitted, and how a body that only ever grew at its end is read.
+"""Events of the two pump programs: how they are emitted, how a body that only grew at its end is read.
 
 Both programs emit every event twice: as a `Program data:` log and as a call to themselves, whose data is an
-eight-byte tag, the event's discriminator and its body. The call is preferred, for logs may be cut; the log counts
-only where no such call was recorded, so that an event is never counted twice.
+eight-byte tag, the event's discriminator and its body. The call is preferred, for logs may be cut; the log
+counts only where no such call was recorded, so that an event is never counted twice.
 """
 
 from struct import Struct as Layout
@@ -51,7 +51,7 @@ def fees_told(mint: str, always: tuple[tuple[str, int], ...], seldom: tuple[tupl
 
 
 class Body:
-    """Reads an event's body field by field; what lies beyond its end reads as zero, as an old event is meant."""
+    """Reads an event's body field by field; what lies beyond its end reads as zero, as in an old event."""
 
     __slots__ = ("at", "data")
 

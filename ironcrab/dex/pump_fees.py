@@ -98,7 +98,7 @@ def tiers_for(config: FeeConfig, quote_mint: str, *, canonical: bool) -> tuple[T
 
 
 def fees_at(tiers: tuple[Tier, ...], market_cap: int) -> Fees:
-    """The last tier whose threshold the market cap (raw quote units) reaches; below all of them, the first."""
+    """The last tier whose threshold the market cap (raw quote units) reaches; below all, the first."""
     for tier in reversed(tiers):
         if market_cap >= tier.threshold:
             return tier.fees

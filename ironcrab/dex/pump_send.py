@@ -1,8 +1,8 @@
 """Swap instructions of the two pump programs: ordered metas with their flags, data bytes.
 
-Sources: the Anchor IDLs of May 2026 (buy, sell, *_v2 of PumpFun; buy, sell of PumpSwap), the official documents of
-October 2026 (*_v3 of PumpFun, *_v2 of PumpSwap, whose discriminators follow from their names), and the remaining
-accounts of observed transactions. See facts about each form at its function.
+Sources: the Anchor IDLs of May 2026 and, for the v3 forms of PumpFun, of October 2026; the official document
+on the v2 forms of PumpSwap (October 2026), whose discriminators follow from their names; and the remaining
+accounts of observed transactions. Each form's function says how far it was observed.
 """
 
 from functools import lru_cache
@@ -183,7 +183,7 @@ def _curve_v2(trade: CurveTrade) -> tuple[Row, ...]:
 
 
 def _curve_v3(trade: CurveTrade) -> tuple[Row, ...]:
-    """`buy_v3`, `buy_exact_quote_in_v3`, `sell_v3` (17 accounts): from documents, not observed."""
+    """`buy_v3`, `buy_exact_quote_in_v3`, `sell_v3` (17 accounts): published, not observed."""
     buyback = trade.buyback_recipient or SYSTEM
     if trade.quote_mint != WSOL:
         buyback = associated(buyback, trade.quote_mint, trade.quote_program)
@@ -226,8 +226,8 @@ def _pool_head(trade: PoolTrade) -> tuple[Row, ...]:
 def _pool_legacy(trade: PoolTrade) -> tuple[Row, ...]:
     """`buy`, `buy_exact_quote_in` (23 accounts and remaining), `sell` (21 and remaining): observed.
 
-    Remaining, in order: the accumulator's quote account on cashback pools (and the accumulator itself on a sale),
-    the "pool-v2" address where there is a coin creator, the buyback recipient and its quote account.
+    Remaining, in order: the accumulator's quote account on cashback pools (and the accumulator itself on a
+    sale), the "pool-v2" address where there is a coin creator, the buyback recipient and its quote account.
     """
     authority = _at(AMM, b"creator_vault", trade.creator)
     volume = (_at(AMM, b"user_volume_accumulator", trade.user), "w")
@@ -262,7 +262,7 @@ def _pool_legacy(trade: PoolTrade) -> tuple[Row, ...]:
 
 
 def _pool_v2(trade: PoolTrade) -> tuple[Row, ...]:
-    """`buy_v2`, `buy_exact_quote_in_v2`, `sell_v2` (17 accounts): from documents, not observed."""
+    """`buy_v2`, `buy_exact_quote_in_v2`, `sell_v2` (17 accounts): published, not observed."""
     buyback = trade.buyback_recipient or SYSTEM
     return (
         *_pool_head(trade),

@@ -1,7 +1,8 @@
-"""PumpFun, the bonding curve: a constant product over virtual reserves that completes when its tokens are sold.
+"""PumpFun, the bonding curve: a constant product over virtual reserves, complete when its tokens are sold.
 
-Program `6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P`. Accounts only ever grew at their end: what an old account
-lacks reads as zero. The curve does not name its mint; the mint names the curve (seeds "bonding-curve", mint).
+Program `6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P`. Accounts only ever grew at their end: what an old
+account lacks reads as zero. The curve does not name its mint; the mint names the curve (seeds
+"bonding-curve", mint).
 """
 
 from collections.abc import Mapping
@@ -120,7 +121,9 @@ def decode_curve(account: Account) -> Curve | Refusal:
         return Refusal(None, f"no bonding curve: {size} bytes end inside a field")
     fields = _CURVE.unpack_from(data if size >= _CURVE.size else data.ljust(_CURVE.size, b"\0"))
     vt, vq, rt, rq, supply, complete, creator, mayhem, cashback, quote = fields[:10]
-    own_fee, editable, holders, creator_fee, protocol_fees, depth, initial, beyond_out, beyond_in = fields[10:]
+    own_fee, editable, holders, creator_fee, protocol_fees, depth, initial, beyond_out, beyond_in = fields[
+        10:
+    ]
     return Curve(
         vt,
         vq,
@@ -161,7 +164,7 @@ def encode_curve(curve: Curve) -> bytes:
 
 
 def decode_global(account: Account) -> Global | Refusal:
-    """`Global`, or the refusal that says why these bytes are none; old accounts lack what came later."""
+    """`Global`, or the refusal that says why these bytes are none; old accounts lack later fields."""
     if account.owner != PROGRAM or account.data[:8] != _GLOBAL_TAG or len(account.data) < 113:
         return Refusal(None, f"no pump Global: owner {account.owner}, {len(account.data)} bytes")
     data = account.data.ljust(_GLOBAL_BYTES, b"\0")
@@ -207,8 +210,14 @@ def _missing(curve: Curve, accounts: Mapping[str, Account], generation: str | No
     return tuple(address for address in wanted if address not in accounts)
 
 
-def _rates(curve: Curve, accounts: Mapping[str, Account], generation: str | None) -> tuple[int, int] | Refusal:
-    """Protocol and creator fee bps. A coin without creator pays none, whatever the rate."""
+def _rates(
+    curve: Curve, accounts: Mapping[str, Account], generation: str | None
+) -> tuple[int, int] | Refusal:
+    """Protocol and creator fee bps. A coin without creator pays none, whatever the rate.
+
+    The market cap reckons with the stored supply. For mayhem coins published clients disagree about it,
+    without effect as long as the curve has one tier.
+    """
     house = decode_global(accounts[GLOBAL]) if GLOBAL in accounts else Refusal(None, "unknown", (GLOBAL,))
     if generation == GLOBAL_AGE:
         if isinstance(house, Refusal):
@@ -233,8 +242,10 @@ def _rates(curve: Curve, accounts: Mapping[str, Account], generation: str | None
 def quote_ready(pool: str, ready: Ready, mint_in: str, amount: int, exact: Exact) -> Quote | Refusal:
     """What the program would pay on a loaded curve. Any mint but the quote mint is taken for the coin's.
 
-    Exact in, a buy beyond the end takes what is left (`partial`). Exact out, a sale pays at least `amount`: the
-    program has no such instruction, the least sufficient token amount is found.
+    Exact in, a buy beyond the end takes what is left (`partial`), as the program does for buyers who ask it
+    to; to send it, spend the quote's `amount_in`. Since October 2026 a v3 buy may instead go on at the price
+    of the pool to come, which is not quoted here. Exact out, a sale pays at least `amount`: the program has
+    no such instruction, the least sufficient token amount is found.
     """
     curve = ready.curve
     if curve.complete:
@@ -318,13 +329,13 @@ class PumpFun:
     """The venue `pumpfun`; see `ironcrab.dex.face.Venue`.
 
     Generations differ in where the fee bps stand: `fee_program` since September 2025 (FeeConfig) and
-    `global_fees` before it (Global). The arithmetic is the same. Fees told are `protocol` (buyback included) and `creator`,
-    which is named `cashback` on coins that give it back. `after` holds the curve's account.
+    `global_fees` before it (Global). The arithmetic is the same. Fees told are `protocol` (buyback included)
+    and `creator`, which is named `cashback` on coins that give it back. `after` holds the curve's account.
     """
 
     id = "pumpfun"
-    programs = (PROGRAM,)
-    generations = ((FEE_PROGRAM_AGE, "observed"), (GLOBAL_AGE, "observed"))
+    programs: tuple[str, ...] = (PROGRAM,)
+    generations: tuple[tuple[str, str], ...] = ((FEE_PROGRAM_AGE, "observed"), (GLOBAL_AGE, "observed"))
 
     def parse(self, call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
         """Trades, creations, completions and migrations of one call; swap reserves are the virtual ones."""
@@ -385,13 +396,14 @@ class PumpFun:
         """
         if not (0 <= amount <= U64 and 0 <= other_amount <= U64):
             return Refusal(None, f"the amounts {amount} and {other_amount} are no u64")
+        if not is_key(user):
+            return Refusal(None, f"the user {user!r} is no key")
         trade = _trade(pool, accounts, user, mint_in, clock)
         if isinstance(trade, Refusal):
             return trade
+        form = "v2" if trade.cashback else "v3"
         if fallback:
             form = "legacy" if trade.quote_mint == WSOL else "v2"
-        else:
-            form = "v2" if trade.cashback else "v3"
         return (pump_send.curve_trade(trade, form, exact, amount, other_amount),)
 
     def compute_units(self, quote: Quote) -> int:
@@ -432,6 +444,8 @@ def _trade(
         if curve.quote_mint not in accounts:
             return Refusal(None, "the token program of the quote mint is unknown", (curve.quote_mint,))
         quote_program = accounts[curve.quote_mint].owner
+        if quote_program not in TOKEN_PROGRAMS:
+            return Refusal(None, f"the owner {quote_program} of {curve.quote_mint} is no token program")
     takers = house.reserved_recipients if curve.mayhem else house.fee_recipients
     if not takers:
         return Refusal(None, "Global names no fee recipient")

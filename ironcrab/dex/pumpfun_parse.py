@@ -1,6 +1,6 @@
 """What calls of the PumpFun program did: trades, creations, completions, migrations, read from its events.
 
-Layouts: Anchor IDL of the program up to September 2026; the events seen since 2024 are prefixes of it.
+Layouts: Anchor IDL of the program of October 2026; the events seen since 2024 are prefixes of it.
 """
 
 from struct import Struct as Layout
@@ -19,7 +19,10 @@ _CREATE_EVENT = bytes.fromhex("1b72a94ddeeb6376")
 _COMPLETE_EVENT = bytes.fromhex("5f72619cd42e9808")
 _MIGRATION_EVENT = bytes.fromhex("bde95db95c94ea94")
 
+_BEYOND_EVENT = bytes.fromhex("6fb06d8b316cd5fb")
+
 _TRADE = Layout("<8x32sQQ?32sqQQ")
+_BEYOND = Layout("<8x32s32s32s32s8xQQ8xQ8xQ24xQQ")
 _TRADE_FEES = Layout("<32sQQ32sQQ")
 _FEES_AT = 129
 _NAME_AT = 258
@@ -41,6 +44,9 @@ def parse_call(call: Call) -> tuple[Parsed, ...]:
         if tag == _TRADE_EVENT:
             swap = _swap(event, position if swaps else call.position)
             found += [swap] if swap else []
+            swaps += 1
+        elif tag == _BEYOND_EVENT and len(event) >= _BEYOND.size:
+            found.append(_beyond(event, position))
             swaps += 1
         elif tag == _CREATE_EVENT:
             created = _created(event, call)
@@ -94,6 +100,30 @@ def _swap(event: bytes, position: int) -> Swap | None:
         reserve_in=quote_reserve if is_buy else token_reserve,
         reserve_out=token_reserve if is_buy else quote_reserve,
         creator=key_or_none(creator),
+        mint_b=quote,
+    )
+
+
+def _beyond(event: bytes, position: int) -> Swap:
+    """A PostCompleteBuyEvent: what a v3 buy took beyond its curve's end, at the price of the pool to come.
+
+    Its reserves are those that the pool will open with.
+    """
+    user, mint, curve, quote_key, base, paid, protocol, creator, base_after, quote_after = (
+        _BEYOND.unpack_from(event)
+    )
+    quote = quote_mint_of(quote_key)
+    return Swap(
+        pool=base58.key(curve),
+        position=position,
+        trader=base58.key(user),
+        mint_in=quote,
+        mint_out=base58.key(mint),
+        amount_in=paid,
+        amount_out=base,
+        fees=fees_told(quote, (("protocol", protocol), ("creator", creator)), ()),
+        reserve_in=quote_after,
+        reserve_out=base_after,
     )
 
 

@@ -1,8 +1,8 @@
-"""PumpSwap, the pool that completed bonding curves migrate to: a constant product with fees on the quote side.
+"""PumpSwap, the pools that completed curves migrate to: a constant product with fees on the quote side.
 
-Program `pAMMBay6oceH9fJKBRHGP5D4bD4sWpmSwMn52FMfXEA`. Prices follow from the effective quote reserve: the quote
-vault plus the pool's signed virtual reserve, never the vault alone. Accounts only ever grew at their end: what an
-old account lacks reads as zero.
+Program `pAMMBay6oceH9fJKBRHGP5D4bD4sWpmSwMn52FMfXEA`. Prices follow from the effective quote reserve: the
+quote vault plus the pool's signed virtual reserve, never the vault alone. Accounts only ever grew at their
+end: what an old account lacks reads as zero.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from struct import Struct as Layout
 from msgspec import Struct
 
 from ironcrab.dex import base58, pump_fees, pump_send, pumpfun_parse, pumpswap_parse
-from ironcrab.dex.address import find_program_address
+from ironcrab.dex.address import TOKEN_PROGRAMS, find_program_address, is_key
 from ironcrab.dex.face import (
     Account,
     Call,
@@ -24,7 +24,7 @@ from ironcrab.dex.face import (
     Refusal,
     Transaction,
 )
-from ironcrab.dex.mint import TokenAccount, decode_mint, decode_token, moved, schedule, transfer_refusal
+from ironcrab.dex.mint import Mint, TokenAccount, decode_mint, decode_token, moved, schedule, transfer_refusal
 from ironcrab.dex.pump_curve import U64, Priced
 from ironcrab.dex.pump_events import NO_KEY, key_or_none
 
@@ -167,7 +167,7 @@ def encode_pool(pool: Pool) -> bytes:
 
 
 def decode_config(account: Account) -> Config | Refusal:
-    """`GlobalConfig`, or the refusal that says why these bytes are none; old accounts lack what came later."""
+    """`GlobalConfig`, or the refusal that says why these bytes are none; old accounts lack later fields."""
     if account.owner != PROGRAM or account.data[:8] != _CONFIG_TAG or len(account.data) < 313:
         return Refusal(None, f"no GlobalConfig: owner {account.owner}, {len(account.data)} bytes")
     data = account.data.ljust(_CONFIG_BYTES, b"\0")
@@ -206,20 +206,20 @@ def load(address: str, accounts: Mapping[str, Account], clock: Clock, generation
     if missing:
         return Refusal(None, f"a quote on {address} needs accounts that are unknown", missing)
     base = _vault(pool.base_vault, pool.base_mint, accounts, clock)
+    if isinstance(base, Refusal):
+        return base
     quote = _vault(pool.quote_vault, pool.quote_mint, accounts, clock)
+    if isinstance(quote, Refusal):
+        return quote
     config = decode_config(accounts[GLOBAL_CONFIG])
-    for part in (base, quote, config):
-        if isinstance(part, Refusal):
-            return part
-    assert isinstance(base, TokenAccount)
-    assert isinstance(quote, TokenAccount)
-    assert isinstance(config, Config)
+    if isinstance(config, Refusal):
+        return config
     effective = quote.amount + pool.virtual_quote
     if not 0 <= effective <= U64:
         return Refusal(OVERFLOW, f"an effective quote reserve of {effective} is no u64")
     if base.amount == 0:
         return Refusal(DIVISION_BY_ZERO, "the base reserve is zero: prices divide by it")
-    fees = _fees(pool, config, accounts, base.amount, effective, generation)
+    fees = _fees(pool, config, accounts, (base.amount, effective), generation)
     if isinstance(fees, Refusal):
         return fees
     if fees.lp + fees.protocol + fees.creator >= 10_000:
@@ -237,8 +237,8 @@ def load(address: str, accounts: Mapping[str, Account], clock: Clock, generation
 def _missing(pool: Pool, accounts: Mapping[str, Account], generation: str | None) -> tuple[str, ...]:
     """Addresses that a quote needs and that are unknown.
 
-    The base mint is one where its supply picks among several tiers, or where a vault says that transfers of the
-    mint are not plain.
+    The base mint is one where its supply picks among several tiers, or where a vault says that transfers of
+    the mint are not plain.
     """
     wanted = [pool.base_vault, pool.quote_vault, GLOBAL_CONFIG]
     if generation != GLOBAL_AGE:
@@ -292,25 +292,23 @@ def _fees(
     pool: Pool,
     config: Config,
     accounts: Mapping[str, Account],
-    base: int,
-    effective: int,
+    reserves: tuple[int, int],
     generation: str | None,
 ) -> pump_fees.Fees | Refusal:
-    """The fee bps in force. A coin without creator pays none for one, whatever the rate."""
+    """The fee bps in force at (base, effective quote) reserves; no creator fee without a coin creator."""
     if generation == GLOBAL_AGE:
         fees = config.fees
     else:
-        schedule_ = pump_fees.decode_fee_config(accounts[FEE_CONFIG].data)
-        if schedule_ is None or accounts[FEE_CONFIG].owner != pump_fees.PROGRAM:
+        tariff = pump_fees.decode_fee_config(accounts[FEE_CONFIG].data)
+        if tariff is None or accounts[FEE_CONFIG].owner != pump_fees.PROGRAM:
             return Refusal(None, f"no FeeConfig of the fee program at {FEE_CONFIG}")
-        tiers = pump_fees.tiers_for(schedule_, pool.quote_mint, canonical=canonical(pool))
+        tiers = pump_fees.tiers_for(tariff, pool.quote_mint, canonical=canonical(pool))
         supply = _MAYHEM_SUPPLY
         if len(tiers) > 1 and not pool.mayhem:
             mint = decode_mint(accounts[pool.base_mint])
-            if isinstance(mint, Refusal):
-                return mint
+            assert isinstance(mint, Mint)  # the base vault was read with it
             supply = mint.supply
-        fees = pump_fees.fees_at(tiers, effective * supply // base)
+        fees = pump_fees.fees_at(tiers, reserves[1] * supply // reserves[0])
     creator = fees.creator
     if config.creator_fee_configurable and pool.creator_fee_bps and generation != GLOBAL_AGE:
         creator = pool.creator_fee_bps
@@ -320,8 +318,8 @@ def _fees(
 def quote_ready(ready: Ready, mint_in: str, amount: int, exact: Exact) -> Quote | Refusal:
     """What the program would pay on a loaded pool.
 
-    Exact out, a sale pays at least `amount`: the program has no such instruction, the least sufficient base amount
-    is found.
+    Exact out, a sale pays at least `amount`: the program has no such instruction, the least sufficient base
+    amount is found.
     """
     pool = ready.pool
     if mint_in not in (pool.base_mint, pool.quote_mint):
@@ -399,14 +397,15 @@ class PumpSwap:
     """The venue `pump_amm`; see `ironcrab.dex.face.Venue`.
 
     Generations differ in where the fee bps stand: `fee_program` since September 2025 (FeeConfig) and
-    `global_fees` before it (GlobalConfig). The arithmetic is the same. Fees told are `lp`, `protocol` (buyback included) and
-    `creator`, named `cashback` on pools that give it back. `after` holds both vaults, as the forms leave them that
-    pay fees at once; those that keep them raise the quote vault and lower the virtual reserve by the same amount.
+    `global_fees` before it (GlobalConfig). The arithmetic is the same. Fees told are `lp`, `protocol`
+    (buyback included) and `creator`, named `cashback` on pools that give it back. `after` holds both vaults,
+    as the forms leave them that pay fees at once; those that keep fees raise the quote vault and lower the
+    virtual reserve by the same amount, so that the next price is the same.
     """
 
     id = "pump_amm"
-    programs = (PROGRAM,)
-    generations = ((FEE_PROGRAM_AGE, "observed"), (GLOBAL_AGE, "observed"))
+    programs: tuple[str, ...] = (PROGRAM,)
+    generations: tuple[tuple[str, str], ...] = ((FEE_PROGRAM_AGE, "observed"), (GLOBAL_AGE, "observed"))
 
     def parse(self, call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
         """Trades, pool creations, deposits and withdrawals of one call; swap reserves are the vaults'."""
@@ -456,10 +455,12 @@ class PumpSwap:
     ) -> tuple[Instruction, ...] | Refusal:
         """The v2 form; the older one as fallback and for cashback pools.
 
-        Exact out, a sale sells `other_amount` and asks for at least `amount`. Recipients rotate with the slot.
+        Exact out, a sale sells `other_amount` for at least `amount`. Recipients rotate with the slot.
         """
         if not (0 <= amount <= U64 and 0 <= other_amount <= U64):
             return Refusal(None, f"the amounts {amount} and {other_amount} are no u64")
+        if not is_key(user):
+            return Refusal(None, f"the user {user!r} is no key")
         trade = _trade(pool, accounts, user, mint_in, clock)
         if isinstance(trade, Refusal):
             return trade
@@ -492,6 +493,9 @@ def _trade(
     missing = tuple(key for key in (pool.base_vault, pool.quote_vault) if key not in accounts)
     if missing:
         return Refusal(None, "the token programs of the vaults are unknown", missing)
+    odd = [key for key in (pool.base_vault, pool.quote_vault) if accounts[key].owner not in TOKEN_PROGRAMS]
+    if odd:
+        return Refusal(None, f"the owner of vault {odd[0]} is no token program")
     takers = config.reserved_recipients if pool.mayhem else config.fee_recipients
     if not takers:
         return Refusal(None, "GlobalConfig names no fee recipient")

@@ -5,7 +5,8 @@ Layouts: Anchor IDL of the program up to September 2026; the events seen since 2
 
 from struct import Struct as Layout
 
-from ironcrab.dex import base58
+from ironcrab.dex import base58, pump_fees
+from ironcrab.dex.address import associated, find_program_address
 from ironcrab.dex.face import Call, Created, Liquidity, Parsed, Swap
 from ironcrab.dex.pump_events import NO_KEY, Body, emitted, fees_told, key_or_none
 
@@ -16,6 +17,10 @@ _SELL_EVENT = bytes.fromhex("3e2f370aa503dc2a")
 _CREATE_EVENT = bytes.fromhex("b1310cd2a076a774")
 _DEPOSIT_EVENT = bytes.fromhex("78f83d531f8e6b90")
 _WITHDRAW_EVENT = bytes.fromhex("1609851aa02c47c0")
+_BUY = bytes.fromhex("66063d1201daebea")
+_BUY_EXACT_QUOTE = bytes.fromhex("c62e1552b4d9e870")
+_SELL = bytes.fromhex("33e685a4017f83ad")
+_PLAIN_ACCOUNTS = 17
 _MULTI_HOP = bytes.fromhex("2b644913e9f66f94")
 
 _TRADE = Layout("<16xQ24xQQ16xQ8xQQ8x32s32s64x32s32x")
@@ -50,8 +55,8 @@ def _swap(event: bytes, call: Call, position: int) -> Swap | None:
     """A BuyEvent or SellEvent as the pool's vaults saw it; the event's reserves are those before the trade.
 
     A buy brings in the LP fee and not the protocol and creator fees; a sell pays those out beside the user's
-    share. Where the event names no protocol fee recipient (accumulating form of October 2026) a part of the fees
-    stays in the vault, and the reserves afterwards are left open.
+    share. Where the event names no protocol fee recipient (accumulating form of October 2026) some fees stay
+    in the vault, and the reserves afterwards are left open.
     """
     if len(event) < _TRADE.size:
         return None
@@ -88,7 +93,26 @@ def _swap(event: bytes, call: Call, position: int) -> Swap | None:
         reserve_in=quote_after if buys else base_after,
         reserve_out=base_after if buys else quote_after,
         creator=key_or_none(creator),
+        mint_b=mints[1],
+        accounts=_accounts(call, pool, creator),
     )
+
+
+def _accounts(call: Call, pool: str, creator: bytes) -> tuple[str, ...]:
+    """The 14 accounts of the wire contract, from a plain buy or sell; () for other calls.
+
+    Pool, global config, base and quote mint, base and quote vault, protocol fee recipient and its quote account,
+    event authority, the coin creator vault's quote account and its authority, global volume accumulator, fee
+    config, fee program. Calls older than one of the last five do not name it; it follows from the pool then.
+    """
+    at = call.accounts
+    if len(at) < _PLAIN_ACCOUNTS or at[0] != pool or call.data[:8] not in (_BUY, _SELL, _BUY_EXACT_QUOTE):
+        return ()
+    authority = find_program_address((b"creator_vault", creator), PROGRAM)[0]
+    vault = at[17:19] if len(at) > 18 else (associated(authority, at[4], at[12]), authority)
+    volume = find_program_address((b"global_volume_accumulator",), PROGRAM)[0]
+    fee_config = find_program_address((b"fee_config", base58.decode(PROGRAM)), pump_fees.PROGRAM)[0]
+    return (pool, *at[2:5], *at[7:11], at[15], *vault, volume, fee_config, pump_fees.PROGRAM)
 
 
 def _mints(call: Call, pool: str) -> tuple[str, str] | None:
@@ -104,7 +128,10 @@ def _mints(call: Call, pool: str) -> tuple[str, str] | None:
 
 
 def _created(event: bytes, call: Call) -> Created | None:
-    """A CreatePoolEvent; `creator` is the coin's where it is told, else the pool's."""
+    """A CreatePoolEvent; `creator` is the coin's where it is told, else the pool's.
+
+    No accounts: the call does not name the protocol fee recipient, one of the contract's 14.
+    """
     if len(event) < _CREATED.size:
         return None
     creator, base_mint, quote_mint, base, quote, pool = _CREATED.unpack_from(event)
@@ -116,7 +143,6 @@ def _created(event: bytes, call: Call) -> Created | None:
         amount_a=base,
         amount_b=quote,
         creator=key_or_none(event[301:333]) or base58.key(creator),
-        accounts=call.accounts[9:11],
     )
 
 

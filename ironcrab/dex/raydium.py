@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ironcrab.dex import base58, openbook
 from ironcrab.dex.address import TOKEN, associated, is_key
-from ironcrab.dex.curve import U64, ceil_div, impact_bps, out_for
+from ironcrab.dex.curve import U64, U128, ceil_div, half_up_ceil, impact_bps, out_for
 from ironcrab.dex.face import (
     Account,
     Call,
@@ -43,7 +43,6 @@ AUTHORITY = "5Q544fKrFoe6tsEbD7S8EmxGTJYAKtTVhAW5Q5pge4j1"
 POOL_BYTES = 752
 _POOL = Layout("<QQ160xQQQQ16xQ16xQ80x32s32s32s32s32s32s32s32s32s")
 _INITIALIZED, _ORDER_BOOK_ONLY, _SWAP_ONLY, _WAITING_TRADE = 1, 5, 6, 7
-_U128 = 2**128 - 1
 
 _INITIALIZE2, _DEPOSIT, _WITHDRAW, _SWAP_IN, _SWAP_OUT, _SWAP_IN_V2, _SWAP_OUT_V2 = 1, 3, 4, 9, 11, 16, 17
 _SWAPS = (_SWAP_IN, _SWAP_OUT, _SWAP_IN_V2, _SWAP_OUT_V2)
@@ -102,7 +101,7 @@ class Reserves(Struct, frozen=True, gc=False):
     def _exact_in(self, amount: int) -> Fill | Refusal:
         if self.fee_denominator == 0:
             return Refusal(None, "the program panics: the fee's denominator is 0")
-        ceil = ceil_div if self.strict else legacy_ceil
+        ceil = ceil_div if self.strict else half_up_ceil
         fee = ceil(amount * self.fee_numerator, self.fee_denominator)
         net = amount - fee
         if net < 0 or self.reserve_in + net == 0:
@@ -119,20 +118,15 @@ class Reserves(Struct, frozen=True, gc=False):
             return Refusal(None, f"the program panics: {amount} wanted of {self.reserve_out} raw units")
         if self.fee_numerator >= self.fee_denominator:
             return Refusal(None, "the program panics: the fee is the whole amount")
-        ceil = ceil_div if self.strict else legacy_ceil
+        ceil = ceil_div if self.strict else half_up_ceil
         net = ceil(self.reserve_in * amount, self.reserve_out - amount)
         gross = net * self.fee_denominator
         paid = ceil(gross, self.fee_denominator - self.fee_numerator)
-        if gross > _U128 or paid > U64:
+        if gross > U128 or paid > U64:
             return Refusal(None, "the program panics: the amount in exceeds a u64")
         if paid == 0 or amount == 0:
             return Refusal(29, f"{amount} raw units cost {paid}")
         return Fill(paid, amount, paid - net, net)
-
-
-def legacy_ceil(a: int, b: int) -> int:
-    """Rounds a / b up, but a quotient of zero half up, as the program did before 26 Aug 2025."""
-    return int(2 * a >= b) if a < b else -(-a // b)
 
 
 def decode(account: Account) -> Amm | Refusal:
@@ -417,7 +411,7 @@ def _parse_swap(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
     reserves: tuple[int | None, int | None] = (None, None)
     if log is not None and log[:3] == flow:
         before = log[3:] if to_pc else (log[4], log[3])
-        reserves = before[0] + amount_in, before[1] - amount_out
+        reserves = before[0] + amount_in, max(0, before[1] - amount_out)
     swap = Swap(
         pool=accounts[1],
         position=call.position,
@@ -428,6 +422,7 @@ def _parse_swap(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
         amount_out=amount_out,
         reserve_in=reserves[0],
         reserve_out=reserves[1],
+        mint_b=mints[1],
     )
     return (swap,)
 

@@ -182,14 +182,7 @@ def fill(
         Fault: the program would fail.
     """
     bound = limit or (MIN_SQRT_PRICE if a_to_b else MAX_SQRT_PRICE)
-    if not MIN_SQRT_PRICE <= bound <= MAX_SQRT_PRICE:
-        raise Fault(PRICE_OUT_OF_BOUNDS, f"price limit {limit} lies outside the range of prices")
-    if bound >= pool.sqrt_price if a_to_b else bound <= pool.sqrt_price:
-        raise Fault(LIMIT_DIRECTION, f"price limit {bound} is already passed by the price {pool.sqrt_price}")
-    if amount == 0:
-        raise Fault(ZERO_AMOUNT, "nothing to swap")
-    if now < pool.rewarded_at:
-        raise Fault(INVALID_TIMESTAMP, f"second {now} is before the pool's last update {pool.rewarded_at}")
+    _gate(pool, amount, bound, now, a_to_b=a_to_b)
     volatility = None if oracle is None else begin(oracle, pool.tick, now)
     passed = 0 if oracle is not None else _passed(pool, path, amount, bound, exact_in=exact_in, a_to_b=a_to_b)
     course = _course(pool, path, amount, passed, exact_in=exact_in, a_to_b=a_to_b)
@@ -216,6 +209,18 @@ def fill(
         crossed=tuple(course.crossed),
         oracle=None if volatility is None else settled(volatility, pool.sqrt_price, course.price, now),
     )
+
+
+def _gate(pool: Whirlpool, amount: int, bound: int, now: int, *, a_to_b: bool) -> None:
+    """What the program looks at before the loop, in its order."""
+    if not MIN_SQRT_PRICE <= bound <= MAX_SQRT_PRICE:
+        raise Fault(PRICE_OUT_OF_BOUNDS, f"price limit {bound} lies outside the range of prices")
+    if bound >= pool.sqrt_price if a_to_b else bound <= pool.sqrt_price:
+        raise Fault(LIMIT_DIRECTION, f"price limit {bound} is already passed by the price {pool.sqrt_price}")
+    if amount == 0:
+        raise Fault(ZERO_AMOUNT, "nothing to swap")
+    if now < pool.rewarded_at:
+        raise Fault(INVALID_TIMESTAMP, f"second {now} is before the pool's last update {pool.rewarded_at}")
 
 
 def _passed(pool: Whirlpool, path: Path, amount: int, bound: int, *, exact_in: bool, a_to_b: bool) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from ironcrab.ingest.counts import Counts, count
 
 LONGEST = 128 * 1024 * 1024
-"""Bytes in the longest frame that is believed: the receive limit of a Geyser client (a block with accounts is 24 MB)."""
+"""Bytes in the longest frame that is believed: what a Geyser client receives (a block with accounts is 24 MB)."""
 
 
 def frames(chunks: Iterable[bytes], counts: Counts) -> Iterator[bytes]:

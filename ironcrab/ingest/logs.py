@@ -41,7 +41,7 @@ def read(lines: Iterable[str]) -> list[Frame] | None:
     for line in lines:
         if line.startswith(_TRUNCATED):
             break
-        payloads = _payloads(line)
+        payloads = _logged(line)
         if payloads:
             if stack:
                 stack[-1].payloads += payloads
@@ -82,7 +82,7 @@ def matched(frames: Sequence[Frame], programs: Sequence[str]) -> list[Frame | No
     return found if place == len(frames) else None
 
 
-def _payloads(line: str) -> list[bytes]:
+def _logged(line: str) -> list[bytes]:
     """Decoded payloads of one line: each field of `Program data:`, or the one of Raydium's `ray_log:`."""
     if line.startswith(_DATA):
         fields = line[len(_DATA) :].split(" ")

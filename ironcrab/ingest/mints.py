@@ -39,7 +39,7 @@ _EXTENSION_INITS = {
 _U64 = 2**64
 
 
-def mint_infos(calls: Iterable[Call], slot: int) -> list[TokenMintInfo]:
+def mint_infos(calls: Iterable[Call], slot: int | None) -> list[TokenMintInfo]:
     """The mints that these calls (one transaction's, in execution order) initialised, as they stand at its end.
 
     Supply and authorities follow what the same transaction minted, burned and gave up afterwards.
@@ -115,7 +115,7 @@ def _follow(made: dict[str, Mint], data: bytes, accounts: tuple[str, ...]) -> No
         made[key] = Mint(mint.program, mint.decimals, supply, minter, freezer)
 
 
-def _info(key: str, mint: Mint, extensions: tuple[str, ...], slot: int) -> TokenMintInfo:
+def _info(key: str, mint: Mint, extensions: tuple[str, ...], slot: int | None) -> TokenMintInfo:
     return TokenMintInfo(
         mint=key,
         token_program=mint.program,

@@ -6,17 +6,21 @@ trade carries its transaction's `index`, from which a reader can put a slot in b
 Time of an event: the receive time where the caller has one (live), else the server's `created_at` (a capture),
 else that of the update before.
 
+A transaction without a slot (a capture made from single transactions) is told with slot None; any other update
+without one is refused.
+
 What is told: transactions (swaps, creations, removals, completions, mints), slots with forks and gaps, block
 metas, account writes. Every account write that the subscription delivers is told whole, closed accounts too:
 the filters of the subscription choose, for only they know oracles, fee configs and vaults by their keys.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from ironcrab.dex import VENUES, Venue, base58
-from ironcrab.dex.address import TOKEN_PROGRAMS
+from ironcrab.dex.address import TOKEN_PROGRAMS, is_key
 from ironcrab.dex.face import Account
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import AccountWritten, LatestBlockhash
@@ -25,7 +29,7 @@ from ironcrab.ingest.mints import mint_info, mint_infos
 from ironcrab.ingest.proto import geyser_pb2 as wire
 from ironcrab.ingest.slots import SlotTree
 from ironcrab.ingest.trades import Place, events_of
-from ironcrab.ingest.transaction import account_keys, calls, transaction_of
+from ironcrab.ingest.transaction import account_keys, calls, refusal, transaction_of
 
 _STATUSES = {
     wire.SLOT_PROCESSED: "processed",
@@ -40,7 +44,7 @@ _LATEST = 2**63 - 1
 
 
 class Normaliser:
-    """The state of one feed: its slots (`SlotTree`, bounded in slots) and what it could not use.
+    """The state of one feed: its slots (bounded in slots), the pools whose accounts it told, what it could not use.
 
     Args:
         feed: name of the feed in connection and gap events.
@@ -52,13 +56,14 @@ class Normaliser:
         self.slots = SlotTree(feed, self.counts)
         self.venues = {program: venue for venue in venues for program in venue.programs}
         self.watched = {base58.decode(program): None for program in self.venues}
+        self.pools: dict[str, None] = {}
         self.time = 0
-        self._readers: dict[str, Callable[[wire.SubscribeUpdate], list[Event]]] = {
-            "transaction": lambda update: self._transaction(update.transaction.transaction, update.transaction.slot),
-            "account": lambda update: self._account(update.account.account, update.account.slot),
-            "slot": lambda update: self._slot(update.slot),
-            "block_meta": lambda update: self._meta(update.block_meta),
-            "block": lambda update: self._block(update.block),
+        self._readers: dict[str, Callable[[Any], list[Event]]] = {
+            "transaction": lambda told: self._transaction(told.transaction, told.slot),
+            "account": lambda told: self._account(told.account, told.slot),
+            "slot": self._slot,
+            "block_meta": self._meta,
+            "block": self._block,
         }
 
     def feed(self, update: bytes, received_ns: int | None = None) -> list[tuple[int, Event]]:
@@ -68,8 +73,9 @@ class Normaliser:
             update: protobuf bytes.
             received_ns: when it arrived, nanoseconds since 1970; None or 0 where nobody knows (a capture).
 
-        Counted reasons: `update_unreadable`, `update_unknown`, `update_<kind>` for kinds that are not read, and
-        those of `SlotTree`, `transaction_of`, `events_of`; `account_malformed`, `slot_status_<number>`.
+        Counted reasons: `update_unreadable`, `update_unknown`, `update_<kind>` for kinds that are not read,
+        `update_without_slot`, `transaction_of_others`, `account_malformed`, `block_meta_malformed`,
+        `slot_status_<number>`, and those of `SlotTree`, `transaction_of` and `events_of`.
         """
         try:
             message = wire.SubscribeUpdate.FromString(update)
@@ -80,8 +86,12 @@ class Normaliser:
         if kind not in self._readers:
             count(self.counts, f"update_{kind}" if kind else "update_unknown")
             return []
+        told = getattr(message, kind)
+        if told.slot == 0 and kind != "transaction":
+            count(self.counts, "update_without_slot")
+            return []
         self.time = received_ns or _created(message) or self.time
-        return [(self.time, event) for event in self._readers[kind](message)]
+        return [(self.time, event) for event in self._readers[kind](told)]
 
     def connected(self, time: int, from_slot: int | None = None) -> list[tuple[int, Event]]:
         """A connection begins, with a replay `from_slot` where one was asked for."""
@@ -96,9 +106,12 @@ class Normaliser:
         return [(self.time, event) for event in self.slots.finished()]
 
     def _transaction(self, info: wire.SubscribeUpdateTransactionInfo, slot: int) -> list[Event]:
-        transaction = transaction_of(info, slot) if self._of_interest(info) else "transaction_of_others"
-        if info.index >= _U32:
-            transaction = "transaction_malformed"
+        refused = refusal(info)
+        if refused is None and not self._of_interest(info):
+            refused = "transaction_of_others"
+        if refused is None and info.index >= _U32:
+            refused = "transaction_malformed"
+        transaction = refused or transaction_of(info, slot)
         if isinstance(transaction, str):
             count(self.counts, transaction)
             return []
@@ -106,19 +119,19 @@ class Normaliser:
         if said is None:
             return []
         flat = tuple(calls(transaction))
-        said += mint_infos(flat, slot)
+        said += mint_infos(flat, slot or None)
         for call in flat:
             venue = self.venues.get(call.program)
             if venue is not None:
                 place = Place(venue.id, transaction, info.index)
                 for parsed in venue.parse(call, transaction):
-                    said += events_of(parsed, place, self.counts)
+                    said += events_of(parsed, place, self.pools, self.counts)
         return said
 
     def _of_interest(self, info: wire.SubscribeUpdateTransactionInfo) -> bool:
         """Whether it can hold a call of a venue or the birth of a mint, told without building the tree."""
         keys = account_keys(info)
-        if any(key in self.watched for key in keys) or info.is_vote:
+        if any(key in self.watched for key in keys):
             return True
         data = [call.data for call in info.transaction.message.instructions]
         data += [call.data for group in info.meta.inner_instructions for call in group.instructions]
@@ -158,6 +171,9 @@ class Normaliser:
         return self.slots.status(update.slot, parent, status, update.dead_error)
 
     def _meta(self, meta: wire.SubscribeUpdateBlockMeta | wire.SubscribeUpdateBlock) -> list[Event]:
+        if not is_key(meta.blockhash):
+            count(self.counts, "block_meta_malformed")
+            return []
         return self.slots.meta(
             LatestBlockhash(
                 blockhash=meta.blockhash,

@@ -60,6 +60,12 @@ class Node:
 class SlotTree:
     """Slots of one feed, the last `KEPT` that were met.
 
+    Attributes:
+        connection: number of the connection, from 1.
+        created: highest slot whose CREATED_BANK was seen on this connection.
+        gap: first slot of the open gap, None when none is open.
+        lost: the open gap came from a lost connection, so that a replay can fill it.
+
     Args:
         feed: name of the feed in gap events.
         counts: where to count `slot_status_repeated`, `slot_parent_absurd`, `transaction_repeated`,
@@ -71,7 +77,9 @@ class SlotTree:
         self.counts = counts
         self.nodes: dict[int, Node] = {}
         self.connection = 1
+        self.created = 0
         self.gap: int | None = None
+        self.lost = False
 
     def status(self, slot: int, parent: int | None, status: str, error: str = "") -> list[Event]:
         """A slot reached a status: created, processed, confirmed, finalized or dead (`error`: why)."""
@@ -101,7 +109,7 @@ class SlotTree:
             return []
         said = self._orphan(event.slot, "another block took the slot's place") if node.blockhash is not None else []
         node.blockhash = event.blockhash
-        return [*said, event]
+        return [*said, *self._content(event.slot, node), event]
 
     def transaction(self, slot: int, signature: bytes) -> list[Event] | None:
         """Let a transaction pass: the gap it shows, or None when it was told before or its slot is orphaned."""
@@ -124,6 +132,7 @@ class SlotTree:
     def connected(self, from_slot: int | None) -> list[Event]:
         """A new connection begins; `from_slot` where a replay was asked for."""
         self.connection += 1
+        self.created = 0
         return [FeedConnected(self.feed, from_slot)]
 
     def disconnected(self, reason: str) -> list[Event]:
@@ -141,6 +150,7 @@ class SlotTree:
         if self.gap is not None or not self.nodes:
             return []
         start = max((slot + 1 for slot, node in self.nodes.items() if node.sealed), default=min(self.nodes))
+        self.lost = True
         return self._open(start, None, reason)
 
     def _node(self, slot: int) -> Node:
@@ -167,36 +177,45 @@ class SlotTree:
             node.wipe()
         first = not any(other.connection or other.judged for other in self.nodes.values())
         node.connection = self.connection
+        self.created = max(self.created, slot)
         if node.parent is not None:
-            said += self._judge(node.parent, first=first)
+            said += self._judge(node.parent, known=node.sealed, first=first)
         return said
 
-    def _judge(self, parent: int, *, first: bool) -> list[Event]:
-        """Whether the chain is unbroken down to a parent: closes an open gap, or tells one that is over."""
+    def _judge(self, parent: int, *, known: bool, first: bool) -> list[Event]:
+        """Whether the chain is unbroken down to a parent: closes an open gap, or tells one that is over.
+
+        It is unbroken too where the child itself was `known` whole: a replay that begins below the gap.
+        """
         node = self.nodes.get(parent)
-        whole = node is not None and (node.sealed or node.connection == self.connection)
+        whole = known or (node is not None and (node.sealed or node.connection == self.connection))
         if self.gap is not None:
-            self.gap = None
             self._node(parent).judged = True
-            return [GapClosed(self.feed, None, parent, filled=whole)]
+            return self._close(parent if self.lost else max(parent, self.gap), filled=whole and self.lost)
         if whole or first or (node is not None and node.judged):
             return []
-        known = (slot for slot, other in self.nodes.items() if slot < parent and (other.connection or other.judged))
-        said = self._open(max(known, default=parent - 1) + 1, parent, f"slot {parent} is a parent and was not told")
-        self.gap = None
+        below = (slot for slot, other in self.nodes.items() if slot < parent and (other.connection or other.judged))
+        said = self._open(max(below, default=parent - 1) + 1, parent, f"slot {parent} is a parent and was not told")
         self._node(parent).judged = True
-        return [*said, GapClosed(self.feed, None, parent, filled=False)]
+        return [*said, *self._close(parent, filled=False)]
 
     def _content(self, slot: int, node: Node) -> list[Event]:
-        """Content of a slot whose beginning was not seen opens a gap, unless one is open."""
-        if node.connection == self.connection or node.sealed or node.judged or self.gap is not None:
+        """Content of a slot (0: not told) whose beginning was not seen opens a gap, unless one is open."""
+        if slot == 0 or node.connection == self.connection or node.sealed or node.judged or self.gap is not None:
             return []
         node.judged = True
-        return self._open(slot, None, "the beginning of the slot was not told")
+        reason = "the beginning of the slot was not told"
+        if slot > self.created:
+            return self._open(slot, None, reason)
+        return [*self._open(slot, slot, reason), *self._close(slot, filled=False)]
 
     def _open(self, start: int, end: int | None, reason: str) -> list[Event]:
         self.gap = start
         return [GapOpened(self.feed, start, end, reason)]
+
+    def _close(self, end: int, *, filled: bool) -> list[Event]:
+        self.gap, self.lost = None, False
+        return [GapClosed(self.feed, None, end, filled=filled)]
 
     def _orphan(self, slot: int, reason: str) -> list[Event]:
         node = self.nodes[slot]

@@ -1,5 +1,6 @@
 """What a venue read from a call -> market events: which mint is the quote, which way is a buy."""
 
+from ironcrab.dex import base58
 from ironcrab.dex.face import Created, Fee, Liquidity, Migrated, Parsed, Swap, TokenBalance, Transaction
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import (
@@ -15,6 +16,8 @@ from ironcrab.ingest.counts import Counts, count
 
 QUOTES = (SOL_MINT, USDC_MINT, USDT_MINT)
 """Mints that are the quote side wherever they stand, the first one first."""
+POOLS_KEPT = 65_536
+"""Pools remembered as told."""
 _U64 = 2**64
 
 
@@ -30,40 +33,46 @@ def sol_text(lamports: int) -> str:
 
 
 class Place:
-    """Where events of one call come from: venue's dex name, transaction, its index in the block."""
+    """Where events of one call come from: venue's dex name, transaction, its slot (None not told), its index."""
 
-    __slots__ = ("dex", "index", "transaction")
+    __slots__ = ("dex", "index", "slot", "transaction")
 
     def __init__(self, dex: str, transaction: Transaction, index: int | None) -> None:
         self.dex = dex
         self.transaction = transaction
         self.index = index
+        self.slot = transaction.slot or None
 
 
-def events_of(parsed: Parsed, place: Place, counts: Counts) -> list[Event]:
+def events_of(parsed: Parsed, place: Place, met: dict[str, None], counts: Counts) -> list[Event]:
     """The market events of one thing that a venue read.
 
     Args:
         parsed: what the call did.
         place: dex, transaction and index.
+        met: pools whose accounts were told before; those told now are added, the oldest leave beyond `POOLS_KEPT`.
         counts: where to count `trade_without_decimals` (no balance names the mint), `trade_absurd` (amounts or
             mints that cannot be).
     """
     if isinstance(parsed, Swap):
-        return _trade(parsed, place, counts)
+        return _trade(parsed, place, met, counts)
     if isinstance(parsed, Created):
         return _created(parsed, place)
     if isinstance(parsed, Migrated):
-        return [BondingCurveProgress(parsed.mint, parsed.pool, BPS, complete=True, slot=place.transaction.slot)]
+        return [BondingCurveProgress(parsed.mint, parsed.pool, BPS, complete=True, slot=place.slot)]
     return [] if parsed.added else _removed(parsed, place)
 
 
-def _trade(swap: Swap, place: Place, counts: Counts) -> list[Event]:
+def _trade(swap: Swap, place: Place, met: dict[str, None], counts: Counts) -> list[Event]:
     transaction = place.transaction
     quote = _quote_side(swap)
     is_buy = swap.mint_in == quote
     mint = swap.mint_out if is_buy else swap.mint_in
-    if mint == quote or not (0 <= swap.amount_in < _U64 and 0 <= swap.amount_out < _U64):
+    if (
+        quote not in (swap.mint_in, swap.mint_out)
+        or mint == quote
+        or not (0 <= swap.amount_in < _U64 and 0 <= swap.amount_out < _U64)
+    ):
         count(counts, "trade_absurd")
         return []
     row = _balance_of(mint, transaction)
@@ -83,23 +92,32 @@ def _trade(swap: Swap, place: Place, counts: Counts) -> list[Event]:
         signature=transaction.signature,
         creator=swap.creator,
         token_program=row.program or None,
-        slot=transaction.slot,
+        slot=place.slot,
         index=place.index,
         position=swap.position,
         lp_fee=_fee(swap.fees, "lp"),
         protocol_fee=_fee(swap.fees, "protocol"),
         creator_fee=_fee(swap.fees, "creator"),
     )
-    return [trade, *_state(swap, trade)]
+    return [*_accounts(swap, trade, met), trade, *_state(swap, trade)]
+
+
+def _accounts(swap: Swap, trade: Trade, met: dict[str, None]) -> list[Event]:
+    """The accounts that swaps on this pool name, the first time that a call tells them."""
+    if not swap.accounts or swap.pool in met:
+        return []
+    met[swap.pool] = None
+    if len(met) > POOLS_KEPT:
+        del met[next(iter(met))]
+    base, quote = trade.mint, trade.quote_mint
+    return [DexPoolAccounts(trade.dex, swap.pool, base, quote, swap.accounts, slot=trade.slot)]
 
 
 def _quote_side(swap: Swap) -> str:
-    """The quote mint; where no mint is a usual quote and the call does not tell the order, the greater text.
-
-    Either way it is the same for both directions of one pool.
-    """
-    first, second = sorted((swap.mint_in, swap.mint_out))
-    return quote_of(first, second)
+    """The quote mint; where the venue tells no second mint, it sorts its mints by their bytes."""
+    both = (swap.mint_in, swap.mint_out)
+    usual = next((quote for quote in QUOTES if quote in both), None)
+    return usual or swap.mint_b or max(both, key=base58.decode)
 
 
 def _state(swap: Swap, trade: Trade) -> list[Event]:
@@ -132,7 +150,7 @@ def _created(created: Created, place: Place) -> list[Event]:
         quote_mint=quote,
         dex=place.dex,
         initial_liquidity_sol=sol_text(paid) if quote == SOL_MINT else None,
-        slot=transaction.slot,
+        slot=place.slot,
         signature=transaction.signature,
         index=place.index,
         position=created.position,
@@ -140,7 +158,7 @@ def _created(created: Created, place: Place) -> list[Event]:
     )
     if not created.accounts:
         return [pool]
-    accounts = DexPoolAccounts(place.dex, created.pool, base, quote, created.accounts, slot=transaction.slot)
+    accounts = DexPoolAccounts(place.dex, created.pool, base, quote, created.accounts, slot=place.slot)
     return [pool, accounts]
 
 
@@ -153,7 +171,7 @@ def _removed(removed: Liquidity, place: Place) -> list[Event]:
         sol_amount=removed.amount_a if turned else removed.amount_b,
         token_amount=removed.amount_b if turned else removed.amount_a,
         signature=place.transaction.signature,
-        slot=place.transaction.slot,
+        slot=place.slot,
         index=place.index,
         position=removed.position,
     )

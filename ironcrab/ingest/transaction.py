@@ -48,14 +48,8 @@ def account_keys(info: wire.SubscribeUpdateTransactionInfo) -> list[bytes]:
     ]
 
 
-def transaction_of(info: wire.SubscribeUpdateTransactionInfo, slot: int) -> Transaction | str:
-    """The transaction, or the reason why it is not one to read.
-
-    Reasons: `transaction_vote`, `transaction_failed`, `transaction_without_meta`,
-    `transaction_without_inner_instructions` (the node did not record them), `transaction_malformed` (keys,
-    indices, heights or balances that cannot be), `transaction_without_stack_heights` (and the log cannot
-    stand in). Logs that are missing or do not fit leave `Call.logs` empty: venues then read the transfers.
-    """
+def refusal(info: wire.SubscribeUpdateTransactionInfo) -> str | None:
+    """Why a transaction is not to be read, told without looking at its calls; None when it is."""
     if info.is_vote:
         return "transaction_vote"
     if not info.HasField("meta"):
@@ -64,6 +58,20 @@ def transaction_of(info: wire.SubscribeUpdateTransactionInfo, slot: int) -> Tran
         return "transaction_failed"
     if info.meta.inner_instructions_none:
         return "transaction_without_inner_instructions"
+    return None
+
+
+def transaction_of(info: wire.SubscribeUpdateTransactionInfo, slot: int) -> Transaction | str:
+    """The transaction, or the reason why it is not one to read.
+
+    Reasons: `transaction_vote`, `transaction_failed`, `transaction_without_meta`,
+    `transaction_without_inner_instructions` (the node did not record them), `transaction_malformed` (keys,
+    indices, heights or balances that cannot be), `transaction_without_stack_heights` (and the log cannot
+    stand in). Logs that are missing or do not fit leave `Call.logs` empty: venues then read the transfers.
+    """
+    refused = refusal(info)
+    if refused is not None:
+        return refused
     try:
         return _read(info, slot)
     except Unreadable as reason:

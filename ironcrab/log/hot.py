@@ -9,18 +9,18 @@ import fcntl
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Self
 
 from msgspec import Struct
 
-from ironcrab.domain.fault import DamageFault, DiskFault, LockFault, LogFault
+from ironcrab.domain.fault import DiskFault, LockFault, LogFault
 from ironcrab.log import anchor
 from ironcrab.log.anchor import Closing, segment_name
 from ironcrab.log.line import encode
-from ironcrab.log.walk import Hot, hot_files, walk
+from ironcrab.log.walk import Hot, hot_files, link_fault, walk
 from ironcrab.loop import Record
 
 SEGMENT_BYTES = 128 << 20
@@ -355,7 +355,10 @@ def recover(folder: Path, sealed: Collection[str] = ()) -> Recovered | None:
     handle = lock(folder)
     try:
         found = [walk(path) for path in hot_files(folder) if path.name.removesuffix(anchor.SUFFIX) not in sealed]
-        check_links(found)
+        for before, after in pairwise(found):
+            fault = link_fault(before, after)
+            if fault is not None:
+                raise fault
         return _mend(folder, found) if found else None
     except OSError as error:
         raise DiskFault(
@@ -363,17 +366,6 @@ def recover(folder: Path, sealed: Collection[str] = ()) -> Recovered | None:
         ) from error
     finally:
         os.close(handle)
-
-
-def check_links(found: Sequence[Hot]) -> None:
-    """Each segment goes on where the one before it closed. DamageFault naming the file."""
-    for before, after in pairwise(found):
-        if not before.closed or before.end != before.size:
-            raise DamageFault(
-                f"{before.path.name} at byte {before.end}: records after seq {before.next_seq - 1} are missing"
-            )
-        if after.opening is not None and after.opening.previous != before.head.hex():
-            raise DamageFault(f"{after.path.name} at byte 0: it does not go on where {before.path.name} closed")
 
 
 def _mend(folder: Path, found: list[Hot]) -> Recovered | None:

@@ -6,7 +6,8 @@ whitespace included, shows. It never holds wall time, host names, absolute paths
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from ironcrab.log.hot import lock, sync_folder
 from ironcrab.log.shape import schema_digest
 
 NAME = "manifest.json"
+SEGMENTS = "segments"
+"""Folder of the segments in a recording."""
 PACKAGES = ("blake3", "msgspec", "pyarrow", "zstandard")
 """Packages whose version may change bytes on the disk."""
 
@@ -225,12 +228,19 @@ def put(target: Path, data: bytes) -> None:
         ) from error
 
 
-def edit(path: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
-    """Read, change and save the manifest while nobody else does; returns what was saved. LockFault, DiskFault."""
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """While this is held, nobody else changes the manifest or the sealed files of a recording."""
     handle = lock(path, wait=True)
     try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def edit(path: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
+    """Read, change and save the manifest while nobody else does; returns what was saved. DiskFault."""
+    with held(path):
         manifest = change(load(path))
         save(path, manifest)
         return manifest
-    finally:
-        os.close(handle)

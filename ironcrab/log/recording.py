@@ -11,6 +11,7 @@ A reader opens it at any time, also while it is written: it sees whole lines onl
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -19,15 +20,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ironcrab.domain.fault import DamageFault, LogFault
-from ironcrab.log import hot, manifest, walk
+from ironcrab.log import hot, manifest, sealed, walk
 from ironcrab.log.anchor import SUFFIX, segment_name
+from ironcrab.log.audit import CONFIG, Audit, audit
 from ironcrab.log.hot import Closed, HotWriter, Recovered
-from ironcrab.log.line import genesis
-from ironcrab.log.manifest import HotFile, Manifest, Segment, Start, hash_file
+from ironcrab.log.line import LooseRecord, decode_loose, genesis
+from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, Segment, Start, hash_file
 from ironcrab.loop import Record
-
-SEGMENTS = "segments"
-CONFIG = "config"
 
 
 class Part(Struct, frozen=True):
@@ -35,18 +34,15 @@ class Part(Struct, frozen=True):
 
     Attributes:
         first_seq: of its first record.
+        end_seq: after its last record; None while only the file knows.
         entry: of the manifest; None for a hot segment that is still written or was never closed cleanly.
         path: the hot file, or the folder of the sealed files.
     """
 
     first_seq: int
+    end_seq: int | None
     entry: Segment | None
     path: Path
-
-    @property
-    def end_seq(self) -> int | None:
-        """Seq after the last record; None while only the file knows."""
-        return None if self.entry is None else self.entry.last_seq + 1
 
 
 class Recording:
@@ -110,11 +106,39 @@ class Recording:
             DamageFault: recorded bytes are not what was written, or records are missing.
             SchemaFault: an event type unknown to this code.
         """
+        return chain.from_iterable(self._parts_records(types, seq_from, seq_to))
+
+    def _parts_records(
+        self, types: tuple[type[Struct], ...] | None, seq_from: int, seq_to: int | None
+    ) -> Iterator[Iterator[Record]]:
         for part in self.parts:
             if seq_to is not None and part.first_seq >= seq_to:
                 return
             if part.end_seq is None or part.end_seq > seq_from:
-                yield from _part_records(part, types, seq_from, seq_to)
+                yield _part_records(part, types, seq_from, seq_to)
+
+    def loose(self, seq_from: int = 0, seq_to: int | None = None) -> Iterator[LooseRecord]:
+        """The records `seq_from` <= seq < `seq_to` in order without knowing their types: for readers that go on.
+
+        Raises:
+            DamageFault: recorded bytes are not what was written.
+        """
+        for part in self.parts:
+            if (seq_to is not None and part.first_seq >= seq_to) or (part.end_seq or part.first_seq + 1) <= seq_from:
+                continue
+            if part.entry is not None and part.entry.files:
+                yield from sealed.read_loose(part.path, part.entry, seq_from, seq_to)
+            else:
+                yield from (decode_loose(raw.line) for raw in walk.raw_lines(part.path, seq_from, seq_to))
+
+    def verify_bytes(self, *, deep: bool = False) -> Audit:
+        """Hold every byte of the folder against its hash; see audit. Never raises for damage: it lists it.
+
+        Args:
+            deep: also encode sealed records again and compare the chain.
+        """
+        loose = [part.path for part in self.parts if part.entry is None]
+        return audit(self.path, self.manifest, loose, deep=deep)
 
     def record(self, seq: int) -> Record:
         """The record `seq`; LogFault where the recording holds none of that seq, DamageFault, SchemaFault."""
@@ -319,7 +343,7 @@ def find_parts(path: Path, listed: Manifest) -> list[Part]:
                 f"{SEGMENTS}/{place.name} is missing: records {segment.first_seq} to {segment.last_seq}; "
                 f"restore it from a copy"
             )
-        parts.append(Part(segment.first_seq, segment, place))
+        parts.append(Part(segment.first_seq, seq, segment, place))
     names = {segment.name for segment in listed.segments}
     loose = [file for file in walk.hot_files(folder) if file.name.removesuffix(SUFFIX) not in names]
     return parts + _loose_parts(loose, seq, head)
@@ -338,7 +362,9 @@ def _loose_parts(files: list[Path], seq: int, head: str) -> list[Part]:
             raise DamageFault(
                 f"{SEGMENTS}/{segment_name(seq)}{SUFFIX} is missing: records {seq} to {opening.first_seq - 1}"
             )
-        parts.append(Part(opening.first_seq, None, file))
+        if parts:
+            parts[-1] = replace(parts[-1], end_seq=opening.first_seq)
+        parts.append(Part(opening.first_seq, None, None, file))
     return parts
 
 
@@ -370,5 +396,7 @@ def _entry(path: Path, closed: Closed) -> Segment:
 def _part_records(
     part: Part, types: tuple[type[Struct], ...] | None, seq_from: int, seq_to: int | None
 ) -> Iterator[Record]:
+    if part.entry is not None and part.entry.files:
+        return sealed.read(part.path, part.entry, types, seq_from=seq_from, seq_to=seq_to)
     names = None if types is None else frozenset(kind.__name__ for kind in types)
-    yield from walk.records(part.path, seq_from, seq_to, names)
+    return walk.records(part.path, seq_from, seq_to, types=names, end_seq=part.end_seq)

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
+from ironcrab.domain.event import BY_NAME
 from ironcrab.domain.fault import DamageFault, LogFault
 from ironcrab.log import anchor, line
 from ironcrab.log.anchor import ANCHOR_START, Closing, Opening
@@ -49,6 +50,14 @@ def read_opening(path: Path) -> Opening | None:
     return _opening(path, first)
 
 
+def is_closed(path: Path) -> bool:
+    """Whether the last line is a closing line (not held against the chain here)."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 512))
+        last = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
+    return last.startswith(b'{"segment":"closing"')
+
+
 def walk(path: Path) -> Hot:
     """Walk a whole hot segment, chain checked, nothing decoded.
 
@@ -68,17 +77,58 @@ def walk(path: Path) -> Hot:
         return Hot(path, start, seq, head, end, path.stat().st_size, closed=closed)
 
 
+def link_fault(before: Hot, after: Hot) -> DamageFault | None:
+    """What is wrong between two segments that should follow each other; None: nothing."""
+    if not before.closed or before.end != before.size:
+        return DamageFault(
+            f"{before.path.name} at byte {before.end}: records from seq {before.next_seq} on are missing"
+        )
+    if after.opening is None:
+        return None
+    if after.opening.previous != before.head.hex() or after.opening.log != (before.opening and before.opening.log):
+        return DamageFault(f"{after.path.name} at byte 0: it does not go on where {before.path.name} closed")
+    return None
+
+
 def records(
-    path: Path, seq_from: int = 0, seq_to: int | None = None, types: frozenset[str] | None = None
+    path: Path,
+    seq_from: int = 0,
+    seq_to: int | None = None,
+    *,
+    types: frozenset[str] | None = None,
+    end_seq: int | None = None,
 ) -> Iterator[Record]:
-    """The records `seq_from` <= seq < `seq_to` of a hot segment whose complete lines stand; types by tag.
+    """The records `seq_from` <= seq < `seq_to` of a hot segment whose complete lines stand.
 
     From the segment's start the chain is checked all along; a start further in seeks, and checks only that no seq is
     missing.
+
+    Args:
+        path: the file.
+        seq_from: lowest seq, inclusive.
+        seq_to: highest seq, exclusive.
+        types: tags of the event types to decode; None: all.
+        end_seq: seq at which the segment is known to end; None: it may end anywhere.
+
+    Raises:
+        DamageFault: a line is not what was written, or records are missing.
+        SchemaFault: an event type unknown to this code, wanted or not.
     """
+    seq = -1
     for raw in raw_lines(path, seq_from, seq_to):
-        if types is None or line.type_of(raw.line) in types:
+        seq = raw.seq
+        if types is None:
             yield raw.decode()
+            continue
+        name = line.type_of(raw.line)
+        if name in types or name not in BY_NAME:
+            yield raw.decode()
+    wanted = end_seq if end_seq is None or seq_to is None else min(end_seq, seq_to)
+    if wanted is not None and seq < wanted - 1 and seq_from < wanted:
+        missing = max(seq + 1, seq_from)
+        raise DamageFault(
+            f"{path.name}, seq {missing}: records {missing} to {wanted - 1} are missing, the file was cut short"
+        )
 
 
 class RawLine(Struct, frozen=True, gc=False):

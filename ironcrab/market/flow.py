@@ -1,8 +1,6 @@
 """The flow of trades through every pool, kept as long as the longest window needs it."""
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct, field
@@ -18,8 +16,8 @@ from ironcrab.market.price import UNKNOWN, Price
 KEEP_SLOTS = 750
 """Slots a trade is kept (300 s of 0.4 s): the longest window that anyone may ask for."""
 
-MOST_TICKS = 4_096
-"""Trades of one pool that are kept at most; the oldest go first, and windows then begin later."""
+MOST_TICKS = 2_048
+"""Trades of one pool that a window holds at most, the newest; no more are kept at a trim."""
 
 MOST_POOLS = 16_384
 """Pools whose flow is kept at most; beyond it those that traded longest ago are forgotten."""
@@ -29,12 +27,12 @@ class Tick(Struct, frozen=True, gc=False, array_like=True):
     """One trade as windows see it.
 
     Attributes:
-        slot: slot it counts at, never below that of the tick before it (a late trade counts when it became known).
+        slot: slot it landed in. Ticks stand in the order they became known; a window begins at the first one of its
+            slots, so a late trade leaves it together with the one before.
         is_buy: the quote side came in.
         quote: raw units of the quote mint (lamports for WSOL).
         base: raw units of the traded mint.
         trader: wallet.
-        told: slot the trade itself names.
     """
 
     slot: Slot
@@ -42,7 +40,6 @@ class Tick(Struct, frozen=True, gc=False, array_like=True):
     quote: int
     base: Raw
     trader: Key
-    told: Slot
 
 
 class FlowRow(Struct, gc=False):
@@ -53,7 +50,6 @@ class FlowRow(Struct, gc=False):
         mint: the traded mint.
         seq: record of the newest trade.
         first_slot: slot of the first trade; never moves.
-        last_slot: slot the newest trade counts at.
         ticks: the newest trades, oldest first.
         dropped: how many stood before `ticks[0]`; `dropped + i` numbers a tick for good.
         best_dropped: the dearest price among those.
@@ -65,7 +61,6 @@ class FlowRow(Struct, gc=False):
     mint: Key
     seq: Seq
     first_slot: Slot
-    last_slot: Slot
     ticks: list[Tick] = field(default_factory=list)
     dropped: int = 0
     best_dropped: Price = UNKNOWN
@@ -104,31 +99,28 @@ class Flow:
         if type(event) is not Trade:
             self._orphaned(event)
             return ()
-        told = event.slot
-        if told is None:
-            told = self.now.slot
+        slot = event.slot
+        if slot is None:
+            slot = self.now.slot
         row = self.rows.get(event.pool_address)
         if row is None:
-            row = self._born(seq, event, told)
+            row = self._born(seq, event, slot)
         elif row.mint != event.mint:
             return ()
         row.seq = seq
-        slot = row.last_slot
-        if told > slot:
-            row.last_slot = slot = told
         ticks = row.ticks
-        ticks.append(Tick(slot, event.is_buy, event.sol_amount, event.token_amount, event.trader, told))
+        ticks.append(Tick(slot, event.is_buy, event.sol_amount, event.token_amount, event.trader))
         if len(ticks) >= row.room:
-            _trim(row, slot - KEEP_SLOTS)
+            _trim(row, self.now.slot - KEEP_SLOTS)
         return ()
 
-    def _born(self, seq: int, event: Trade, told: int) -> FlowRow:
+    def _born(self, seq: int, event: Trade, slot: int) -> FlowRow:
         """A new row; before it comes in, whatever fell silent is dropped if that is due."""
         if self.now.slot >= self.state.tidy_slot:
             self.state.tidy_slot = self.now.slot + KEEP_SLOTS
             for row in self.rows.values():
                 _trim(row, self.now.slot - KEEP_SLOTS)
-        row = self.rows[event.pool_address] = FlowRow(event.pool_address, event.mint, seq, told, told)
+        row = self.rows[event.pool_address] = FlowRow(event.pool_address, event.mint, seq, slot)
         forget_oldest(self.rows, MOST_POOLS)
         return row
 
@@ -136,8 +128,8 @@ class Flow:
         """The trades of this slot did not happen."""
         slot = event.orphaned_slot
         for row in self.rows.values():
-            if any(tick.told == slot for tick in row.ticks):
-                row.ticks = [tick for tick in row.ticks if tick.told != slot]
+            if any(tick.slot == slot for tick in row.ticks):
+                row.ticks = [tick for tick in row.ticks if tick.slot != slot]
                 row.edition += 1
 
 
@@ -154,12 +146,11 @@ def _trim(row: FlowRow, oldest: int) -> None:
     """Drop ticks before slot `oldest` and beyond the count; the next trim is due when twice as many stand here."""
     ticks = row.ticks
     keep = max(0, len(ticks) - MOST_TICKS)
-    keep = max(keep, bisect_left(ticks, oldest, key=_slot))
+    while keep < len(ticks) and ticks[keep].slot < oldest:
+        keep += 1
     if keep:
         row.best_dropped = dearest(row.best_dropped, ticks[:keep])
         del ticks[:keep]
         row.dropped += keep
+    # twice at least: a window that follows every trade then never loses a tick that it still holds
     row.room = max(64, 2 * len(ticks))
-
-
-_slot = attrgetter("slot")

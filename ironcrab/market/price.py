@@ -41,6 +41,13 @@ def gain_reaches(entry: Price, current: Price, bps: int) -> bool:
     return entry.base * current.quote * BPS >= entry.quote * current.base * (BPS + bps)
 
 
+def gain_at_most(entry: Price, current: Price, bps: int) -> bool:
+    """Whether the profit entry/current - 1 is at most `bps`."""
+    if not (entry.known and current.known):
+        return bps >= 0
+    return entry.base * current.quote * BPS <= entry.quote * current.base * (BPS + bps)
+
+
 def gain_bps(entry: Price, current: Price) -> SignedBps:
     """The profit entry/current - 1 in bps, rounded down; 0 where a price is unknown."""
     if not (entry.known and current.known):

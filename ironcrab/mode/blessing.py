@@ -4,14 +4,18 @@ import shutil
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ironcrab.domain.fault import InputFault
+from ironcrab.log import manifest
 from ironcrab.log.compare import Divergence
-from ironcrab.log.recording import Blessing, Recording
+from ironcrab.log.contents import runs_of
+from ironcrab.log.manifest import Blessing
+from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
 from ironcrab.mode.run import run
 from ironcrab.mode.scenario import read_back
-from ironcrab.mode.verify import follow, runs_of
+from ironcrab.mode.verify import follow
 
 
 class Blessed(Struct, frozen=True):
@@ -41,19 +45,19 @@ def bless(recording: Recording, because: str) -> Blessed:
         )
     report = follow(recording)
     divergences = tuple(found for judged in report.runs for found in judged.divergences)
-    old = report.runs[0].digest
+    first = divergences[0].seq if divergences else None
     path = recording.path
     fresh = path.with_name(f".{path.name}.blessing")
     if fresh.exists():
         shutil.rmtree(fresh)
     summary = run(recording, read_back(runs[0][1]), fresh)
-    made = Recording.open(fresh)
-    seal(made)
-    made = Recording.open(fresh)
-    made.amend(
-        golden=recording.manifest.golden,
-        pinned=recording.manifest.pinned,
-        blessed=(*recording.manifest.blessed, Blessing(because, old, summary.digest)),
+    seal(fresh)
+    before = recording.manifest
+    manifest.edit(
+        fresh,
+        lambda made: replace(
+            made, golden=before.golden, pinned=before.pinned, blessed=(*before.blessed, Blessing(because, first))
+        ),
     )
     _swap(path, fresh)
     return Blessed(because, divergences, summary.derived, summary.digest)

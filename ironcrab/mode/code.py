@@ -176,8 +176,9 @@ def _refuse_impure(module: str) -> None:
             names = [node.module or ""]
         for name in names:
             if name.partition(".")[0] in FORBIDDEN:
+                line = getattr(node, "lineno", 0)
                 raise ScenarioFault(
-                    f"{path}:{node.lineno}: a reducer may not import {name}: "
+                    f"{path}:{line}: a reducer may not import {name}: "
                     "time, ids and outside facts come from the log; remove the import"
                 )
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:

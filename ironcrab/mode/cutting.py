@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from ironcrab.domain.fault import InputFault
+from ironcrab.log import snapshot
+from ironcrab.log.contents import head_before
 from ironcrab.log.recording import Recording
-from ironcrab.mode.states import encode_states, restore_states
-from ironcrab.mode.verify import Follower, runs_of
+from ironcrab.log.snapshot import Snapshot
+from ironcrab.mode.states import RUN, encode_states, made_by, restore_states, start_of
+from ironcrab.mode.verify import Follower, runs_within
 
 
 class SliceSummary(Struct, frozen=True):
@@ -44,39 +48,35 @@ def cut(recording: Recording, first: int, end: int, out: Path, *, golden: bool) 
     Raises:
         InputFault: nothing lies between the bounds, or no run opens at or before them.
     """
-    runs = [(seq, started) for seq, started in runs_of(recording) if seq < end]
-    if first >= end or not runs:
+    if first >= end:
         raise InputFault(f"recording {recording.path}: nothing to cut between seq {first} and {end}")
+    first, end = _turn_start(recording, max(first, recording.first_seq)), _turn_end(recording, end)
+    runs = [run for run in runs_within(recording) if run[0] < end]
+    if not runs:
+        raise InputFault(f"recording {recording.path}: no run opens before seq {end}")
     run_seq, started = max((run for run in runs if run[0] <= first), default=runs[0], key=lambda run: run[0])
-    first = _turn_start(recording, first)
-    end = _turn_end(recording, end)
-    follower = Follower(started, max(first, run_seq))
-    state = recording.start_state()
-    if state is not None:
-        restore_states(follower.wiring.reducers, follower.wiring.now, state)
     first = max(first, run_seq)
+    follower = Follower(started, first)
+    opening = start_of(recording)
+    if opening is not None:
+        restore_states(follower.wiring.reducers, follower.wiring.now, opening[0].states)
     for record in recording.records(seq_to=first):
         follower.fold(record)
-    written = 0
-    states = encode_states(follower.wiring.reducers, follower.wiring.now)
-    anchor = recording.head_before(first)
+    head = head_before(recording, first)
+    start = None
+    if first > 0:
+        states = encode_states(follower.wiring.reducers, follower.wiring.now)
+        states[RUN] = msgspec.json.encode(started)
+        start = snapshot.save_start(out, Snapshot(first, head, states, made_by(started)), recording.log_id)
+    origin = f"slice {first} to {end} of {recording.log_id}"
     with Recording.create(
-        out,
-        recording.log_id,
-        origin=f"slice {first}..{end} of {recording.log_id}",
-        first_seq=first,
-        previous_head=anchor,
-        start_state=None if first == run_seq else states,
-        opened_by=None if first == run_seq else started,
+        out, recording.log_id, first_seq=first, head=head, origin=origin, golden=golden, start=start
     ) as writer:
         for record in recording.records(seq_from=first, seq_to=end):
             follower.fold(record)
             writer.append(record)
-            written += 1
-        if golden:
-            writer.mark_golden()
     follower.judge.finish()
-    return SliceSummary(first, end, written, len(follower.judge.divergences()))
+    return SliceSummary(first, end, end - first, len(follower.judge.divergences()))
 
 
 def _turn_start(recording: Recording, seq: int) -> int:

@@ -9,11 +9,13 @@ from msgspec import Struct
 from ironcrab.domain.ask import ANSWER, ASK
 from ironcrab.domain.control import RunStarted
 from ironcrab.domain.fault import InputFault
+from ironcrab.domain.market import MARKET, event_id_of
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
+from ironcrab.log import snapshot
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
-from ironcrab.mode.states import restore_states
-from ironcrab.mode.verify import Follower, runs_of
+from ironcrab.mode.states import made_by, restore_states, start_of
+from ironcrab.mode.verify import Follower, runs_within
 
 ADDRESS = re.compile(r"^(dec|int|exe|evt)-([0-9a-f]{8})-(\d+)$")
 """Ids that export writes: kind, first eight hex digits of the log id, seq."""
@@ -109,12 +111,34 @@ def _backwards(recording: Recording, record: Record) -> Iterator[tuple[int, str]
             yield at, role
     for read in getattr(event, "reads", ()):
         yield read.seq, f"read: {read.what}"
+    if record.cause is None:
+        yield from _by_id(recording, record)
     if isinstance(event, TradeIntent) and record.cause is not None:
         for said in recording.records(types=(Verdict,), seq_from=record.cause, seq_to=record.seq + 1):
             if said.cause == record.cause and said.by == record.by:
                 yield said.seq, "verdict"
     if isinstance(event, DecisionRecord | ExecutionResult) and event.intent is not None:
         yield from _progress(recording, event, record.seq)
+
+
+def _by_id(recording: Recording, record: Record) -> Iterator[tuple[int, str]]:
+    """What an imported record names by id: its intent, its decision, the market event that triggered it."""
+    event: Any = record.event
+    if isinstance(event, DecisionRecord | ExecutionResult):
+        for other in recording.records(types=(TradeIntent, DecisionRecord), seq_to=record.seq):
+            named: Any = other.event
+            if isinstance(named, TradeIntent) and named.intent_id == event.intent_id and event.intent_id is not None:
+                yield other.seq, "intent"
+            elif isinstance(event, ExecutionResult) and _decided(named) == event.decision_id is not None:
+                yield other.seq, "decision"
+    elif isinstance(event, TradeIntent) and event.trigger_event_id is not None:
+        for other in recording.records(types=MARKET, seq_to=record.seq):
+            if event_id_of(other.event) == event.trigger_event_id:
+                yield other.seq, "trigger"
+
+
+def _decided(event: TradeIntent | DecisionRecord) -> str | None:
+    return event.decision_id if isinstance(event, DecisionRecord) else None
 
 
 def _progress(recording: Recording, event: DecisionRecord | ExecutionResult, seq: int) -> Iterator[tuple[int, str]]:
@@ -147,14 +171,13 @@ def reproduce(recording: Recording, record: Record) -> Reproduction | None:
     if record.by not in follower.judge.names:
         return None
     begin = recording.first_seq
-    snapshot = recording.nearest_snapshot(record.cause)
-    if snapshot is not None and snapshot.seq > started[0]:
-        begin = snapshot.seq
-        restore_states(follower.wiring.reducers, follower.wiring.now, snapshot.states)
-    else:
-        state = recording.start_state()
-        if state is not None:
-            restore_states(follower.wiring.reducers, follower.wiring.now, state)
+    found = snapshot.nearest(recording, record.cause, made_by(started[1])) if not follower.code_differs else None
+    opening = start_of(recording)
+    if found is None and opening is not None:
+        found = opening[0]
+    if found is not None:
+        begin = found.seq
+        restore_states(follower.wiring.reducers, follower.wiring.now, found.states)
     folded = 0
     place = sum(
         1
@@ -173,7 +196,7 @@ def reproduce(recording: Recording, record: Record) -> Reproduction | None:
 def _run_at(recording: Recording, seq: int) -> tuple[int, RunStarted] | None:
     """The run in which a seq stands."""
     found = None
-    for start, started in runs_of(recording):
+    for start, started in runs_within(recording):
         if start <= seq:
             found = (start, started)
     return found

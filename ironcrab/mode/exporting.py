@@ -9,9 +9,9 @@ from ironcrab.domain.control import CONTROL
 from ironcrab.domain.fault import DiskFault
 from ironcrab.domain.market import MARKET
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent
+from ironcrab.log.contents import runs_of
 from ironcrab.log.contract import Exporter
 from ironcrab.log.recording import Recording
-from ironcrab.mode.verify import runs_of
 
 FOLDERS: tuple[tuple[tuple[type, ...], str, str], ...] = (
     (MARKET, "market_events", "market_events"),

@@ -6,7 +6,9 @@ import duckdb
 
 from ironcrab.domain.event import BY_NAME, snake
 from ironcrab.domain.fault import InputFault
-from ironcrab.log.columns import schema_of, table_of
+from ironcrab.log import line, walk
+from ironcrab.log.columns import event_schema, to_table
+from ironcrab.log.contents import sealed_files
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
 
@@ -32,30 +34,39 @@ def query(recording: Recording, sql: str) -> tuple[list[str], list[tuple[Any, ..
 def views(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:
     """Create the views: sealed files are read in place, hot records are handed over as tables.
 
-    The statements are made of our own type names and quoted paths; nothing a user typed is in them.
+    The statements are made of our own type names and quoted paths; nothing a user typed is in them. Hot records of
+    a type this code does not know are left out; their sealed files are read like any other.
     """
-    hot: dict[str, list[Record]] = {}
-    for record in recording.hot_records():
-        hot.setdefault(type(record.event).__name__, []).append(record)
+    sealed, hot = sealed_files(recording), _hot(recording)
     spine = []
-    for name, kind in BY_NAME.items():
-        view = snake(name)
-        files = recording.sealed_files(kind)
-        parts = []
-        if files:
-            listed = ", ".join(f"'{_quoted(str(path))}'" for path in files)
-            parts.append(f"SELECT * FROM read_parquet([{listed}], union_by_name => true)")  # noqa: S608 - see views
-        if name in hot or not files:
-            rows = hot.get(name, [])
-            connection.register(f"hot_{view}", table_of(kind, rows) if rows else schema_of(kind).empty_table())
-            parts.append(f"SELECT * FROM hot_{view}")  # noqa: S608 - see views
-        body = " UNION ALL BY NAME ".join(parts)
-        connection.execute(f"CREATE VIEW {view} AS {body}")
-        if files or name in hot:
-            spine.append(f"SELECT seq, cause, \"by\", '{name}' AS type, time FROM {view}")  # noqa: S608 - see views
+    for name in {**dict.fromkeys(BY_NAME), **dict.fromkeys(sealed)}:
+        view, parts = snake(name), []
+        if name in sealed:
+            listed = ", ".join(f"'{_quoted(str(path))}'" for path in sealed[name])
+            parts.append(f"SELECT * FROM read_parquet([{listed}], union_by_name => true)")  # noqa: S608 - see above
+        if name in hot or not parts:
+            kind = BY_NAME[name]
+            table = to_table(kind, hot[name]) if name in hot else event_schema(kind).empty_table()
+            connection.register(f"hot_{view}", table)
+            parts.append(f"SELECT * FROM hot_{view}")  # noqa: S608 - see above
+        connection.execute(f"CREATE VIEW {view} AS {' UNION ALL BY NAME '.join(parts)}")
+        if name in sealed or name in hot:
+            spine.append(f"SELECT seq, cause, \"by\", '{name}' AS type, time FROM {view}")  # noqa: S608 - see above
     if spine:
         union = " UNION ALL ".join(spine)
         connection.execute(f"CREATE VIEW log AS SELECT * FROM ({union}) ORDER BY seq")  # noqa: S608 - see above
+
+
+def _hot(recording: Recording) -> dict[str, list[Record]]:
+    """The records that are not sealed, by type."""
+    found: dict[str, list[Record]] = {}
+    for part in recording.parts:
+        if part.entry is None or not part.entry.files:
+            for raw in walk.raw_lines(part.path):
+                name = line.type_of(raw.line)
+                if name in BY_NAME:
+                    found.setdefault(name, []).append(raw.decode())
+    return found
 
 
 def _quoted(text: str) -> str:

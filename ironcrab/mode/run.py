@@ -24,20 +24,28 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
+from ironcrab.log import snapshot
 from ironcrab.log.compare import Digest
+from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Outlet, Record
 from ironcrab.mode.paper import Paper
 from ironcrab.mode.scenario import Scenario
-from ironcrab.mode.states import SNAPSHOT_EVERY, encode_states
+from ironcrab.mode.states import SNAPSHOT_EVERY, encode_states, made_by
 from ironcrab.mode.wiring import Wiring, started
 
 SECOND = 1_000_000_000
 """Nanoseconds."""
+LONGEST_SILENCE = 86_400
+"""Seconds of one silence that tick."""
 OURS = (*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned)
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
 SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
+
+
+Progress = Callable[[int], None] | None
+"""Told the number of records so far."""
 
 
 class RunSummary(Struct, frozen=True):
@@ -62,13 +70,19 @@ def source(records: Iterable[Record]) -> Iterator[tuple[int, Event]]:
 
 
 def with_ticks(events: Iterable[tuple[int, Event]]) -> Iterator[tuple[int, Event]]:
-    """The same events, with a tick at each whole second in which the world says nothing."""
+    """The same events, with a tick at each whole second in which the world says nothing.
+
+    Of a silence longer than LONGEST_SILENCE only the first so many seconds tick, and its last one: by then every
+    timer of ours has run out, and a recording of two distant days does not fill with ticks.
+    """
     last: int | None = None
     for time, event in events:
         second = time // SECOND
-        if last is not None:
-            for silent in range(last + 1, second):
+        if last is not None and second > last + 1:
+            for silent in range(last + 1, min(second, last + 1 + LONGEST_SILENCE)):
                 yield silent * SECOND, ClockTick()
+            if second > last + 1 + LONGEST_SILENCE:
+                yield (second - 1) * SECOND, ClockTick()
         last = second if last is None else max(last, second)
         yield time, event
 
@@ -96,12 +110,20 @@ class Drive:
         self.wiring = Wiring(scenario)
         self.outlets = outlets
         self.loop = Loop(self.wiring.reducers, append, self.wiring.now)
+        self.started = started(scenario, self.wiring, 0)
 
     def open(self, time: int, generations: tuple[str, ...] = ()) -> None:
         """Take the run-started event and the opening balances."""
-        self.loop.take(started(self.scenario, self.wiring, 0, generations), time)
+        self.started = started(self.scenario, self.wiring, 0, generations)
+        self.loop.take(self.started, time)
         for event in opening(self.scenario):
             self.take(event, time)
+
+    def close(self) -> None:
+        """The source ended: answers that are due now, then the end; open asks stay open."""
+        self.answer(None)
+        self.loop.take(RunEnded(0, "the source ended"), self.wiring.now.time)
+        self.settle()
 
     def take(self, event: Event, time: int) -> None:
         """Take one world event: first the answers due before its slot, then itself, then what follows at once."""
@@ -128,22 +150,32 @@ class Drive:
                     self.loop.take(answer, self.wiring.now.time)
 
 
-def run(
-    recording: Recording, scenario: Scenario, out: Path, progress: Callable[[int], None] | None = None
-) -> RunSummary:
+def run(recording: Recording, scenario: Scenario, out: Path, progress: Progress = None) -> RunSummary:
     """Write the run of `scenario` over `recording` to the new folder `out`, still hot.
 
     Raises:
         InputFault: the recording holds no world record.
         LogFault: `out` exists or cannot be written.
     """
+    generations = next((event.generations for _, event in runs_of(recording)), ())
+    return run_events(source(recording.records()), _source_head(recording), scenario, out, generations, progress)
+
+
+def run_events(
+    events: Iterable[tuple[int, Event]],
+    source_name: str,
+    scenario: Scenario,
+    out: Path,
+    generations: tuple[str, ...] = (),
+    progress: Progress = None,
+) -> RunSummary:
+    """The same over (time, event) pairs of any origin, which `source_name` identifies (it has no blanks)."""
     paper = Paper(scenario.paper)
-    wiring_probe = Wiring(scenario)
-    log_id = derive_log_id(recording.head_digest, scenario, wiring_probe)
+    log_id = derive_log_id(source_name, scenario, Wiring(scenario))
     counts: dict[str, int] = {}
     digest = Digest()
     derived = 0
-    with Recording.create(out, log_id, origin=f"run of {recording.log_id} under {scenario.name}") as writer:
+    with Recording.create(out, log_id, origin=f"run of {source_name} under {scenario.name}") as writer:
 
         def append(record: Record) -> None:
             nonlocal derived
@@ -157,25 +189,29 @@ def run(
 
         drive = Drive(scenario, append, (paper,) if "paper" in scenario.outlets else ())
         next_snapshot = SNAPSHOT_EVERY
-        is_open = False
-        for time, event in with_ticks(source(recording.records())):
-            if not is_open:
-                drive.open(time, recording.generations)
-                is_open = True
+        for time, event in with_ticks(events):
+            if drive.loop.seq == 0:
+                drive.open(time, generations)
             drive.take(event, time)
             if drive.loop.seq >= next_snapshot:
-                writer.snapshot(encode_states(drive.wiring.reducers, drive.wiring.now))
+                states = encode_states(drive.wiring.reducers, drive.wiring.now)
+                snapshot.save(out, drive.loop.seq, writer.head, states, made_by(drive.started))
                 next_snapshot = drive.loop.seq + SNAPSHOT_EVERY
             if progress is not None:
                 progress(drive.loop.seq)
-        if not is_open:
-            raise InputFault(
-                f"recording {recording.path} holds no world record; import one first: ironcrab import --help"
-            )
-        drive.answer(None)
-        drive.loop.take(RunEnded(0, "the source ended"), drive.wiring.now.time)
-        drive.settle()
+        if drive.loop.seq == 0:
+            raise InputFault(f"{source_name} holds no world record; import one first: ironcrab import --help")
+        drive.close()
     return RunSummary(log_id, drive.loop.seq, derived, digest.text(), counts)
+
+
+def _source_head(recording: Recording) -> str:
+    """The head that names a recording's market: its own, or, where it is itself a run, that of its source.
+
+    So a run made anew from a run is the run that its source would give.
+    """
+    words = recording.manifest.origin.split()
+    return words[2] if words[:2] == ["run", "of"] else recording.head.hex()
 
 
 def derive_log_id(source_digest: str, scenario: Scenario, wiring: Wiring) -> str:

@@ -1,15 +1,22 @@
-"""States of reducers as snapshots carry them: JSON bytes by reducer name, and the clock beside them."""
+"""States of reducers as snapshots carry them: JSON bytes by reducer name, the clock and the run beside them."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from blake3 import blake3
 
+from ironcrab.domain.control import RunStarted
+from ironcrab.log import snapshot
+from ironcrab.log.recording import Recording
+from ironcrab.log.snapshot import Snapshot
 from ironcrab.loop import Now, Reducer
 
 SNAPSHOT_EVERY = 10_000
 """Records between two snapshots of a run; a snapshot stands at the end of a turn."""
 NOW = "now"
 """Key of the clock among the states; no reducer bears this name."""
+RUN = "run"
+"""Key of the run-started event among the states of a start state."""
 
 
 def encode_states(reducers: Sequence[Reducer], now: Now) -> dict[str, bytes]:
@@ -27,3 +34,22 @@ def restore_states(reducers: Sequence[Reducer], now: Now, states: Mapping[str, b
             restored = getattr(reducer, "restored", None)
             if restored is not None:
                 restored()
+
+
+def made_by(started: RunStarted) -> dict[str, str]:
+    """What a snapshot's states belong to: the digest of a run's reducers and settings."""
+    body = msgspec.json.encode((started.run, started.reducers, started.settings))
+    return {"made_by": blake3(body).hexdigest(length=16)}
+
+
+def start_of(recording: Recording) -> tuple[Snapshot, RunStarted] | None:
+    """The start state that a slice or a shortened log opens with, and the run that goes on in it.
+
+    Raises:
+        DamageFault: it is not what was written: it is no cache, so nothing goes on without it.
+    """
+    start = recording.manifest.start
+    if start is None:
+        return None
+    found = snapshot.load_start(recording, start)
+    return found, msgspec.json.decode(found.states[RUN], type=RunStarted)

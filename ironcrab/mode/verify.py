@@ -11,10 +11,11 @@ from msgspec import Struct
 from ironcrab.domain.control import RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.log.compare import Divergence, Judge
+from ironcrab.log.contents import Runs, runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Record
 from ironcrab.mode.scenario import read_back
-from ironcrab.mode.states import restore_states
+from ironcrab.mode.states import restore_states, start_of
 from ironcrab.mode.wiring import Wiring, infos
 
 
@@ -63,10 +64,11 @@ class Follower:
 
     def __init__(self, started: RunStarted, judged_from: int) -> None:
         self.wiring = Wiring(read_back(started))
-        self.loop = Loop(self.wiring.reducers, never_append, self.wiring.now)
-        self.judged_from = judged_from
         made_by = {info.name: info for info in started.reducers}
-        self.judge = Judge(tuple(reducer.name for reducer in self.wiring.reducers if reducer.name in made_by))
+        loaded = tuple(reducer for reducer in self.wiring.reducers if reducer.name in made_by)
+        self.loop = Loop(loaded, never_append, self.wiring.now)
+        self.judged_from = judged_from
+        self.judge = Judge(tuple(reducer.name for reducer in loaded))
         self.code_differs = tuple(
             info.name
             for info in infos(self.wiring.reducers)
@@ -87,9 +89,13 @@ class Follower:
         return list(self.loop.fold(record))
 
 
-def runs_of(recording: Recording) -> list[tuple[int, RunStarted]]:
-    """(seq, event) of each run of the log, in order."""
-    return [(record.seq, record.event) for record in recording.records(types=(RunStarted,))]  # type: ignore[misc]
+def runs_within(recording: Recording) -> Runs:
+    """The runs of a recording; one that goes on from a start state stands at its first seq."""
+    runs = runs_of(recording)
+    opening = start_of(recording)
+    if opening is not None and (not runs or runs[0][0] > recording.first_seq):
+        runs.insert(0, (recording.first_seq, opening[1]))
+    return runs
 
 
 def follow(
@@ -99,16 +105,23 @@ def follow(
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Fold the recording (up to and including `until_seq`, or the last record of `until_slot`) and judge each run."""
-    runs = runs_of(recording)
+    runs = runs_within(recording)
     reports = []
     for index, (seq, started) in enumerate(runs):
+        if not started.reducers:
+            continue
         end = runs[index + 1][0] if index + 1 < len(runs) else None
         reports.append(_judge_run(recording, started, (seq, end), (until_seq, until_slot), progress))
     judged = sum(report.derived for report in reports)
     diverged = any(report.divergences for report in reports)
     verdict = "diverged" if diverged else "identical" if judged else "not judged"
     return Report(
-        str(recording.path), recording.log_id, recording.next_seq, recording.head.hex(), verdict, tuple(reports)
+        str(recording.path),
+        recording.log_id,
+        recording.next_seq - recording.first_seq,
+        recording.head.hex(),
+        verdict,
+        tuple(reports),
     )
 
 
@@ -122,9 +135,9 @@ def _judge_run(
     """Fold everything before the run's end with the run's reducers; judge what was said since it started."""
     first, end = bounds
     follower = Follower(started, first)
-    start = recording.start_state()
-    if start is not None:
-        restore_states(follower.wiring.reducers, follower.wiring.now, start)
+    opening = start_of(recording)
+    if opening is not None:
+        restore_states(follower.wiring.reducers, follower.wiring.now, opening[0].states)
     for record in _until(recording.records(seq_to=end), until):
         follower.fold(record)
         if progress is not None:

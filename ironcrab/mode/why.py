@@ -141,7 +141,7 @@ class Scan:
             self.kill = None
 
     def _market(self, event: Any) -> None:
-        row = self._row(getattr(event, "mint", None) or getattr(event, "base_mint", ""))
+        row = self._row(str(getattr(event, "mint", None) or getattr(event, "base_mint", "")))
         if row is None:
             return
         if isinstance(event, TokenMintInfo):

@@ -1,1 +1,7 @@
-"""Reducers that want: they emit intents and verdicts."""
+"""Reducers that want: each says intents and the verdicts behind them."""
+
+from ironcrab.loop import Reducer
+from ironcrab.strategy.momentum import Momentum
+
+STRATEGIES: tuple[tuple[str, type[Reducer]], ...] = (("momentum", Momentum),)
+"""Every built-in strategy by the name a scenario gives it, written by hand."""

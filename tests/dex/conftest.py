@@ -64,6 +64,12 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def fuzz_rounds() -> int:
+    """Mutated inputs per venue: 20,000; the nightly sets IRONCRAB_FUZZ_ROUNDS=1000000."""
+    return int(os.environ.get("IRONCRAB_FUZZ_ROUNDS", "20000"))
+
+
+@pytest.fixture(scope="session")
 def vectors(shared: Path) -> Callable[[str], list[dict]]:
     """`vectors(name)`: the rows of one vector file, each a dict, read once."""
     read: dict[str, list[dict]] = {}

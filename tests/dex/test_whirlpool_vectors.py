@@ -1,39 +1,18 @@
 """Every executed Whirlpool swap through `ironcrab.dex.quote`: amounts, error numbers, and the pool afterwards."""
 
 import base64
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import pairwise
+from pathlib import Path
 
-from ironcrab.dex import ABSENT, Account, Clock, Quote, Refusal, quote
+from ironcrab.dex import Quote, Refusal, quote
 from ironcrab.dex.whirlpool import VENUE
 from ironcrab.dex.whirlpool_state import decode_oracle, decode_whirlpool
 
-
-def book(rows):
-    """Accounts of a vector file by their ref."""
-    return {
-        row["ref"]: Account(row["owner"], int(row["lamports"]), base64.b64decode(row["data"]))
-        for row in rows
-        if row["kind"] == "account"
-    }
-
-
-def accounts_of(row, refs):
-    """The accounts that one vector was run with, by address."""
-    return {each["pubkey"]: refs[each["ref"]] if each["ref"] else ABSENT for each in row["accounts"].values()}
-
-
-def clock_of(row):
-    return Clock(**row["clock"])
-
-
-def asked(row, accounts):
-    pool = decode_whirlpool(accounts[row["pool"]])
-    return {
-        "mint_in": pool.mint_a if row["a_to_b"] else pool.mint_b,
-        "amount": row["amount"],
-        "exact": "in" if row["exact_in"] else "out",
-        "clock": clock_of(row),
-        "limit": int(row["sqrt_price_limit"]) or None,
-    }
+SPEC = spec_from_file_location("whirlpool_rows", Path(__file__).with_name("whirlpool_rows.py"))
+shape = module_from_spec(SPEC)
+SPEC.loader.exec_module(shape)
+book, accounts_of, asked, clock_of = shape.book, shape.accounts_of, shape.asked, shape.clock_of
 
 
 def told(row):
@@ -65,7 +44,9 @@ def test_single_swaps(vectors, truth_table):
         accounts = accounts_of(row, refs)
         answer = quote(row["pool"], accounts, **asked(row, accounts))
         if answered(row, answer) != told(row):
-            wrong.append((row["id"], row["variant"], told(row), answered(row, answer), getattr(answer, "reason", "")))
+            wrong.append(
+                (row["id"], row["variant"], told(row), answered(row, answer), getattr(answer, "reason", ""))
+            )
     truth_table.add("orca", "orca_whirlpool (executed)", len(judged), len(judged) - len(wrong))
     assert not wrong, wrong[:5]
     assert len(judged) == 939
@@ -87,7 +68,8 @@ def test_state_after(vectors, truth_table):
         pool = decode_whirlpool(accounts[row["pool"]])
         ends = (pool.vault_a, pool.vault_b)
         delta = [
-            int.from_bytes(answer.after[v].data[64:72], "little") - int.from_bytes(accounts[v].data[64:72], "little")
+            int.from_bytes(answer.after[v].data[64:72], "little")
+            - int.from_bytes(accounts[v].data[64:72], "little")
             for v in ends
         ]
         mint_in = pool.mint_a if row["a_to_b"] else pool.mint_b
@@ -152,17 +134,19 @@ def test_compute_units(vectors):
         answer = quote(row["pool"], accounts, **asked(row, accounts))
         assert isinstance(answer, Quote)
         if VENUE.compute_units(answer) < row["result"]["cu"]:
-            short.append((row["variant"], row["result"]["cu"], VENUE.compute_units(answer), row["ticks_crossed"]))
+            short.append(
+                (row["variant"], row["result"]["cu"], VENUE.compute_units(answer), row["ticks_crossed"])
+            )
     assert not short, (len(short), short[:10])
 
 
 def test_oracle_after(vectors):
-    """Each row of the adaptive sequence begins with the oracle that the row before it left."""
+    """In the adaptive sequence a row begins with the oracle that the row before it left, where rows follow."""
     rows = vectors("orca_whirlpool")
     refs = book(rows)
     sequence = [row for row in rows if row.get("variant") == "fab-adaptive-seq"]
     linked = 0
-    for row, following in zip(sequence, sequence[1:], strict=False):
+    for row, following in pairwise(sequence):
         if not row["result"]["ok"]:
             continue
         accounts = accounts_of(row, refs)
@@ -172,4 +156,4 @@ def test_oracle_after(vectors):
         if later[row["pool"]].data == answer.after[row["pool"]].data:
             assert decode_oracle(answer.after[where]) == decode_oracle(later[where])
             linked += 1
-    print("linked", linked, "of", len(sequence))
+    assert linked == 14

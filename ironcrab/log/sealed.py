@@ -1,0 +1,313 @@
+"""Sealed segments: read in seq order over all types, and made from hot ones with proof.
+
+A segment's folder holds `<event type in snake_case>.parquet` and is readable with nothing of ours. Reading merges all
+types by seq and holds one row group of each file at a time; every row group is held against its hash before it is
+decoded. Sealing re-encodes what stands in the Parquet files and compares the chain before the hot file may go.
+"""
+
+import os
+import shutil
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import chain
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ironcrab.domain.event import BY_NAME
+from ironcrab.domain.fault import DamageFault, DiskFault, LogFault, SchemaFault
+from ironcrab.log import anchor, line, manifest, walk
+from ironcrab.log.columns import HEADER, column_names, to_records
+from ironcrab.log.hot import sync_folder
+from ironcrab.log.line import LooseRecord
+from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, SealedFile, Segment
+from ironcrab.log.parquet import open_sealed, read_group, write
+from ironcrab.log.shape import schema_digest, shape_of
+from ironcrab.loop import Record
+
+BATCH = 4_096
+"""Rows decoded at a time: small enough for the cache."""
+
+
+def read(
+    folder: Path,
+    segment: Segment,
+    types: Sequence[type[Struct]] | None = None,
+    *,
+    seq_from: int | None = None,
+    seq_to: int | None = None,
+    columns: Mapping[type[Struct], Sequence[str]] | None = None,
+) -> Iterator[Record]:
+    """The records of a sealed segment in seq order.
+
+    Args:
+        folder: where the segment's files are.
+        segment: its entry in the manifest.
+        types: event types to read; None: all, and then a missing seq is damage.
+        seq_from: lowest seq, inclusive.
+        seq_to: highest seq, exclusive.
+        columns: event type -> the only fields to read of it; its events are then of a class of that name that has
+            these fields alone (for loops of one's own: no reducer wants such a class).
+
+    Raises:
+        DamageFault: a byte range is not what was written, or a record is missing; names file and range or seq.
+        SchemaFault: an event type or column unknown to this code.
+    """
+    first = segment.first_seq if seq_from is None else max(seq_from, segment.first_seq)
+    end = segment.last_seq + 1 if seq_to is None else min(seq_to, segment.last_seq + 1)
+    return chain.from_iterable(_batches(folder, segment, types, (first, end), columns or {}))
+
+
+def _batches(
+    folder: Path,
+    segment: Segment,
+    types: Sequence[type[Struct]] | None,
+    span: tuple[int, int],
+    columns: Mapping[type[Struct], Sequence[str]],
+) -> Iterator[list[Record]]:
+    first, end = span
+    cursors = []
+    for file in segment.files:
+        if all(piece.rows == 0 or piece.last_seq < first or piece.first_seq >= end for piece in file.pieces):
+            continue
+        kind = _known_type(file)
+        if types is None or kind in types:
+            cursors.append(_Cursor(folder / file.name, file, span, columns.get(kind)))
+    if len(cursors) == 1 and types is not None:
+        yield from cursors[0].batches()
+        return
+    yield from _merge(cursors, first, end, segment, whole=types is None)
+
+
+def read_loose(folder: Path, segment: Segment, seq_from: int, seq_to: int | None) -> Iterator[LooseRecord]:
+    """The records of a sealed segment in seq order, of types known or not, as their columns say. DamageFault."""
+    end = segment.last_seq + 1 if seq_to is None else seq_to
+    streams = [_loose_file(folder / file.name, file, seq_from, end) for file in segment.files]
+    return merge(*streams, key=attrgetter("seq"))
+
+
+def _loose_file(path: Path, file: SealedFile, first: int, end: int) -> Iterator[LooseRecord]:
+    header = {field.name for field in HEADER}
+    with open_sealed(path, file) as source:
+        for index, piece in enumerate(file.pieces):
+            if piece.rows == 0 or piece.last_seq < first or piece.first_seq >= end:
+                continue
+            for row in read_group(path, source, index, piece).to_pylist():
+                if first <= row["seq"] < end:
+                    fields = {name: value for name, value in row.items() if name not in header}
+                    yield LooseRecord(row["seq"], row["cause"], row["by"], row["time"], file.type, fields)
+
+
+def _known_type(file: SealedFile) -> type[Struct]:
+    """The event type of a sealed file; SchemaFault where this code does not know it."""
+    if file.type not in BY_NAME:
+        raise SchemaFault(
+            f"{file.name} holds {file.rows} records of {file.type}, an event type this version does not know; "
+            f"open the log with the version that wrote it (inspect and query go on)"
+        )
+    return BY_NAME[file.type]
+
+
+def _merge(cursors: list["_Cursor"], first: int, end: int, segment: Segment, *, whole: bool) -> Iterator[list[Record]]:
+    """Seqs are dense over all types, so a record's place in a window is its seq: no heap is needed."""
+    for start in range(first, end, BATCH):
+        stop = min(start + BATCH, end)
+        window: list[Record | None] = [None] * (stop - start)
+        placed = sum(cursor.place(window, start, stop) for cursor in cursors)
+        if placed == stop - start:
+            yield window  # type: ignore[misc]
+            continue
+        if whole:
+            raise DamageFault(f"segment {segment.name}: record {start + window.index(None)} is in none of its files")
+        yield [record for record in window if record is not None]
+
+
+class _Cursor:
+    """One file read forward, a row group in memory, a batch of it decoded."""
+
+    def __init__(self, path: Path, file: SealedFile, span: tuple[int, int], names: Sequence[str] | None) -> None:
+        self.path = path
+        self.file = file
+        self.kind = kind = _known_type(file)
+        self.first, self.end = span
+        self.names = names
+        self.made = None if names is None else _projected(kind, tuple(names))
+        self.stream = self.batches()
+        self.batch: list[Record] = []
+        self.at = 0
+
+    def place(self, window: list[Record | None], start: int, stop: int) -> int:
+        """Put the own records with start <= seq < stop into the window; returns how many."""
+        placed = 0
+        while True:
+            if self.at == len(self.batch):
+                following = next(self.stream, None)
+                if following is None:
+                    return placed
+                self.batch, self.at = following, 0
+            batch = self.batch
+            cut = len(batch) if batch[-1].seq < stop else _cut(batch, self.at, stop)
+            for record in batch[self.at : cut]:
+                window[record.seq - start] = record
+            placed += cut - self.at
+            self.at = cut
+            if cut < len(batch):
+                return placed
+
+    def batches(self) -> Iterator[list[Record]]:
+        """The wanted records, batch by batch; DamageFault, SchemaFault."""
+        names = None if self.names is None else _wanted_columns(self.kind, self.names)
+        with open_sealed(self.path, self.file) as source:
+            for index, piece in enumerate(self.file.pieces):
+                if piece.rows == 0 or piece.last_seq < self.first or piece.first_seq >= self.end:
+                    continue
+                table = read_group(self.path, source, index, piece, names)
+                yield from self._decoded(table)
+
+    def _decoded(self, table: Any) -> Iterator[list[Record]]:
+        low, high = 0, table.num_rows
+        seqs = table.column("seq").to_pylist() if self._cuts(table) else None
+        if seqs is not None:
+            low, high = bisect_left(seqs, self.first), bisect_left(seqs, self.end)
+        for start in range(low, high, BATCH):
+            part = table.slice(start, min(BATCH, high - start))
+            yield to_records(self.kind, part, self.made, self.names or ())
+
+    def _cuts(self, table: Any) -> bool:
+        column = table.column("seq")
+        return bool(column[0].as_py() < self.first or column[-1].as_py() >= self.end)
+
+
+def _cut(batch: list[Record], low: int, stop: int) -> int:
+    return bisect_left(batch, stop, lo=low, key=_seq)
+
+
+def _seq(record: Record) -> int:
+    return record.seq
+
+
+def _projected(kind: type[Struct], names: tuple[str, ...]) -> type[Struct]:
+    fields = [(field.name, Any) for field in shape_of(kind).fields if field.name in names]
+    return msgspec.defstruct(kind.__name__, fields, frozen=True, gc=False)
+
+
+def _wanted_columns(kind: type[Struct], names: Sequence[str]) -> list[str]:
+    fields = [*HEADER, *(field for field in shape_of(kind).fields if field.name in names)]
+    return [name for field in fields for name in column_names(field)]
+
+
+def seal(recording: str | os.PathLike[str], *, keep_hot: bool = False, leave_last: bool = False) -> int:
+    """Seal the closed hot segments of a recording, oldest first; returns how many.
+
+    A segment is written beside, read back, encoded again and compared with its chain; then renamed in, listed, and only
+    then the hot file goes. A crash between any two steps loses nothing: the next call starts that segment anew.
+
+    Args:
+        recording: its folder.
+        keep_hot: the hot files stay, listed beside the sealed ones.
+        leave_last: the last segment stays hot.
+
+    Raises:
+        DamageFault: the hot file is not what was written; nothing of it is sealed.
+        LogFault: what stands in the Parquet files does not give the same chain; the hot file stays.
+        DiskFault: the disk refused the manifest.
+    """
+    folder = Path(recording)
+    done = 0
+    try:
+        while _seal_next(folder, keep_hot=keep_hot, leave_last=leave_last):
+            done += 1
+    except OSError as error:
+        raise DiskFault(f"the disk refused to seal {folder} ({error.strerror or error}); the hot file stays") from error
+    return done
+
+
+def _seal_next(folder: Path, *, keep_hot: bool, leave_last: bool) -> bool:
+    """Seal the oldest closed hot segment; False where none is left to seal."""
+    with manifest.held(folder):
+        listed = manifest.load(folder)
+        _clear_leavings(folder, listed)
+        waiting = _waiting(folder, listed)
+        if len(waiting) <= (1 if leave_last else 0):
+            return False
+        path = waiting[0]
+        segment = _proven(folder / SEGMENTS, path)
+        if keep_hot:
+            segment = replace(segment, hot=HotFile(*manifest.hash_file(path)))
+        before = [old for old in listed.segments if old.last_seq < segment.first_seq]
+        after = [old for old in listed.segments if old.first_seq > segment.last_seq]
+        if segment.previous != (before[-1].head if before else listed.anchor):
+            raise DamageFault(f"{path.name} at byte 0: it does not go on where the segments before it end")
+        listed = replace(listed, segments=(*before, segment, *after))
+        manifest.save(folder, listed)
+        _clear_leavings(folder, listed)
+        return True
+
+
+def _waiting(folder: Path, listed: Manifest) -> list[Path]:
+    """Closed hot segments that are not sealed, oldest first."""
+    sealed = {segment.name for segment in listed.segments if segment.files or segment.dropped}
+    files = [path for path in walk.hot_files(folder / SEGMENTS) if _name(path) not in sealed]
+    return [path for path in files if walk.is_closed(path)]
+
+
+def _proven(folder: Path, path: Path) -> Segment:
+    """Write the sealed files of a hot segment, prove them, and rename them in; the entry to list."""
+    name = _name(path)
+    draft = folder / f"{name}.tmp"
+    for stale in (draft, folder / name):
+        if stale.exists():
+            shutil.rmtree(stale)
+    draft.mkdir()
+    files = write(draft, ((raw.decode(), len(raw.line)) for raw in walk.raw_lines(path)))
+    found = walk.walk(path)
+    start = found.opening
+    assert start is not None
+    head = found.head.hex()
+    segment = Segment(
+        name, start.first_seq, found.next_seq - 1, start.previous, head, start.version, start.schema, files
+    )
+    if start.schema == schema_digest():
+        proof = chain_of(draft, segment).hex()
+        if proof != head:
+            raise LogFault(f"{path.name}: the sealed files give the head {proof}, the log {head}; the hot file stays")
+    else:
+        _compare(draft, segment, path)
+    sync_folder(draft)
+    draft.rename(folder / name)
+    sync_folder(folder)
+    return segment
+
+
+def chain_of(folder: Path, segment: Segment) -> bytes:
+    """The 32-byte head that a sealed segment's records give when they are encoded again. DamageFault, SchemaFault."""
+    head = bytes.fromhex(segment.previous)
+    for record in read(folder, segment):
+        _, head = line.encode(record, head)
+    return head
+
+
+def _compare(folder: Path, segment: Segment, path: Path) -> None:
+    """The proof where another schema wrote the lines, which this code cannot write again: record by record."""
+    for old, new in zip(walk.records(path), read(folder, segment), strict=True):
+        if old != new:
+            raise LogFault(f"{path.name}: record {old.seq} is not the same once sealed; the hot file stays")
+
+
+def _clear_leavings(folder: Path, listed: Manifest) -> None:
+    """Remove what an interrupted call leaves: drafts, and hot files whose sealed files are listed."""
+    for draft in (folder / SEGMENTS).glob(f"{anchor.PREFIX}*.tmp"):
+        shutil.rmtree(draft)
+    for segment in listed.segments:
+        if segment.files and segment.hot is None:
+            (folder / SEGMENTS / f"{segment.name}{anchor.SUFFIX}").unlink(missing_ok=True)
+    sync_folder(folder / SEGMENTS)
+
+
+def _name(path: Path) -> str:
+    return path.name.removesuffix(anchor.SUFFIX)

@@ -1,0 +1,65 @@
+"""Make the goldens of recordings/ anew from the inputs beside the checkout.
+
+    python tests/goldens/make.py [NAME ...]
+
+Needs ../shared (or IRONCRAB_SHARED) for the mainnet block and the Whirlpool day; engine-checks is made of our own
+intents. A golden that changes is a change of decisions: say why with `ironcrab bless`, or in the commit.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from ironcrab.log import manifest
+from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import seal
+from ironcrab.mode.importing import import_frames, import_whirlpool_day
+from ironcrab.mode.run import run, run_events
+from ironcrab.mode.scenario import load
+
+ROOT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("IRONCRAB_SHARED", ROOT.parent / "shared"))
+BLOCK = SHARED / "data/geyser/block_332254908_nonvote.subscribe_updates.bin.zst"
+DAY = SHARED / "data/whirlpool_2022/whirlpool-transaction-20220406.jsonl.gz"
+
+
+def block(folder):
+    import_frames(BLOCK, folder / "market")
+    run(Recording.open(folder / "market"), load(ROOT / "scenarios/mainnet-block.toml"), folder / "golden")
+
+
+def day(folder):
+    import_whirlpool_day(DAY, folder / "market")
+    run(Recording.open(folder / "market"), load(ROOT / "scenarios/whirlpool-day.toml"), folder / "golden")
+
+
+def engine_checks(folder):
+    sys.path.insert(0, str(ROOT))
+    from tests.goldens.engine_checks import SCENARIO, engine_check_events
+
+    run_events(engine_check_events(), "engine-checks", load(ROOT / SCENARIO), folder / "golden")
+
+
+GOLDENS = {"mainnet-block-332254908": block, "whirlpool-2022-04-06": day, "engine-checks": engine_checks}
+
+
+def main():
+    for name in sys.argv[1:] or GOLDENS:
+        out = ROOT / "recordings" / name
+        with tempfile.TemporaryDirectory() as scratch:
+            GOLDENS[name](Path(scratch))
+            made = Path(scratch) / "golden"
+            seal(made)
+            manifest.edit(made, lambda listed: msgspec.structs.replace(listed, golden=True))
+            shutil.rmtree(out, ignore_errors=True)
+            shutil.copytree(made, out)
+        size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+        print(f"{out.relative_to(ROOT)}: {Recording.open(out).next_seq:,} records, {size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
