@@ -97,6 +97,7 @@ class Filled(Struct, frozen=True, gc=False):
         passed: stops of the path that were passed by its running sums.
         crossed: ticks crossed after those, each with the growth at that moment.
         oracle: adaptive-fee variables afterwards, None with a static fee.
+        groups: tick groups gone through, 0 with a static fee.
     """
 
     amount_in: int
@@ -111,6 +112,12 @@ class Filled(Struct, frozen=True, gc=False):
     passed: int
     crossed: tuple[tuple[int, int], ...]
     oracle: Oracle | None
+    groups: int
+
+    @property
+    def ticks(self) -> int:
+        """Stops passed, nearly all of them initialised ticks."""
+        return self.passed + len(self.crossed)
 
 
 class Course(Struct):
@@ -208,6 +215,7 @@ def fill(
         passed=passed,
         crossed=tuple(course.crossed),
         oracle=None if volatility is None else settled(volatility, pool.sqrt_price, course.price, now),
+        groups=0 if volatility is None else volatility.groups,
     )
 
 

@@ -31,7 +31,6 @@ from ironcrab.dex.ticks import (
     tick_at,
 )
 from ironcrab.dex.whirlpool import VENUE
-from ironcrab.dex.whirlpool_pool import array_address
 from ironcrab.dex.whirlpool_state import (
     FIXED_ARRAY,
     POSITION,
@@ -39,6 +38,7 @@ from ironcrab.dex.whirlpool_state import (
     WHIRLPOOL,
     Tick,
     TickArray,
+    array_address,
     decode_array,
     decode_position,
     decode_whirlpool,
