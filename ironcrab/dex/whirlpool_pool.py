@@ -4,7 +4,6 @@ Source of the order of checks: orca-so/whirlpools `instructions/v2/swap.rs`.
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -100,16 +99,18 @@ class Pool(Struct):
         if self.barred is not None:
             return self.barred
         taken, kept = _fee(mint_in_, paid, clock), _fee(mint_out_, filled.amount_out, clock)
-        changed = Changed(
-            self.address, self.program, self.state, self.arrays, self.raw, path, a_to_b, now, taken
-        )
         return Quote(
-            amount_in=paid,
-            amount_out=filled.amount_out - kept,
-            fees=_fees(self.state, filled, taken, kept, a_to_b=a_to_b),
-            price_impact_bps=_impact(self.state.sqrt_price, filled, a_to_b=a_to_b),
-            partial=filled.remaining > 0,
-            after=After(filled, partial(accounts_after, changed, filled)),
+            paid,
+            filled.amount_out - kept,
+            _fees(self.state, filled, taken, kept, a_to_b=a_to_b),
+            _impact(self.state.sqrt_price, filled, a_to_b=a_to_b),
+            filled.remaining > 0,
+            After(filled, lambda: accounts_after(self._changed(path, now, taken, a_to_b=a_to_b), filled)),
+        )
+
+    def _changed(self, path: Path, now: int, withheld: int, *, a_to_b: bool) -> Changed:
+        return Changed(
+            self.address, self.program, self.state, self.arrays, self.raw, path, a_to_b, now, withheld
         )
 
 
@@ -268,11 +269,16 @@ def _settle(pool: Pool, filled: Filled, *, a_to_b: bool) -> None:
     if owed + filled.protocol > U64:
         raise Fault(None, "the protocol fees owed would exceed a u64")
     vault_in, vault_out = pool.vaults if a_to_b else (pool.vaults[1], pool.vaults[0])
-    if any(vault is not None and vault.frozen for vault in pool.vaults):
-        raise Fault(_FROZEN, "a vault of the pool is frozen")
-    if vault_in is not None and vault_in.amount + filled.amount_in > U64:
-        raise Fault(_OVERFLOW, "the vault cannot hold the input")
-    if vault_out is not None and vault_out.amount < filled.amount_out:
+    if vault_in is not None:
+        if vault_in.frozen:
+            raise Fault(_FROZEN, "the input vault of the pool is frozen")
+        if vault_in.amount + filled.amount_in > U64:
+            raise Fault(_OVERFLOW, "the vault cannot hold the input")
+    if vault_out is None:
+        return
+    if vault_out.frozen:
+        raise Fault(_FROZEN, "the output vault of the pool is frozen")
+    if vault_out.amount < filled.amount_out:
         raise Fault(_INSUFFICIENT, f"the vault holds {vault_out.amount}, the swap pays {filled.amount_out}")
 
 

@@ -112,8 +112,8 @@ def markets(draw, adaptive=None, fees=None):
             ticks[at] = (old[0] + net, old[1] + amount)
         liquidity += amount if lower <= tick < upper else 0
         middle = min(max(price, sqrt_price_at(lower)), sqrt_price_at(upper))
-        held[0] += delta_a(amount, middle, sqrt_price_at(upper), up=True)
-        held[1] += delta_b(amount, sqrt_price_at(lower), middle, up=True)
+        held[0] += delta_a(amount, middle, sqrt_price_at(upper), True)
+        held[1] += delta_b(amount, sqrt_price_at(lower), middle, True)
     is_adaptive = draw(st.booleans()) if adaptive is None else adaptive
     accounts = Market()
     accounts[POOL] = pool_account(

@@ -225,24 +225,24 @@ def test_gross_amount_beyond_a_u64():
 
 
 def test_amounts_beyond_a_u64():
-    assert steps.delta_a(2**100, MIN_SQRT_PRICE, MIN_SQRT_PRICE + 10**6, up=True) == -6017
-    assert steps.delta_a(2**127, MIN_SQRT_PRICE, 1 << 60, up=True) == -6008
+    assert steps.delta_a(2**100, MIN_SQRT_PRICE, MIN_SQRT_PRICE + 10**6, True) == -6017
+    assert steps.delta_a(2**127, MIN_SQRT_PRICE, 1 << 60, True) == -6008
     with pytest.raises(Fault, match="overflows"):
-        steps.delta_a(2**127, MIN_SQRT_PRICE, MAX_SQRT_PRICE, up=False)
-    assert steps.delta_b(2**120, 1 << 64, 1 << 65, up=True) == -6030
-    assert steps.delta_b(2**64 - 1, 0, 2**64 + 1, up=True) == -6033
-    assert steps.delta_b(2**64 - 1, 0, 2**64 + 1, up=False) == 2**64 - 1
-    assert steps.delta_b(3, 1 << 64, 1 << 65, up=True) == 3
+        steps.delta_a(2**127, MIN_SQRT_PRICE, MAX_SQRT_PRICE, False)
+    assert steps.delta_b(2**120, 1 << 64, 1 << 65, True) == -6030
+    assert steps.delta_b(2**64 - 1, 0, 2**64 + 1, True) == -6033
+    assert steps.delta_b(2**64 - 1, 0, 2**64 + 1, False) == 2**64 - 1
+    assert steps.delta_b(3, 1 << 64, 1 << 65, True) == 3
 
 
 @pytest.mark.parametrize(
     ("code", "call"),
     [
-        (6033, lambda: steps._price_after_a(MAX_SQRT_PRICE, 2**120, 1, added=True)),
-        (6006, lambda: steps._price_after_a(1 << 64, 10, 11, added=False)),
-        (6018, lambda: steps._price_after_a(MIN_SQRT_PRICE, 1, 2**63, added=True)),
-        (6017, lambda: steps._price_after_a(MAX_SQRT_PRICE, 2**62, 2**29, added=False)),
-        (6011, lambda: steps._price_after_b(1 << 64, 10, 11, added=False)),
+        (6033, lambda: steps._price_after_a(MAX_SQRT_PRICE, 2**120, 1, True)),
+        (6006, lambda: steps._price_after_a(1 << 64, 10, 11, False)),
+        (6018, lambda: steps._price_after_a(MIN_SQRT_PRICE, 1, 2**63, True)),
+        (6017, lambda: steps._price_after_a(MAX_SQRT_PRICE, 2**62, 2**29, False)),
+        (6011, lambda: steps._price_after_b(1 << 64, 10, 11, False)),
         (6014, lambda: steps.crossed(2**128 - 1, 1, a_to_b=False)),
         (6015, lambda: steps.crossed(1, 2, a_to_b=True)),
     ],
@@ -254,7 +254,7 @@ def test_faults(code, call):
 
 
 def test_no_amount_moves_no_price():
-    assert steps._price_after_a(1 << 64, 10, 0, added=True) == 1 << 64
+    assert steps._price_after_a(1 << 64, 10, 0, True) == 1 << 64
 
 
 # --- instructions ------------------------------------------------------------------------------------------
@@ -429,5 +429,5 @@ def test_time_of_the_oracle():
 
 def test_an_amount_out_that_rounding_lifts_beyond_a_u64():
     with pytest.raises(Fault) as caught:
-        steps.step(2**64 - 1, 0, 2**100, 1 << 90, 1 << 89, exact_in=False, a_to_b=True)
+        steps.step(2**64 - 1, 0, 2**100, 1 << 90, 1 << 89, False, True)
     assert caught.value.code == 6030

@@ -307,7 +307,7 @@ def owed(liquidity, price, lower, upper, *, up):
     """Amounts A and B of a liquidity change at a price."""
     bottom, top = sqrt_price_at(lower), sqrt_price_at(upper)
     middle = min(max(price, bottom), top)
-    return delta_a(liquidity, middle, top, up=up), delta_b(liquidity, bottom, middle, up=up)
+    return delta_a(liquidity, middle, top, up), delta_b(liquidity, bottom, middle, up)
 
 
 def forward(pool, price, ranges):
