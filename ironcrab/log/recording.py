@@ -188,13 +188,14 @@ class Recording:
         ):
             raise LogFault(f"{folder} exists and is not empty; name a new folder for the recording")
         (folder / SEGMENTS).mkdir(parents=True)
-        digests = {}
+        sync, digests = commit_interval_s is not None, {}
         for name, data in config.items():
             (folder / CONFIG).mkdir(exist_ok=True)
-            manifest.put(folder / CONFIG / name, data)
+            manifest.put(folder / CONFIG / name, data, sync=sync)
             digests[name] = blake3(data).hexdigest()
         blank = manifest.blank(log_id, first_seq, genesis(log_id) if head is None else head)
-        manifest.save(folder, replace(blank, origin=origin, config=digests, golden=golden, start=start))
+        told = replace(blank, origin=origin, config=digests, golden=golden, start=start)
+        manifest.save(folder, told, sync=sync)
         return Session(folder, None, commit_interval_s, segment_bytes, segment_age_ns)
 
     @staticmethod

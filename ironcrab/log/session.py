@@ -38,6 +38,7 @@ class Session:
         self.path = path
         self.log_id = listed.log_id
         self.recovered = recovered
+        self._syncs = commit_interval_s is not None
         self._writer = HotWriter(
             path / SEGMENTS,
             listed.log_id,
@@ -69,7 +70,7 @@ class Session:
     def close(self) -> None:
         """Close the last segment and list all hot ones in the manifest. DiskFault if the disk refused."""
         self._writer.close()
-        list_hot(self.path, self._writer.closed)
+        list_hot(self.path, self._writer.closed, sync=self._syncs)
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +79,7 @@ class Session:
         self.close()
 
 
-def list_hot(path: Path, closed: Sequence[Closed] = ()) -> None:
+def list_hot(path: Path, closed: Sequence[Closed] = (), *, sync: bool = True) -> None:
     """Enter the closed hot segments that the manifest does not list yet; `closed` spares walking those."""
     known = {segment.first_seq: segment for segment in closed}
 
@@ -90,7 +91,7 @@ def list_hot(path: Path, closed: Sequence[Closed] = ()) -> None:
         ]
         return replace(listed, segments=(*listed.segments, *new))
 
-    manifest.edit(path, enter)
+    manifest.edit(path, enter, sync=sync)
 
 
 def recover(path: str | os.PathLike[str]) -> Recovered | None:
