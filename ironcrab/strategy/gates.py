@@ -146,7 +146,7 @@ class Gates:
         found = PASS
         if policy.trend:
             ticks = windows.ticks_of(policy.trend, head)
-            found = price_trend(ticks, head, windows.session_best(), entry, row.memory)
+            found = price_trend(ticks, head, windows.flow.best, entry, row.memory)
         if found is PASS:
             found = dump_recovery(windows.sums_of(policy.dump, head), head, entry, row.memory)
         return found

@@ -7,8 +7,7 @@ count over `FlowRow.ticks`, so they are a cache and no state: after a restore th
 
 from heapq import nlargest
 
-from ironcrab.market.flow import MOST_TICKS, FlowRow, Tick, dearest
-from ironcrab.market.price import Price
+from ironcrab.market.flow import MOST_TICKS, FlowRow, Tick
 
 
 class Sums:
@@ -175,7 +174,7 @@ class Windows:
         flow: the pool's flow; another object means that the row was forgotten and began anew.
     """
 
-    __slots__ = ("after", "best", "buyers", "edition", "flow", "seen", "since_slot", "sums")
+    __slots__ = ("after", "buyers", "flow", "since_slot", "sums")
 
     def __init__(self, flow: FlowRow) -> None:
         self.flow = flow
@@ -183,9 +182,6 @@ class Windows:
         self.buyers: dict[tuple[int, int], Buyers] = {}
         self.since_slot = -1
         self.after = Sums()
-        self.edition = flow.edition
-        self.seen = flow.dropped
-        self.best = flow.best_dropped
 
     def sums_of(self, span: int, head: int) -> Sums:
         """The trades of the last `span` slots."""
@@ -210,14 +206,3 @@ class Windows:
     def ticks_of(self, span: int, head: int) -> list[Tick]:
         """The trades of the last `span` slots one by one, in the order they arrived."""
         return self.flow.ticks[self.sums_of(span, head).low - self.flow.dropped :]
-
-    def session_best(self) -> Price:
-        """The dearest price of all trades of the pool."""
-        flow = self.flow
-        if self.seen < flow.dropped or self.edition != flow.edition:
-            self.edition, self.seen, self.best = flow.edition, flow.dropped, flow.best_dropped
-        new = flow.ticks[self.seen - flow.dropped :]
-        if new:
-            self.best = dearest(self.best, new)
-            self.seen += len(new)
-        return self.best

@@ -6,7 +6,7 @@ from ironcrab.domain.market import Trade
 from ironcrab.loop import Now
 from ironcrab.market import flow as flow_module
 from ironcrab.market.flow import MOST_TICKS, Flow, FlowRow, Tick, dearest
-from ironcrab.market.price import UNKNOWN
+from ironcrab.market.price import UNKNOWN, gain_bps
 from ironcrab.strategy import windows as windows_module
 from ironcrab.strategy.windows import Windows
 
@@ -88,8 +88,9 @@ def check(steps, most):
                 )
             assert buyers.shares() == expect["shares"]
             assert windows.ticks_of(span, now.slot) == inside
-        if most > len(steps) * 2 and all(fork for *_, fork in steps):
-            assert windows.session_best() == dearest(UNKNOWN, everything)
+    if all(fork for *_, fork in steps):
+        assert flow.get("P").best.known == dearest(UNKNOWN, everything).known
+        assert not gain_bps(flow.get("P").best, dearest(UNKNOWN, everything))
 
 
 def test_buyer_quality_of_the_sheet():
@@ -124,15 +125,3 @@ def test_trades_since_an_entry():
     assert windows.since(10, 75, 99).trades == 76
     row.ticks.append(Tick(100, True, 1, 1, "W"))
     assert windows.since(10, 75, 100).trades == 76
-
-
-def test_session_best_survives_trims():
-    now = Now()
-    flow = Flow(now)
-    for slot in range(3_000):
-        now.slot = slot
-        flow.step(slot, Trade("P", "M", "W", True, 100, 50 if slot == 5 else 100, 6, "raydium", slot=slot))
-    windows = Windows(flow.get("P"))
-    assert windows.session_best().base == 50
-    flow.step(3_001, Trade("P", "M", "W", True, 100, 40, 6, "raydium", slot=3_000))
-    assert windows.session_best().base == 40
