@@ -76,7 +76,7 @@ def check(steps, most):
             start = next((n for n, tick in enumerate(everything) if tick.slot >= oldest), len(everything))
             inside = everything[max(start, len(everything) - most) :]
             expect = counted(inside)
-            sums, buyers = windows.sums_of(span, now.slot), windows.buyers_of(span, 10, now.slot)
+            sums, buyers = windows.sums_of(span, now.slot), windows.buyers_of(str(span), span, 10, now.slot)
             for name in ("trades", "buys", "bought", "sold"):
                 assert getattr(sums, name) == expect[name], name
             for name in ("trades", "buys", "bought", "small", "counts", "repeats"):
@@ -99,14 +99,14 @@ def test_buyer_quality_of_the_sheet():
     for trader, quote in (("A", 50), ("A", 30), ("A", 20), ("B", 50), ("C", 50)):
         row.ticks.append(Tick(5, True, quote, 1, trader))
     row.ticks.append(Tick(5, False, 70, 1, "A"))
-    buyers = Windows(row).buyers_of(300, 0, 5)
+    buyers = Windows(row).buyers_of("Early", 300, 0, 5)
     assert (len(buyers.counts), buyers.bought, buyers.shares(), buyers.repeats) == (3, 200, (100, 200), 1)
 
 
 def test_a_window_of_ten_seconds_sees_one_of_five():
     row = FlowRow("P", "M", 0, 0)
     row.ticks += [Tick(slot, True, 1, 1, f"W{slot}") for slot in (0, 10_000, 20_000, 30_000, 40_000)]
-    assert len(Windows(row).buyers_of(25, 0, 40_005).counts) == 1
+    assert len(Windows(row).buyers_of("Early", 25, 0, 40_005).counts) == 1
 
 
 def test_dominance_counts_in_the_window_only():
