@@ -97,6 +97,7 @@ class Pool:
         known = accounts.get(extension_address(address))
         self._extension = decode_extension(known.data) if known and known.owner == PROGRAM else None
         self._farms = () if self.orders else decode_farms(accounts[address].data)
+        self._arrays: dict[int, bytes] = {}
         self._ladders: dict[tuple[bool, int, int], Ladder] = {}
 
     def quote(
@@ -189,6 +190,8 @@ class Pool:
 
     def _buy(self, ladder: Ladder, side: int, amount: int, clock: Clock, most: int | None) -> Quote | Refusal:
         """Exact out: the pool pays the transfer fee on the amount too, the user that on the input."""
+        if most == 0:
+            return Refusal(INVALID_INPUT, "the most that may be paid is 0")
         wanted, most = amount, U64 if most is None else most
         if self.taxed:
             wanted = mints.amount_before_fee(self.tokens[1 - side], amount, clock.epoch)
@@ -261,22 +264,33 @@ class Pool:
         """The next bin from an id on that can give something; arrays without liquidity are jumped."""
         while True:
             index = bin_id // BINS
-            found = next_array(self._bitmap, self._extension, index, down)
-            if isinstance(found, Refusal):
-                address = extension_address(self.address)
-                unknown = found.code == NO_EXTENSION and address not in self.accounts
-                return Refusal(found.code, found.reason, (address,)) if unknown else found
-            if found != index:
-                bin_id = found * BINS + (BINS - 1 if down else 0)
-            data = self._array(found)
-            if isinstance(data, Refusal):
-                return data
-            first = bin_id - found * BINS
+            data = self._arrays.get(index)
+            if data is None:
+                found = self._next_array(index, down)
+                if isinstance(found, Refusal):
+                    return found
+                if found != index:
+                    index, bin_id = found, found * BINS + (BINS - 1 if down else 0)
+                data = self._arrays[index]
+            first = bin_id - index * BINS
             for slot in range(first, -1, -1) if down else range(first, BINS):
                 state = decode_bin(data, slot)
-                if any(layers(state, down, self.orders)):
-                    return found * BINS + slot, state
-            bin_id = found * BINS - 1 if down else (found + 1) * BINS
+                if (state.amount_y if down else state.amount_x) or any(layers(state, down, self.orders)):
+                    return index * BINS + slot, state
+            bin_id = index * BINS - 1 if down else (index + 1) * BINS
+
+    def _next_array(self, index: int, down: bool) -> int | Refusal:
+        """Index of the next array with liquidity, whose data stands in `_arrays` then."""
+        found = next_array(self._bitmap, self._extension, index, down)
+        if isinstance(found, Refusal):
+            address = extension_address(self.address)
+            unknown = found.code == NO_EXTENSION and address not in self.accounts
+            return Refusal(found.code, found.reason, (address,)) if unknown else found
+        data = self._array(found)
+        if isinstance(data, Refusal):
+            return data
+        self._arrays[found] = data
+        return found
 
     def _array(self, index: int) -> bytes | Refusal:
         """The data of a bin array that a swap has to pass, or the error of a swap that lacks it."""

@@ -315,8 +315,3 @@ def oracle_address(pool: str) -> str:
 def reserve_address(pool: str, mint: str) -> str:
     """Address of a pool's vault for one of its mints."""
     return find_program_address((base58.decode(pool), base58.decode(mint)), PROGRAM)[0]
-
-
-def event_authority() -> str:
-    """Address that signs the program's own event calls."""
-    return find_program_address((b"__event_authority",), PROGRAM)[0]

@@ -326,6 +326,7 @@ class Recovered(Struct, frozen=True):
         log_id, next_seq, head: of the last complete record.
         lost_bytes: length of the incomplete tail that was cut off; 0: none.
         kept_in: name of the file in the folder that holds those bytes; empty: none were cut.
+        lost_records: whole records that the manifest lists and the file no longer holds.
     """
 
     log_id: str
@@ -333,6 +334,7 @@ class Recovered(Struct, frozen=True):
     head: bytes
     lost_bytes: int = 0
     kept_in: str = ""
+    lost_records: int = 0
 
 
 def recover(folder: Path, sealed: Collection[str] = ()) -> Recovered | None:

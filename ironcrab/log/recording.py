@@ -307,19 +307,17 @@ def recover(path: str | os.PathLike[str]) -> Recovered | None:
     """
     folder = Path(path)
     listed = manifest.load(folder)
-    sealed = [segment.name for segment in listed.segments if segment.files or segment.dropped]
-    found = hot.recover(folder / SEGMENTS, sealed)
-    if found is None:
+    find_parts(folder, listed)
+    done = [segment for segment in listed.segments if segment.files or segment.dropped]
+    found = hot.recover(folder / SEGMENTS, [segment.name for segment in done])
+    if found is None and len(done) == len(listed.segments):
         return None
-    if found.next_seq < 0:
-        known = [segment for segment in listed.segments if segment.files or segment.dropped]
-        seq, head = (
-            (known[-1].last_seq + 1, bytes.fromhex(known[-1].head))
-            if known
-            else (listed.first_seq, bytes.fromhex(listed.anchor))
-        )
-        found = replace(found, log_id=listed.log_id, next_seq=seq, head=head)
+    if found is None or found.next_seq < 0:
+        # Nothing is left of the hot segments: the log ends where the sealed ones do.
+        seq, head = (done[-1].last_seq + 1, done[-1].head) if done else (listed.first_seq, listed.anchor)
+        found = replace(found or Recovered("", seq, b""), log_id=listed.log_id, next_seq=seq, head=bytes.fromhex(head))
     if found.next_seq < listed.next_seq:
+        found = replace(found, lost_records=listed.next_seq - found.next_seq)
         kept = tuple(segment for segment in listed.segments if segment.last_seq < found.next_seq)
         manifest.edit(folder, lambda now: replace(now, segments=kept))
     list_hot(folder)

@@ -89,7 +89,7 @@ class Gates:
             if found is not PASS:
                 return found
         liquidity = liquidity_of(pool) if pool.reserve_quote is None else pool.reserve_quote
-        if liquidity is None or liquidity < entry.min_liquidity_lamports:
+        if entry.min_liquidity_lamports and (liquidity is None or liquidity < entry.min_liquidity_lamports):
             value = -1 if liquidity is None else liquidity
             return "WAIT_INSUFFICIENT_LIQUIDITY", (("liquidity_lamports", value, entry.min_liquidity_lamports),)
         if state.removals and self.removed(state, row.mint, -1):

@@ -13,7 +13,6 @@ from ironcrab.dex.address import TOKEN, TOKEN_2022, associated, find_program_add
 from ironcrab.dex.base58 import decode, encode, key
 from ironcrab.dex.face import ABSENT, Account, Clock, Instruction, Quote, Refusal
 
-LAMPORTS = 2_039_280
 POOL = "EtAdVRLFH22rjWh3mcUasKFF27WtHhsaCvK27tPFFWig"
 
 
@@ -400,7 +399,7 @@ def test_orders_fill_after_makers_and_open_ones_start_a_new_age(plain):
     found = ask(row, accounts, clock, amount=1_000, exact="in")
     index, slot = divmod(15, 70)
     state = dlmm_state.decode_bin(found.after[names(row)[f"bin_array_{index}"]].data, slot)
-    out = sum(fee.amount for fee in found.fees if fee.name == "lp") >= 0 and found.amount_out
+    out = found.amount_out
     assert state.amount_y == 0
     assert out < 1500
     assert (state.filled_y, state.remaining, state.opened) == (out - 1000, 500 - (out - 1000), 2000)
@@ -414,6 +413,46 @@ def test_orders_fill_after_makers_and_open_ones_start_a_new_age(plain):
     assert dlmm_pool.decode(POOL, patched(accounts, POOL, "<B", 35, 0)).orders is True
     rewarded = patched(patched(accounts, POOL, "<B", 35, 0), POOL, "<B", 264, 1)
     assert dlmm_pool.decode(POOL, rewarded).orders is False
+
+
+def test_exact_out_at_the_end_of_a_bin(plain):
+    """All of the active bin is one ladder step; one unit more starts the next one."""
+    row, accounts, clock = plain
+    bins = [ask(row, accounts, clock, amount=n, exact="out").after.bins for n in (28_776, 28_777, 28_778)]
+    assert bins == [(15,), (15,), (15, 14)]
+    pool = dlmm_pool.decode(POOL, accounts)
+    wanted = {"mint_in": mint_in(row), "exact": "out", "clock": clock}
+    price = pool.quote(amount=28_777, **wanted).amount_in
+    assert pool.quote(amount=28_777, other=price, **wanted).amount_in == price
+    assert pool.quote(amount=28_777, other=price - 1, **wanted).code == 6057
+    assert pool.quote(amount=28_777, other=1, **wanted).code == 6039
+    assert pool.quote(amount=28_777, other=0, **wanted).code == 6002
+    assert pool.quote(amount=28_778, other=price, **wanted).code == 6057
+    assert pool.quote(amount=28_778, other=price + 1, **wanted).code == 6104
+
+
+def test_a_farm_pays_its_bins_equally(plain):
+    row, accounts, clock = plain
+    now = clock.unix_timestamp
+    farm = patched(accounts, POOL, "<B", 35, 1)
+    for place, paid_until in ((0, now - 100), (1, now - 40)):
+        farm = patched(
+            farm, POOL, "<32s64xQQQQQ", 264 + 144 * place, b"\7" * 32, 9, now - 20, 0, 1000, paid_until
+        )
+    found = ask(row, farm, clock, amount=10**6)
+    assert found.after.bins == (15, 14)
+    raw = found.after[POOL].data
+    assert [f.paid_until for f in dlmm_state.decode_farms(raw)] == [now - 20, now - 20]
+    data = found.after[names(row)["bin_array_0"]].data
+    for slot in (14, 15):
+        state = dlmm_state.decode_bin(data, slot)
+        assert state.filled_x | state.filled_y << 64 == (80_000 << 64) // 2 // state.supply_high
+        assert state.ask_fee | state.bid_fee << 64 == (20_000 << 64) // 2 // state.supply_high
+    alone = with_bin(farm, row, 15, supply_high=0)
+    state = dlmm_state.decode_bin(ask(row, alone, clock).after[names(row)["bin_array_0"]].data, 15)
+    assert (state.filled_x, state.filled_y, state.ask_fee, state.bid_fee) == (0, 0, 0, 0)
+    ahead = patched(farm, POOL, "<Q", 264 + 128, now - 19)
+    assert ask(row, ahead, clock).code == 6018
 
 
 def test_prices_are_those_stored_on_chain(rows):
@@ -722,4 +761,3 @@ def test_keys_are_base58(plain):
     pair = dlmm_state.decode_pair(accounts[POOL].data)
     assert key(pair.mint_y) == encode(pair.mint_y) == "So11111111111111111111111111111111111111112"
     assert accounts[key(pair.reserve_y)].owner == TOKEN
-    assert LAMPORTS > 0

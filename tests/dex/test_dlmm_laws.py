@@ -36,7 +36,7 @@ CLOCK = Clock(500, NOW, 900)
 FUZZ = int(os.environ.get("IRONCRAB_FUZZ", "20000"))
 """Mutated worlds to try; a nightly asks for 1000000."""
 
-rules = settings(derandomize=True, deadline=None, max_examples=150)
+rules = settings(derandomize=True, deadline=None, max_examples=80)
 
 
 # --- made-up pools -----------------------------------------------------------------------------------------

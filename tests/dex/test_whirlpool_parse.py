@@ -425,7 +425,7 @@ calls = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=1500)
+@settings(derandomize=True, deadline=None, max_examples=300)
 @given(calls, st.lists(calls, max_size=5))
 def test_no_bytes_raise(call, inner):
     outer = Call(PROGRAM, call.accounts, call.data, call.position, 1, tuple(inner), call.logs)
