@@ -25,7 +25,7 @@ from ironcrab.log import anchor, line, manifest, walk
 from ironcrab.log.columns import HEADER, column_names, to_records
 from ironcrab.log.hot import sync_folder
 from ironcrab.log.line import LooseRecord
-from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, SealedFile, Segment
+from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, Piece, SealedFile, Segment
 from ironcrab.log.parquet import open_sealed, read_group, write
 from ironcrab.log.shape import schema_digest, shape_of
 from ironcrab.loop import Record
@@ -168,21 +168,20 @@ class _Cursor:
             for index, piece in enumerate(self.file.pieces):
                 if piece.rows == 0 or piece.last_seq < self.first or piece.first_seq >= self.end:
                     continue
+                low, high = self._rows(source, index, piece)
+                if low == high:
+                    continue
                 table = read_group(self.path, source, index, piece, names)
-                yield from self._decoded(table)
+                for start in range(low, high, BATCH):
+                    part = table.slice(start, min(BATCH, high - start))
+                    yield to_records(self.kind, part, self.made, self.names or ())
 
-    def _decoded(self, table: Any) -> Iterator[list[Record]]:
-        low, high = 0, table.num_rows
-        seqs = table.column("seq").to_pylist() if self._cuts(table) else None
-        if seqs is not None:
-            low, high = bisect_left(seqs, self.first), bisect_left(seqs, self.end)
-        for start in range(low, high, BATCH):
-            part = table.slice(start, min(BATCH, high - start))
-            yield to_records(self.kind, part, self.made, self.names or ())
-
-    def _cuts(self, table: Any) -> bool:
-        column = table.column("seq")
-        return bool(column[0].as_py() < self.first or column[-1].as_py() >= self.end)
+    def _rows(self, source: Any, index: int, piece: Piece) -> tuple[int, int]:
+        """The rows of a group that are wanted; at the edges of the range the seqs alone tell."""
+        if self.first <= piece.first_seq and piece.last_seq < self.end:
+            return 0, piece.rows
+        seqs = read_group(self.path, source, index, piece, ["seq"]).column("seq").to_pylist()
+        return bisect_left(seqs, self.first), bisect_left(seqs, self.end)
 
 
 def _cut(batch: list[Record], low: int, stop: int) -> int:
@@ -255,7 +254,7 @@ def _waiting(folder: Path, listed: Manifest) -> list[Path]:
     """Closed hot segments that are not sealed, oldest first."""
     sealed = {segment.name for segment in listed.segments if segment.files or segment.dropped}
     files = [path for path in walk.hot_files(folder / SEGMENTS) if _name(path) not in sealed]
-    return [path for path in files if walk.is_closed(path)]
+    return [path for path in files if walk.read_closing(path) is not None]
 
 
 def _proven(folder: Path, path: Path) -> Segment:
@@ -266,14 +265,13 @@ def _proven(folder: Path, path: Path) -> Segment:
         if stale.exists():
             shutil.rmtree(stale)
     draft.mkdir()
+    # Walking the lines holds each, and the closing line at the end, against the chain.
     files = write(draft, ((raw.decode(), len(raw.line)) for raw in walk.raw_lines(path)))
-    found = walk.walk(path)
-    start = found.opening
+    start, close = walk.read_opening(path), walk.read_closing(path)
     assert start is not None
-    head = found.head.hex()
-    segment = Segment(
-        name, start.first_seq, found.next_seq - 1, start.previous, head, start.version, start.schema, files
-    )
+    assert close is not None
+    first, head = start.first_seq, close.head
+    segment = Segment(name, first, first + close.count - 1, start.previous, head, start.version, start.schema, files)
     if start.schema == schema_digest():
         proof = chain_of(draft, segment).hex()
         if proof != head:

@@ -50,12 +50,19 @@ def read_opening(path: Path) -> Opening | None:
     return _opening(path, first)
 
 
-def is_closed(path: Path) -> bool:
-    """Whether the last line is a closing line (not held against the chain here)."""
+def read_closing(path: Path) -> Closing | None:
+    """The closing line of a hot segment, held against its own check alone; None while there is none."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 512))
-        last = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
-    return last.startswith(b'{"segment":"closing"')
+        last = file.read()
+    start = last.rfind(b"\n", 0, -1) + 1
+    if not last.endswith(b"\n") or not last.startswith(b'{"segment":"closing"', start):
+        return None
+    try:
+        close = anchor.read(last[start:])
+    except DamageFault as fault:
+        raise DamageFault(f"{path.name} at byte {path.stat().st_size - len(last) + start}: {fault}") from fault
+    return close if isinstance(close, Closing) else None
 
 
 def walk(path: Path) -> Hot:
