@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ironcrab.domain.event import BY_NAME
+from ironcrab.domain.event import BY_NAME, SCHEMA_VERSION
 from ironcrab.domain.fault import DamageFault, DiskFault, LogFault, SchemaFault
 from ironcrab.log import anchor, line, manifest, walk
 from ironcrab.log.columns import HEADER, column_names, to_records
@@ -58,6 +58,8 @@ def read(
         DamageFault: a byte range is not what was written, or a record is missing; names file and range or seq.
         SchemaFault: an event type or column unknown to this code.
     """
+    if segment.version > SCHEMA_VERSION:
+        raise SchemaFault(anchor.newer_schema(f"segment {segment.name}", segment.version))
     first = segment.first_seq if seq_from is None else max(seq_from, segment.first_seq)
     end = segment.last_seq + 1 if seq_to is None else min(seq_to, segment.last_seq + 1)
     return chain.from_iterable(_batches(folder, segment, types, (first, end), columns or {}))
