@@ -130,11 +130,20 @@ class Script:
         return SimulateAnswer(self.ask(SimulateAsk), error is None, error, None, units, out)
 
     def signed(self):
-        return SignedAnswer(self.ask(SendAsk), f"CheckSignature{self.count}", "AA==", "CheckBlockhash", 5)
+        return SignedAnswer(
+            self.ask(SendAsk), f"CheckSignature{self.count}", "AA==", "CheckBlockhash", 5, ordinal=self.answered()
+        )
 
     def sent(self, error=None, method="rpc", bundle=None):
         return SendAnswer(
-            self.ask(SendAsk), error is None, self.ms, method, self.slot, bundle_id=bundle, error=error, ordinal=1
+            self.ask(SendAsk),
+            error is None,
+            self.ms,
+            method,
+            self.slot,
+            bundle_id=bundle,
+            error=error,
+            ordinal=self.answered(),
         )
 
     def ended(self, status="confirmed", fill_in=None, fill_out=None, error=None, reason=None):
@@ -144,9 +153,17 @@ class Script:
             None if raw is None else ExplicitAmount(raw, digits)
             for raw, digits in zip((fill_in, fill_out), decimals, strict=True)
         ]
-        fees = None if status == "timeout" else ResultFees(5_200, 0, 142_000)
-        slot = None if status == "timeout" else self.slot + 1
-        return ConfirmAnswer(self.ask(SendAsk), status, slot, None, *fills, reason, fees, error_code=error, ordinal=2)
+        known = status in ("confirmed", "failed")
+        fees = ResultFees(5_200, 0, 142_000) if known else None
+        return ConfirmAnswer(
+            self.ask(SendAsk), status, self.slot + 1 if known else None, None, *fills, reason, fees,
+            error_code=error, ordinal=self.answered(), last=known,
+        )  # fmt: skip
+
+    def answered(self):
+        """How many answers the newest ask to send has: the next one's ordinal."""
+        ask = self.ask(SendAsk)
+        return sum(1 for record in self.records if getattr(record.event, "ask", None) == ask)
 
     def side(self):
         return self.records[self.ask(SendAsk)].event.plan.side
