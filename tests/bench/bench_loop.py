@@ -14,13 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from ironcrab.domain.market import Trade  # noqa: E402
-from ironcrab.log.recording import Recording  # noqa: E402
-from ironcrab.log.sealed import seal  # noqa: E402
-from ironcrab.mode.run import run, run_events  # noqa: E402
-from ironcrab.mode.scenario import read  # noqa: E402
-from ironcrab.mode.verify import follow  # noqa: E402
-from tests.bench.ema import EmaCross, Params  # noqa: E402
+from ironcrab.domain.market import Trade
+from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import seal
+from ironcrab.mode.run import run, run_events
+from ironcrab.mode.scenario import read
+from ironcrab.mode.verify import follow
+from tests.bench.ema import EmaCross, Params
 
 SECOND = 1_000_000_000
 POOLS = [f"Pool{index:040d}" for index in range(50)]

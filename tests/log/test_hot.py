@@ -281,7 +281,7 @@ def append_until_refused(writer, history, *, every):
 @pytest.mark.parametrize("interval", [None, 0.001])
 @pytest.mark.parametrize("broken", [(call, part) for call in (0, 1, 3) for part in (False, True)], ids=str)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_a_refused_write_is_final_and_loses_nothing(tmp_path, history, monkeypatch, interval, broken, code):  # noqa: PLR0917 - pytest passes by name
+def test_a_refused_write_is_final_and_loses_nothing(tmp_path, history, monkeypatch, interval, broken, code):
     disk = Disk(monkeypatch, call="write", nth=broken[0], code=code, partial=broken[1])
     writer = HotWriter(tmp_path, LOG, 0, line.genesis(LOG), commit_interval_s=interval)
     reached, fault = append_until_refused(writer, history, every=100)

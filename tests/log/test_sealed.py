@@ -212,7 +212,7 @@ STEPS = ("mkdir", "write_table", "finish", "fsync", "read", "rename", "sync_fold
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("nth", "after"), [(0, False), (0, True), (2, False), (2, True)])
-def test_a_crash_between_any_two_steps_loses_nothing(recorded, history, monkeypatch, step, nth, after):  # noqa: PLR0917 - pytest passes by name
+def test_a_crash_between_any_two_steps_loses_nothing(recorded, history, monkeypatch, step, nth, after):
     path = recorded(60, segment_bytes=12_000)
     head = Recording.open(path).head
     places = {
