@@ -340,13 +340,9 @@ def _travel(
             return
 
 
-def _book(
-    pool: Whirlpool, course: Course, rate: int, target: int, exact_in: bool, a_to_b: bool
-) -> None:
+def _book(pool: Whirlpool, course: Course, rate: int, target: int, exact_in: bool, a_to_b: bool) -> None:
     """Makes one step and books its amounts and fees."""
-    took, gave, reached, fee = step(
-        course.remaining, rate, course.liquidity, course.price, target, exact_in, a_to_b
-    )
+    took, gave, reached, fee = step(course.remaining, rate, course.liquidity, course.price, target, exact_in, a_to_b)
     if exact_in:
         course.remaining -= took + fee
         course.other += gave

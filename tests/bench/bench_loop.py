@@ -84,7 +84,9 @@ def main():
         run(market, full, folder / "full")
         seal(folder / "full")
         made = Recording.open(folder / "full")
-        whole = best("follow, all market reducers, momentum and engine", lambda: reports.append(follow(made)), made.next_seq)
+        whole = best(
+            "follow, all market reducers, momentum and engine", lambda: reports.append(follow(made)), made.next_seq
+        )
         print(f"  = {whole / rate:.0%} of the bare loop; {reports[-1].verdict}")
 
 
