@@ -206,9 +206,7 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
                 return (bits.bit_length() if down else (bits & -bits).bit_length()) - 1 - EDGE
             index = -EDGE - 1 if down else EDGE
         if extension is None:
-            return Refusal(
-                NO_EXTENSION, f"array {index} and those beyond stand in the absent bitmap extension"
-            )
+            return Refusal(NO_EXTENSION, f"array {index} and those beyond stand in the absent bitmap extension")
         above = index >= EDGE
         place = index - EDGE if above else -EDGE - 1 - index
         rising = above != down
@@ -222,9 +220,7 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
         index = EDGE - 1 if above else -EDGE
 
 
-def arrays_ahead(
-    pair: Pair, extension: Extension | None, down: bool, count: int, last: int | None = None
-) -> list[int]:
+def arrays_ahead(pair: Pair, extension: Extension | None, down: bool, count: int, last: int | None = None) -> list[int]:
     """Indices of `count` arrays with liquidity, or as many as reach `last`, in the order of travel."""
     found: list[int] = []
     bitmap = int.from_bytes(pair.bitmap, "little")
@@ -294,9 +290,7 @@ class Ladder:
         out = last.maker + last.remaining + last.opened
         if not self.fee_on_input:
             out -= last.fee
-        return Climb(
-            top, last, amount, got + out, fee + last.fee, protocol + last.protocol, owners + last.owners
-        )
+        return Climb(top, last, amount, got + out, fee + last.fee, protocol + last.protocol, owners + last.owners)
 
     def buy(self, amount: int, most: int) -> Climb | Refusal:
         """A swap that pays out exactly `amount` raw units for at most `most` of input."""

@@ -11,8 +11,7 @@ import pytest
 from ironcrab.dex import Account, Refusal
 from ironcrab.dex import ticks as tick_math
 from ironcrab.dex import whirlpool_state as state
-from ironcrab.dex.whirlpool_pool import array_address, oracle_address
-from ironcrab.dex.whirlpool_state import PROGRAM
+from ironcrab.dex.whirlpool_state import PROGRAM, array_address, oracle_address
 
 DECODERS = {
     state.WHIRLPOOL: state.decode_whirlpool,

@@ -58,7 +58,9 @@ def test_no_bytes_raise(vectors):
             limit=chance.choice((None, None, int(row["sqrt_price_limit"]), chance.getrandbits(97))),
         )  # fmt: skip
         assert isinstance(answer, Quote | Refusal)
-        quoted += isinstance(answer, Quote)
+        if isinstance(answer, Quote):
+            quoted += 1
+            assert all(isinstance(account, Account) for account in answer.after.values())
         if chance.random() < 0.1:
             assert isinstance(VENUE.needs(row["pool"], accounts, state.mint_a), tuple)
             VENUE.instructions(

@@ -17,8 +17,7 @@ from ironcrab.dex import ABSENT, Account, Clock, Refusal, base58, quote
 from ironcrab.dex.address import TOKEN, associated
 from ironcrab.dex.ticks import MAX_SQRT_PRICE, MIN_SQRT_PRICE, swap_starts
 from ironcrab.dex.whirlpool import VENUE
-from ironcrab.dex.whirlpool_pool import array_address
-from ironcrab.dex.whirlpool_state import IMMUTABLE, decode_whirlpool
+from ironcrab.dex.whirlpool_state import IMMUTABLE, array_address, decode_whirlpool
 
 SPEC = spec_from_file_location("whirlpool_rows", Path(__file__).with_name("whirlpool_rows.py"))
 shape = module_from_spec(SPEC)

@@ -324,7 +324,7 @@ def test_flow_keeps_what_windows_need_and_the_dearest_of_the_rest(monkeypatch):
     assert 40 <= len(row.ticks) < 80
     assert row.dropped + len(row.ticks) == 1_000
     assert row.ticks[-1].slot == 999
-    assert row.best_dropped == Price(500, 1_000)
+    assert row.best == Price(500, 1_000)
     assert row.first_slot == 0
 
 
@@ -341,10 +341,12 @@ def test_flow_leaves_out_another_mint_and_zero_amounts_set_no_price():
 def test_trades_of_an_orphaned_slot_did_not_happen():
     k = known()
     for slot in (10, 11, 11, 12):
-        k.flow.step(slot, trade(slot=slot))
+        k.flow.step(slot, trade(slot=slot, tokens=900 if slot == 11 else 1000))
+    assert k.flow.get("P").best == Price(900, 100)
     k.flow.step(20, ForkOrphaned(11, "test"))
     row = k.flow.get("P")
     assert ([tick.slot for tick in row.ticks], row.edition) == ([10, 12], 1)
+    assert (row.best, row.best_slot) == (Price(1000, 100), 10)
     k.flow.step(21, ForkOrphaned(99, "test"))
     assert row.edition == 1
 
