@@ -1,5 +1,6 @@
 """Speed of Whirlpool quotes, as ratios to a bare Python function call of three integer operations, same run."""
 
+import sys
 from time import perf_counter
 
 import pytest
@@ -29,7 +30,7 @@ def best(call, times, tries=7):
     return min(found)
 
 
-def market(spacing=8):
+def known(spacing=8):
     """A pool with a tick initialised at each spacing of the two arrays above the price."""
     raw, u = base58.decode, int.to_bytes
     numbers = ((spacing, 2), (spacing, 2), (3000, 2), (300, 2), (10**12, 16), (sqrt_price_at(4), 16), (4, 4))
@@ -52,8 +53,9 @@ def market(spacing=8):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.gettrace() is not None, reason="skipped: a tracer (coverage) slows Python code alone")
 def test_speed(capsys):
-    accounts = market()
+    accounts = known()
     pool = decode(POOL, accounts)
     unit = best(lambda: bare(12345, 678), 100_000)
     ask = {"mint_in": MINT_B, "exact": "in", "clock": CLOCK}

@@ -88,15 +88,15 @@ def mint_account(fee=None):
     return Account(TOKEN_2022, 1, data.ljust(165, b"\0") + b"\1\1\0" + u(108, 2) + bytes(72) + schedule * 2)
 
 
-class Market(dict):
+class Known(dict):
     """Accounts by address, with a short name in failures."""
 
     def __repr__(self):
-        return f"Market({decode_whirlpool(self[POOL])})"
+        return f"Known({decode_whirlpool(self[POOL])})"
 
 
 @st.composite
-def markets(draw, adaptive=None, fees=None):
+def pools(draw, adaptive=None, fees=None):
     """A consistent pool: positions round a price, vaults that hold exactly what the positions are owed."""
     spacing = draw(st.sampled_from([1, 8, 64, 128]))
     tick = draw(st.integers(-2_000, 2_000))
@@ -115,7 +115,7 @@ def markets(draw, adaptive=None, fees=None):
         held[0] += delta_a(amount, middle, sqrt_price_at(upper), True)
         held[1] += delta_b(amount, sqrt_price_at(lower), middle, True)
     is_adaptive = draw(st.booleans()) if adaptive is None else adaptive
-    accounts = Market()
+    accounts = Known()
     accounts[POOL] = pool_account(
         spacing=spacing,
         tier=spacing + is_adaptive,
@@ -158,7 +158,7 @@ def ask(accounts, mint_in, amount, exact="in", **more):
 
 
 @bounded
-@given(markets(), ways, amounts, amounts)
+@given(pools(), ways, amounts, amounts)
 def test_more_in_is_never_less_out(accounts, mint_in, first, second):
     small, large = (ask(accounts, mint_in, amount) for amount in sorted((first, second)))
     assume(isinstance(small, Quote) and isinstance(large, Quote))
@@ -167,7 +167,7 @@ def test_more_in_is_never_less_out(accounts, mint_in, first, second):
 
 
 @bounded
-@given(markets(), ways, amounts, amounts)
+@given(pools(), ways, amounts, amounts)
 def test_more_out_is_never_less_in(accounts, mint_in, first, second):
     small, large = (ask(accounts, mint_in, amount, "out") for amount in sorted((first, second)))
     assume(isinstance(small, Quote) and isinstance(large, Quote))
@@ -175,7 +175,7 @@ def test_more_out_is_never_less_in(accounts, mint_in, first, second):
 
 
 @bounded
-@given(markets(), ways, amounts, st.sampled_from(["in", "out"]))
+@given(pools(), ways, amounts, st.sampled_from(["in", "out"]))
 def test_never_pays_more_than_the_vault_holds(accounts, mint_in, amount, exact):
     """Vaults hold what the positions are owed and not one unit more: the program never asks for more."""
     answer = ask(accounts, mint_in, amount, exact)
@@ -188,7 +188,7 @@ def test_never_pays_more_than_the_vault_holds(accounts, mint_in, amount, exact):
 
 
 @bounded
-@given(markets(), ways, amounts)
+@given(pools(), ways, amounts)
 def test_exact_out_of_an_exact_in_quote_never_asks_for_more(accounts, mint_in, amount):
     forward = ask(accounts, mint_in, amount)
     assume(isinstance(forward, Quote) and forward.amount_out > 0)
@@ -199,7 +199,7 @@ def test_exact_out_of_an_exact_in_quote_never_asks_for_more(accounts, mint_in, a
 
 
 @bounded
-@given(markets(), ways, amounts)
+@given(pools(), ways, amounts)
 def test_round_trip_never_gains(accounts, mint_in, amount):
     there = ask(accounts, mint_in, amount)
     assume(isinstance(there, Quote))
@@ -211,7 +211,7 @@ def test_round_trip_never_gains(accounts, mint_in, amount):
 
 
 @bounded
-@given(markets(adaptive=False, fees=False), ways, amounts, amounts)
+@given(pools(adaptive=False, fees=False), ways, amounts, amounts)
 def test_a_decoded_pool_answers_as_its_bytes_do(accounts, mint_in, first, second):
     """What a path remembers of earlier trades changes no later one."""
     pool = decode(POOL, accounts)
@@ -225,7 +225,7 @@ def test_a_decoded_pool_answers_as_its_bytes_do(accounts, mint_in, first, second
 
 
 @bounded
-@given(markets(fees=False), ways, st.integers(2**30, 2**46), st.integers(1, 60))
+@given(pools(fees=False), ways, st.integers(2**30, 2**46), st.integers(1, 60))
 def test_quote_after_applying_after_is_the_next_quote(accounts, mint_in, amount, steps):
     """Up to a limit and then on from there costs what going at once costs, but for one rounding a piece."""
     state = decode_whirlpool(accounts[POOL])
@@ -243,7 +243,7 @@ def test_quote_after_applying_after_is_the_next_quote(accounts, mint_in, amount,
 
 
 @bounded
-@given(markets())
+@given(pools())
 def test_decode_of_encode_is_identity(accounts):
     for account in accounts.values():
         head = account.data[:8]

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ironcrab.dex import ABSENT, Account, Clock, Fee, Quote, Refusal, base58, quote, venue_of
 from ironcrab.dex import whirlpool_steps as steps
+from ironcrab.dex import whirlpool_swap as swaps
 from ironcrab.dex.address import MEMO, TOKEN, TOKEN_2022, associated
 from ironcrab.dex.ticks import MAX_SQRT_PRICE, MIN_SQRT_PRICE, sqrt_price_at
 from ironcrab.dex.whirlpool import VENUE
@@ -65,7 +66,7 @@ def where(start):
     return array_address(PROGRAM, POOL, start)
 
 
-def market(**more):
+def known(**more):
     """A pool of spacing 64 at price 1 with one position from -6400 to 6400."""
     return {
         POOL: pool_account(**more),
@@ -85,7 +86,7 @@ def ask(accounts, amount=1000, **more):
 
 
 def test_quote():
-    answer = ask(market(), 10**9)
+    answer = ask(known(), 10**9)
     assert isinstance(answer, Quote)
     assert answer.amount_in == 10**9
     assert {fee.name for fee in answer.fees} == {"lp", "protocol"}
@@ -95,20 +96,20 @@ def test_quote():
     assert list(answer.after) == [POOL, VAULT_A, VAULT_B]
     assert len(answer.after) == 3
     assert repr(answer.after).startswith("After({")
-    later = market() | answer.after
-    assert later == {**market(), **answer.after} == dict(market()) | dict(answer.after)
-    assert answer.after | market() == market() | {}
+    later = known() | answer.after
+    assert later == {**known(), **answer.after} == dict(known()) | dict(answer.after)
+    assert answer.after | known() == known() | {}
     assert venue_of(IMMUTABLE) is venue_of(PROGRAM) is VENUE
 
 
 def test_fees_are_in_the_input_mint():
-    answer = ask(market(), 10**6, mint_in=MINT_B, exact="out")
+    answer = ask(known(), 10**6, mint_in=MINT_B, exact="out")
     assert answer.amount_out == 10**6
     assert {fee.mint for fee in answer.fees} == {MINT_B}
 
 
 def test_unknown_accounts_are_named():
-    accounts = market()
+    accounts = known()
     assert ask({}).missing == (POOL,)
     assert VENUE.quote(
         POOL, {}, mint_in=MINT_A, amount=1, exact="in", clock=NOW, limit=None, generation=None
@@ -129,7 +130,7 @@ def test_unknown_accounts_are_named():
 
 
 def test_needs():
-    accounts = market(tier=1025)
+    accounts = known(tier=1025)
     assert VENUE.needs(POOL, {}, MINT_A) == (POOL,)
     alone = {POOL: accounts[POOL]}
     arrays = tuple(map(where, (0, -5632, -11264)))
@@ -137,6 +138,7 @@ def test_needs():
     assert VENUE.needs(POOL, accounts, MINT_B) == (oracle_address(PROGRAM, POOL),)
     assert VENUE.needs(POOL, accounts | {oracle_address(PROGRAM, POOL): ABSENT}, MINT_B) == ()
     assert VENUE.needs(POOL, {POOL: ABSENT}, MINT_A) == ()
+    assert VENUE.needs(POOL, known(), MINT_A) == ()
     assert VENUE.needs("nonsense", {"nonsense": accounts[POOL]}, MINT_A) == ()
     assert VENUE.needs(POOL, alone, "other") == (MINT_A, MINT_B, oracle_address(PROGRAM, POOL))
 
@@ -165,6 +167,7 @@ def test_needs():
         (None, {MINT_A: ABSENT}, {}),
         (None, {MINT_B: ABSENT}, {}),
         (17, {VAULT_B: vault(MINT_B, 10**12, state=2)}, {}),
+        (17, {VAULT_A: vault(MINT_A, 10**12, state=2)}, {}),
         (1, {VAULT_B: vault(MINT_B, 10)}, {}),
         (14, {VAULT_A: vault(MINT_A, 2**64 - 10)}, {}),
         (None, {POOL: pool_account(owed=2**64 - 1)}, {"amount": 10**9}),
@@ -173,10 +176,10 @@ def test_needs():
     ],
 )  # fmt: skip
 def test_refusals(code, change, asked):
-    accounts = market()
+    accounts = known()
     if asked.get("exact") == "out":
         # Nothing lies beyond the position: the range of prices itself ends the swap.
-        accounts = market(spacing=32896, liquidity=10**6)
+        accounts = known(spacing=32896, liquidity=10**6)
         accounts |= {where(start): ABSENT for start in (0, -2894848)}
     answer = ask(accounts | change, **asked)
     assert isinstance(answer, Refusal), answer
@@ -189,26 +192,26 @@ def test_oracle_of_another_pool(vectors):
     row = next(r for r in vectors("orca_whirlpool") if r.get("variant") == "fab-adaptive00")
     ref = row["accounts"]["oracle"]["ref"]
     data = next(base64.b64decode(r["data"]) for r in vectors("orca_whirlpool") if r.get("ref") == ref)
-    accounts = market() | {oracle_address(PROGRAM, POOL): Account(PROGRAM, 1, data)}
+    accounts = known() | {oracle_address(PROGRAM, POOL): Account(PROGRAM, 1, data)}
     assert f"is that of the pool {row['pool']}" in ask(accounts).reason
 
 
 def test_partial_fill_at_a_limit():
     limit = sqrt_price_at(-100)
-    answer = ask(market(), 10**12, limit=limit)
+    answer = ask(known(), 10**12, limit=limit)
     assert answer.partial
     assert decode_whirlpool(answer.after[POOL]).sqrt_price == limit
     assert answer.amount_in < 10**12
-    assert ask(market(), 10**12, exact="out", limit=limit).partial
+    assert ask(known(), 10**12, exact="out", limit=limit).partial
 
 
 def test_two_hooks_and_fees():
     hook = b"\x0e\0\x40\0" + bytes(32) + bytes([9]) * 32
-    answer = ask(market() | {MINT_B: mint_account(program=TOKEN_2022, extension=hook)})
+    answer = ask(known() | {MINT_B: mint_account(program=TOKEN_2022, extension=hook)})
     assert "hook" in answer.reason
     assert isinstance(
         VENUE.instructions(
-            POOL, market() | {MINT_B: mint_account(program=TOKEN_2022, extension=hook)}, user=USER, mint_in=MINT_A,
+            POOL, known() | {MINT_B: mint_account(program=TOKEN_2022, extension=hook)}, user=USER, mint_in=MINT_A,
             amount=1, other_amount=0, exact="in", clock=NOW,
         ),
         Refusal,
@@ -218,7 +221,7 @@ def test_two_hooks_and_fees():
 def test_gross_amount_beyond_a_u64():
     tax = b"\1\0\x6c\0" + bytes(72) + (u(0, 8) + u(2**64 - 1, 8) + u(10_000, 2)) * 2
     taxed = {MINT_B: mint_account(program=TOKEN_2022, extension=tax)}
-    assert ask(market() | taxed, 5, exact="out").code == 6052
+    assert ask(known() | taxed, 5, exact="out").code == 6052
 
 
 # --- steps -------------------------------------------------------------------------------------------------
@@ -245,6 +248,7 @@ def test_amounts_beyond_a_u64():
         (6011, lambda: steps._price_after_b(1 << 64, 10, 11, False)),
         (6014, lambda: steps.crossed(2**128 - 1, 1, a_to_b=False)),
         (6015, lambda: steps.crossed(1, 2, a_to_b=True)),
+        (6039, lambda: swaps._check(2**64)),
     ],
 )
 def test_faults(code, call):
@@ -273,7 +277,7 @@ def build(accounts, **more):
 
 
 def test_swap_v2():
-    (built,) = build(market())
+    (built,) = build(known())
     assert built.program == PROGRAM
     assert (
         built.data.hex()
@@ -288,12 +292,12 @@ def test_swap_v2():
 
 
 def test_swap_is_the_fallback():
-    (built,) = build(market(), fallback=True, mint_in=MINT_B, exact="out")
+    (built,) = build(known(), fallback=True, mint_in=MINT_B, exact="out")
     assert (
         built.data.hex() == "f8c69e91e17587c8" + "e803000000000000" + "de03000000000000" + "00" * 16 + "0000"
     )
     assert [meta.pubkey for meta in built.metas][7:10] == [where(start) for start in (0, 5632, 11264)]
-    newer = market() | {MINT_A: mint_account(program=TOKEN_2022, extension=b"\x12\0\x40\0" + bytes(64))}
+    newer = known() | {MINT_A: mint_account(program=TOKEN_2022, extension=b"\x12\0\x40\0" + bytes(64))}
     assert isinstance(build(newer, fallback=True), Refusal)
     (other,) = build(newer)
     assert other.metas[0].pubkey == TOKEN_2022
@@ -301,15 +305,15 @@ def test_swap_is_the_fallback():
 
 
 def test_the_last_array_is_repeated_at_the_end_of_the_range():
-    accounts = market(tick=-443000, price=sqrt_price_at(-443000))
+    accounts = known(tick=-443000, price=sqrt_price_at(-443000))
     (built,) = build(accounts)
     assert [meta.pubkey for meta in built.metas][11:14] == [where(-444928)] * 3
 
 
 def test_what_cannot_be_built():
-    assert isinstance(build(market(), mint_in=CONFIG), Refusal)
-    assert isinstance(build(market(), user="nobody"), Refusal)
-    assert isinstance(build(market(), amount=-1), Refusal)
+    assert isinstance(build(known(), mint_in=CONFIG), Refusal)
+    assert isinstance(build(known(), user="nobody"), Refusal)
+    assert isinstance(build(known(), amount=-1), Refusal)
     assert build({POOL: pool_account(tier=7)}).missing == (oracle_address(PROGRAM, POOL), MINT_A, MINT_B)
     assert build({}).missing == (POOL,)
 
@@ -369,7 +373,7 @@ def found(pool, address):
 
 
 def test_a_trade_reckons_fees_and_remembers_paths():
-    pool = decode(POOL, market())
+    pool = decode(POOL, known())
     small = pool.quote(mint_in=MINT_A, amount=1000, exact="in", clock=NOW)
     assert pool.quote(mint_in=MINT_A, amount=1000, exact="in", clock=NOW) == small
     assert list(pool.paths) == [True]
@@ -381,12 +385,12 @@ def test_transfer_fees_by_name():
     tax = b"\1\0\x6c\0" + bytes(72) + u(0, 8) + u(50, 8) + u(100, 2) + u(901, 8) + u(7, 8) + u(100, 2)
     mints = {mint: mint_account(program=TOKEN_2022, extension=tax) for mint in (MINT_A, MINT_B)}
     tail = b"\2\2\0\x08\0" + bytes(8)
-    vaults = {key: Account(TOKEN_2022, 1, market()[key].data + tail) for key in (VAULT_A, VAULT_B)}
-    answer = ask(market() | mints | vaults, 10**6)
+    vaults = {key: Account(TOKEN_2022, 1, known()[key].data + tail) for key in (VAULT_A, VAULT_B)}
+    answer = ask(known() | mints | vaults, 10**6)
     assert Fee("transfer", MINT_A, 50) in answer.fees
     assert Fee("transfer", MINT_B, 50) in answer.fees
     assert int.from_bytes(answer.after[VAULT_A].data[-8:], "little") == 50
-    later = ask(market() | mints | vaults, 10**6, clock=Clock(1, NOW.unix_timestamp, 901))
+    later = ask(known() | mints | vaults, 10**6, clock=Clock(1, NOW.unix_timestamp, 901))
     assert Fee("transfer", MINT_A, 7) in later.fees
 
 
@@ -404,7 +408,7 @@ def oracle_account(*, size=1, peak=2**32 - 1, control=1, volatility=0, age=10, p
 
 
 def adaptive(spacing=64, **more):
-    return market(spacing=spacing, tier=1025) | {oracle_address(PROGRAM, POOL): oracle_account(**more)}
+    return known(spacing=spacing, tier=1025) | {oracle_address(PROGRAM, POOL): oracle_account(**more)}
 
 
 def test_volatility_above_its_maximum():
