@@ -34,7 +34,7 @@ from ironcrab.dex.face import (
     Transaction,
 )
 from ironcrab.dex.later import Later
-from ironcrab.dex.mint import amount_of, balance, is_frozen, moved
+from ironcrab.dex.mint import balance, is_frozen, moved
 from ironcrab.dex.transfers import mint_of, moved_in, moved_out, trader_of
 
 PROGRAM = "675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8"

@@ -173,12 +173,13 @@ class Accounts:
         changed = self._advance(slot, slot - 1)
         row = AccountRow(event.owner, event.lamports, event.data, slot, event.write_version, seq)
         signature = event.signature
-        late = slot <= state.ended or (signature in state.told and signature not in self.staged)
-        if signature is None or late:
+        if signature is None:
             return changed + self._show({event.pubkey: row})
-        before = self.writers.get(event.pubkey)
-        if before is not None and before != signature:
+        before = self.writers.get(event.pubkey, signature)
+        if before != signature:
             changed += self._close(before)
+        if slot <= state.ended or (signature in state.told and signature not in self.staged):
+            return changed + self._show({event.pubkey: row})
         staged = self.staged.get(signature)
         if staged is None:
             staged = self.staged[signature] = Staged(slot)
