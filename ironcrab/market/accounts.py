@@ -201,11 +201,19 @@ class Accounts:
         return self._close(signature)
 
     def slot_told(self, event: SlotUpdate) -> tuple[str, ...]:
-        """A slot's status; the addresses that changed by it."""
-        slot = event.current_slot
+        """A slot's status; the addresses that changed by it. Slots come by the thousand: laid out flat."""
+        slot, state = event.current_slot, self.state
         if event.status in SLOT_ENDS:
-            return self._advance(slot, slot)
-        return self._advance(slot, None) if event.status == "created" else ()
+            if slot > state.slot:
+                state.slot = slot
+                if state.told:
+                    state.told.clear()
+            if slot > state.ended:
+                state.ended = slot
+                return self._end(slot) if self.staged else ()
+        elif event.status == "created":
+            self._advance(slot, None)
+        return ()
 
     def block_told(self, event: LatestBlockhash) -> tuple[str, ...]:
         """A block's meta; the addresses that changed by it."""
@@ -347,8 +355,12 @@ class Accounts:
         if ended is None or ended <= state.ended:
             return ()
         state.ended = ended
+        return self._end(ended)
+
+    def _end(self, slot: int) -> tuple[str, ...]:
+        """All slots up to this one are over."""
         changed: tuple[str, ...] = ()
-        for signature in [signature for signature, by in self.staged.items() if by.slot <= ended]:
+        for signature in [signature for signature, by in self.staged.items() if by.slot <= slot]:
             changed += self._close(signature)
         return changed
 

@@ -166,7 +166,7 @@ class LivePoolCache:
             GapClosed: self._gap_closed,
             ForkOrphaned: self._orphaned,
             AccountWritten: lambda seq, event: self._written(self.accounts.wrote(seq, event)),
-            SlotUpdate: lambda _, event: self._written(self.accounts.slot_told(event)),
+            SlotUpdate: self._slot,
             LatestBlockhash: lambda _, event: self._written(self.accounts.block_told(event)),
             LiquidityRemoved: lambda _, event: self._written(self.accounts.transaction(event.signature)),
             RunStarted: lambda _, event: self.accounts.opened(event.generations),
@@ -263,6 +263,11 @@ class LivePoolCache:
             row.reserve_base, row.reserve_base_slot, row.seq = base, slot, seq
         if row.reserve_quote_slot is None or slot >= row.reserve_quote_slot:
             row.reserve_quote, row.reserve_quote_slot, row.seq = quote, slot, seq
+
+    def _slot(self, _: int, event: SlotUpdate) -> None:
+        changed = self.accounts.slot_told(event)
+        if changed:
+            self._written(changed)
 
     def _written(self, addresses: tuple[str, ...]) -> None:
         """Accounts changed; for a stale pool its own account is something new that is said about it."""
