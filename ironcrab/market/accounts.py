@@ -49,7 +49,7 @@ SLOT_ENDS = ("processed", "confirmed", "finalized")
 """Statuses of a slot that all its writes come before."""
 
 
-class AccountRow(Struct, gc=False):
+class AccountRow(Struct, gc=False, array_like=True):
     """One account as the chain holds it, visible unless stale.
 
     Attributes:
@@ -71,7 +71,7 @@ class AccountRow(Struct, gc=False):
     stale: Seq | None = None
 
 
-class Staged(Struct, gc=False):
+class Staged(Struct, gc=False, array_like=True):
     """What a transaction of `slot` wrote so far, by address."""
 
     slot: Slot
