@@ -104,11 +104,29 @@ class Global(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True, gc=False):
-    """A curve that can be quoted again and again: decoded, with the fees in force."""
+    """A curve that can be quoted again and again: decoded, with the fees in force.
+
+    `coin` is the mint among the accounts whose curve this is, None where none is proven to be.
+    """
 
     account: Account
     curve: Curve
     priced: Priced
+    pool: str
+    coin: str | None
+
+    def quote(
+        self, *, mint_in: str, amount: int, exact: Exact, clock: Clock, limit: int | None = None
+    ) -> Quote | Refusal:
+        """See `PumpFun.quote`."""
+        del clock
+        if limit is not None:
+            return Refusal(None, "a bonding curve takes no price limit")
+        if not 0 <= amount <= U64:
+            return Refusal(None, f"the amount {amount} is no u64")
+        if self.coin is not None and mint_in not in (self.coin, self.curve.quote_mint):
+            return Refusal(MINT_MISMATCH, f"{mint_in} is neither {self.coin} nor {self.curve.quote_mint}")
+        return quote_ready(self.pool, self, mint_in, amount, exact)
 
 
 def decode_curve(account: Account) -> Curve | Refusal:
@@ -197,7 +215,7 @@ def load(pool: str, accounts: Mapping[str, Account], generation: str | None) -> 
     if sum(rates) >= 10_000:
         return Refusal(OVERFLOW, f"fees of {sum(rates)} bps leave nothing")
     priced = Priced(curve.virtual_token, curve.virtual_quote, 0, *rates)
-    return Ready(accounts[pool], curve, priced)
+    return Ready(accounts[pool], curve, priced, pool, coin_of(pool, accounts))
 
 
 def _missing(curve: Curve, accounts: Mapping[str, Account], generation: str | None) -> tuple[str, ...]:
@@ -346,6 +364,10 @@ class PumpFun:
         curve = decode_curve(accounts[pool])
         return () if isinstance(curve, Refusal) else _missing(curve, accounts, None)
 
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> Ready | Refusal:
+        """See `ironcrab.dex.face.Venue`; all that a quote needs is looked up at once."""
+        return load(pool, accounts, generation)
+
     def quote(
         self,
         pool: str,
@@ -359,18 +381,10 @@ class PumpFun:
         generation: str | None,
     ) -> Quote | Refusal:
         """See `load` and `quote_ready`. A mint that is proven not to be the coin's is refused."""
-        del clock
-        if limit is not None:
-            return Refusal(None, "a bonding curve takes no price limit")
-        if not 0 <= amount <= U64:
-            return Refusal(None, f"the amount {amount} is no u64")
         ready = load(pool, accounts, generation)
         if isinstance(ready, Refusal):
             return ready
-        coin = coin_of(pool, accounts)
-        if coin is not None and mint_in not in (coin, ready.curve.quote_mint):
-            return Refusal(MINT_MISMATCH, f"{mint_in} is neither {coin} nor {ready.curve.quote_mint}")
-        return quote_ready(pool, ready, mint_in, amount, exact)
+        return ready.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
 
     def instructions(
         self,

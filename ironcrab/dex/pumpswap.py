@@ -393,6 +393,32 @@ def _after(ready: Ready, base: int, quote: int) -> Mapping[str, Account] | None:
     return after
 
 
+class Held:
+    """A pool whose accounts are held for many quotes; decoded anew when an epoch, which sets transfer fees, begins."""
+
+    def __init__(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> None:
+        self.pool = pool
+        self.accounts = accounts
+        self.generation = generation
+        self.epoch: int | None = None
+        self.ready: Ready | Refusal = Refusal(None, "not looked at")
+
+    def quote(
+        self, *, mint_in: str, amount: int, exact: Exact, clock: Clock, limit: int | None = None
+    ) -> Quote | Refusal:
+        """See `PumpSwap.quote`."""
+        if limit is not None:
+            return Refusal(None, "a PumpSwap pool takes no price limit")
+        if not 0 <= amount <= U64:
+            return Refusal(None, f"the amount {amount} is no u64")
+        if self.epoch != clock.epoch:
+            self.ready = load(self.pool, self.accounts, clock, self.generation)
+            self.epoch = clock.epoch
+        if type(self.ready) is Refusal:
+            return self.ready
+        return quote_ready(self.ready, mint_in, amount, exact)
+
+
 class PumpSwap:
     """The venue `pump_amm`; see `ironcrab.dex.face.Venue`.
 
@@ -420,6 +446,12 @@ class PumpSwap:
         decoded = decode_pool(accounts[pool])
         return () if isinstance(decoded, Refusal) else _missing(decoded, accounts, None)
 
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> "Held | Refusal":
+        """See `ironcrab.dex.face.Venue`."""
+        account = accounts.get(pool)
+        decoded = Refusal(None, f"pool {pool} is unknown", (pool,)) if account is None else decode_pool(account)
+        return decoded if isinstance(decoded, Refusal) else Held(pool, accounts, generation)
+
     def quote(
         self,
         pool: str,
@@ -433,12 +465,9 @@ class PumpSwap:
         generation: str | None,
     ) -> Quote | Refusal:
         """See `load` and `quote_ready`."""
-        if limit is not None:
-            return Refusal(None, "a PumpSwap pool takes no price limit")
-        if not 0 <= amount <= U64:
-            return Refusal(None, f"the amount {amount} is no u64")
-        ready = load(pool, accounts, clock, generation)
-        return ready if isinstance(ready, Refusal) else quote_ready(ready, mint_in, amount, exact)
+        return Held(pool, accounts, generation).quote(
+            mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit
+        )
 
     def instructions(
         self,

@@ -1,5 +1,6 @@
 """What deciders may read: one object per run, built by whoever wires it, read-only for them."""
 
+from ironcrab.dex.address import TOKEN, TOKEN_PROGRAMS
 from ironcrab.loop import Now, Reducer
 from ironcrab.market.flow import Flow
 from ironcrab.market.mints import Mints
@@ -26,6 +27,16 @@ class Known:
         self.flow = flow
         self.quotes = QuoteCalculator(pools, mints)
         self.reducers: tuple[Reducer, ...] = (mints, pools, flow)
+
+    def token_program(self, mint: str, *, told: str | None = None, hint: str | None = None) -> str:
+        """Token program of a mint: what the intent told, else who owns its account, else the venue's hint, else SPL.
+
+        What is neither SPL Token nor Token-2022 does not count.
+        """
+        account, row = self.pools.accounts.get(mint), self.mints.get(mint)
+        owner = account.owner if account is not None else None
+        named = (told, owner, row.token_program if row is not None else None, hint)
+        return next((program for program in named if program in TOKEN_PROGRAMS), TOKEN)
 
     @classmethod
     def fresh(cls, now: Now) -> "Known":

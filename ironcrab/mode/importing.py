@@ -11,6 +11,7 @@ from blake3 import blake3
 from msgspec import Struct
 
 from ironcrab import __version__
+from ironcrab.dex.generations import generations_at
 from ironcrab.domain.control import InputCounted, ReducerInfo, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
@@ -162,7 +163,10 @@ def _write(
     made_by: type,
     progress: Progress,
 ) -> ImportSummary:
-    """Write events as world records after a run-started event; the counts of what was refused close it."""
+    """Write events as world records after a run-started event; the counts of what was refused close it.
+
+    The run-started event names the program generations that held when the first event happened.
+    """
     digest = digest_of(files)
     info = ReducerInfo(f"import-{kind}", path_of(made_by), source_digest(made_by))
     log_id = blake3(f"ironcrab import {kind}\0{digest}\0{info.source_digest}".encode()).hexdigest(length=16)
@@ -172,7 +176,9 @@ def _write(
         is_open = False
         for time, event in events:
             if not is_open:
-                loop.take(RunStarted(0, f"import-{kind}", __version__, "market-data", (), (), ()), time)
+                generations = generations_at(time // 1_000_000_000) if time else ()
+                started = RunStarted(0, f"import-{kind}", __version__, "market-data", (), (), (), generations)
+                loop.take(started, time)
                 is_open = True
             loop.take(event, time)
             name = type(event).__name__
