@@ -84,6 +84,23 @@ class SendAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     last: bool = False
 
 
+class PricedAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    """What the paper world prices a landing on; the chain itself never says so.
+
+    `basis`: exact (the venue's program on recorded accounts), executable (reserves less a fee) or last_trade; `state`:
+    record that last told these numbers, of slot `state_slot`; `amount_out` raw units, whatever the plan demanded. None
+    where there is no price; `basis` is then the code that says why.
+    """
+
+    ask: Seq
+    basis: Word
+    state: Seq | None = None
+    state_slot: Slot | None = None
+    amount_out: U64 | None = None
+    ordinal: U32 = 0
+    last: bool = False
+
+
 class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     """How the transaction ended: `status` confirmed, failed or timeout; fills from token balance deltas."""
 
@@ -104,5 +121,5 @@ class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
 
 ASK = (SimulateAsk, SendAsk)
 """Every ask, written by hand."""
-ANSWER = (SimulateAnswer, SignedAnswer, SendAnswer, ConfirmAnswer)
+ANSWER = (SimulateAnswer, SignedAnswer, SendAnswer, PricedAnswer, ConfirmAnswer)
 """Every answer, written by hand."""

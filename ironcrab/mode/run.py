@@ -158,7 +158,7 @@ def run(recording: Recording, scenario: Scenario, out: Path, progress: Progress 
         LogFault: `out` exists or cannot be written.
     """
     generations = next((event.generations for _, event in runs_of(recording)), ())
-    return run_events(source(recording.records()), _source_head(recording), scenario, out, generations, progress)
+    return run_events(source(recording.records()), source_head(recording), scenario, out, generations, progress)
 
 
 def run_events(
@@ -205,7 +205,7 @@ def run_events(
     return RunSummary(log_id, drive.loop.seq, derived, digest.text(), counts)
 
 
-def _source_head(recording: Recording) -> str:
+def source_head(recording: Recording) -> str:
     """The head that names a recording's market: its own, or, where it is itself a run, that of its source.
 
     So a run made anew from a run is the run that its source would give.

@@ -73,12 +73,17 @@ class ParamRow(Struct, frozen=True):
     meaning: str
 
 
-def load(path: Path, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
+Pairs = tuple[tuple[str, str], ...]
+"""Parameters as text: (dotted key, TOML value or plain text)."""
+
+
+def load(path: Path, overrides: Pairs = (), defaults: Pairs = ()) -> Scenario:
     """Read a scenario file.
 
     Args:
         path: the TOML file.
-        overrides: (dotted key, value text) pairs that win over the file (origin "set").
+        overrides: win over the file (origin "set").
+        defaults: stand where the file says nothing (origin "command").
 
     Raises:
         ScenarioFault: no such file, no TOML, an unknown key, a value of the wrong kind or out of range.
@@ -89,10 +94,10 @@ def load(path: Path, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
         raise ScenarioFault(f"scenario {path}: {error.strerror}; see scenarios/ for examples") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ScenarioFault(f"scenario {path} is no TOML: {error}") from error
-    return read(path.stem, tree, str(path), overrides)
+    return read(path.stem, tree, str(path), overrides, defaults)
 
 
-def read(name: str, tree: dict[str, Any], where: str, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
+def read(name: str, tree: dict[str, Any], where: str, overrides: Pairs = (), defaults: Pairs = ()) -> Scenario:
     """Judge a parsed scenario; `where` is named in every fault."""
     tree = dict(tree)
     paths = _texts(tree.pop("strategies", []), "strategies", where)
@@ -109,7 +114,9 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: tuple[tuple[str
         if table not in models:
             raise ScenarioFault(f"{where}: unknown key {table!r}; known: strategies, outlets, {', '.join(models)}")
     origins = {(table, key): "scenario" for table, values in tree.items() if isinstance(values, dict) for key in values}
-    _override(tree, origins, models, overrides)
+    silent = tuple(pair for pair in defaults if tuple(pair[0].split(".", 1)) not in origins)
+    _put(tree, origins, models, silent, "command")
+    _put(tree, origins, models, overrides, "set")
     values = {table: _params(model, tree.get(table, {}), table, where) for table, model in models.items()}
     settings = tuple(
         Setting(f"{table}.{field}", _text(getattr(params, field)), origins.get((table, field), "default"))
@@ -197,14 +204,11 @@ def _kind(path: str, where: str) -> tuple[str, type[Any]]:
     return str(kind.name), kind
 
 
-def _override(
-    tree: dict[str, Any],
-    origins: dict[tuple[str, str], str],
-    models: dict[str, type[Any]],
-    overrides: tuple[tuple[str, str], ...],
+def _put(
+    tree: dict[str, Any], origins: dict[tuple[str, str], str], models: dict[str, type[Any]], pairs: Pairs, origin: str
 ) -> None:
-    """Put `--set table.key=value` pairs over the file's values."""
-    for dotted, text in overrides:
+    """Put `table.key=value` pairs over the file's values."""
+    for dotted, text in pairs:
         table, _, key = dotted.partition(".")
         if table not in models or key not in models[table].__struct_fields__:
             raise ScenarioFault(f"--set {dotted}: no such parameter; run: ironcrab params SCENARIO")
@@ -213,7 +217,7 @@ def _override(
         except tomllib.TOMLDecodeError:
             value = text
         tree[table] = {**tree.get(table, {}), key: value}
-        origins[table, key] = "set"
+        origins[table, key] = origin
 
 
 def _params(model: type[Any], values: Any, table: str, where: str) -> Any:
