@@ -16,6 +16,9 @@ from ironcrab.domain.fault import Fault
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("import", "writing", "Turn foreign files into a recording."),
     ("run", "writing", "Fold recorded market events through a scenario; write a new recording."),
+    ("backtest", "backtesting", "Run a scenario over recordings in the paper world; say what came of it."),
+    ("fidelity", "backtesting", "How far the fill model is from each recorded swap."),
+    ("report", "backtesting", "One HTML page about a run, or two side by side."),
     ("params", "writing", "List every parameter of a scenario: unit, default, range, origin."),
     ("replay", "judging", "Follow a recording, compare, print the summary."),
     ("verify", "judging", "The same for CI; no argument: all goldens."),

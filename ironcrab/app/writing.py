@@ -25,7 +25,7 @@ def import_command() -> None:
     """Turn foreign files (plain, .zst or .gz) into a recording."""
 
 
-def _told(out: Path, summary: Any) -> dict[str, Any]:
+def told(out: Path, summary: Any) -> dict[str, Any]:
     """A summary as JSON tells it: where it lies, then what it says."""
     return {"out": str(out), **msgspec.to_builtins(summary)}
 
@@ -43,7 +43,7 @@ def _import(kind: str, path: Path, out: Path, *, hot: bool, as_json: bool) -> No
         if not hot:
             seal(folder)
     if as_json:
-        emit_json(_told(out, summary))
+        emit_json(told(out, summary))
         return
     click.echo(f"{out}: {summary.records:,} records, log {summary.log_id}")
     click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in summary.counts.items()))
@@ -82,14 +82,15 @@ def import_ironcrab_command(dir: Path, out: Path, hot: bool, as_json: bool) -> N
     _import("ironcrab", dir, out, hot=hot, as_json=as_json)
 
 
-def _pairs(sets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    pairs = []
+def pairs(sets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """(key, value) of each --set; a usage error where one has no `=`."""
+    found = []
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
-        pairs.append((key, value))
-    return tuple(pairs)
+        found.append((key, value))
+    return tuple(found)
 
 
 @click.command("run")
@@ -104,13 +105,13 @@ def run_command(recording: Path, scenario: Path, out: Path, sets: tuple[str, ...
     from ironcrab.mode.run import run  # noqa: PLC0415 - the engine loads only here
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
 
-    loaded = load(scenario, _pairs(sets))
+    loaded = load(scenario, pairs(sets))
     with fresh_folder(out) as folder, progress("run") as show:
         summary = run(Recording.open(recording), loaded, folder, show)
         if not hot:
             seal(folder)
     if as_json:
-        emit_json(_told(out, summary))
+        emit_json(told(out, summary))
         return
     click.echo(f"{out}: {summary.records:,} records, {summary.derived:,} derived, digest {summary.digest}")
     click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in summary.counts.items()))
@@ -125,7 +126,7 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
     """List every parameter of SCENARIO with value, unit, default, range, and where the value came from."""
     from ironcrab.mode.scenario import load, rows  # noqa: PLC0415 - the engine loads only here
 
-    found = rows(load(scenario, _pairs(sets)))
+    found = rows(load(scenario, pairs(sets)))
     if as_json:
         emit_json(found)
         return
@@ -224,13 +225,13 @@ def slice_command(
     if target is not None:
         first, last = around(opened, find(opened, target), spread)
     else:
-        first = _bound(opened, begin) if begin is not None else opened.first_seq
-        last = _bound(opened, end) if end is not None else opened.next_seq
+        first = bound(opened, begin) if begin is not None else opened.first_seq
+        last = bound(opened, end) if end is not None else opened.next_seq
     with fresh_folder(out) as folder:
         summary = cut(opened, first, last, folder, golden=golden)
         seal(folder)
     if as_json:
-        emit_json(_told(out, summary))
+        emit_json(told(out, summary))
     else:
         click.echo(f"{out}: records {summary.first_seq:,} to {summary.next_seq - 1:,} ({summary.records:,})")
         if summary.diverged:
@@ -239,7 +240,7 @@ def slice_command(
     raise click.exceptions.Exit(3 if summary.diverged else 0)
 
 
-def _bound(recording: Recording, text: str) -> int:
+def bound(recording: Recording, text: str) -> int:
     """A seq (digits), a slot (`s` or `slot:` and digits) or a UTC time, as a seq."""
     if text.isdigit():
         return int(text)

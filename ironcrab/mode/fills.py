@@ -147,7 +147,7 @@ class Fills:
             moved.mint = plan.output_mint if plan.side == "Buy" else mint_in
             moved.taken += fill.amount_out if plan.side == "Buy" else -amount
         elif fill.basis == "exact":
-            found = self._swap(pool, moved.accounts, mint_in, amount)
+            found = self.swap(pool, moved.accounts, mint_in, amount)
             if isinstance(found, Quote):
                 moved.accounts |= found.after
                 rows = self.pools.accounts.rows
@@ -177,7 +177,7 @@ class Fills:
                 return None
         return moved
 
-    def _swap(
+    def swap(
         self, pool: str, changed: Mapping[str, Account], mint_in: str, amount: int, exact: Exact = "in"
     ) -> Quote | Refusal:
         """The program's answer with some accounts changed."""
@@ -196,13 +196,13 @@ class Fills:
             mints = ("", "") if row is None else (row.base_mint, row.quote_mint)
             other = mints[1] if moved.mint == mints[0] else mints[0]
             if moved.taken > 0:
-                before = self._swap(pool, {}, other, moved.taken, "out")
+                before = self.swap(pool, {}, other, moved.taken, "out")
             else:
-                before = self._swap(pool, {}, moved.mint, -moved.taken)
+                before = self.swap(pool, {}, moved.mint, -moved.taken)
             if isinstance(before, Refusal):
                 return NoFill(f"PAPER_OVERLAY_REFUSED: the state no longer bears the own net trade: {before.reason}")
             changed = dict(before.after)
-        found = self._swap(pool, changed, mint_in, plain.amount_in)
+        found = self.swap(pool, changed, mint_in, plain.amount_in)
         if isinstance(found, Refusal):
             return NoFill(_refused(found))
         if found.partial or found.amount_out <= 0:
