@@ -119,8 +119,8 @@ def summary_lines(ledger: Ledger) -> list[str]:
         (
             "trades",
             (
-                f"{outcomes['Confirmed']:,} confirmed, {outcomes['FailedConfirmed']:,} failed, {outcomes['Sent']:,} never "
-                f"landed; {len(sells):,} sells, {sum(net > 0 for net in sells):,} of them won"
+                f"{outcomes['Confirmed']:,} confirmed, {outcomes['FailedConfirmed']:,} failed, {outcomes['Sent']:,} "
+                f"never landed; {len(sells):,} sells, {sum(net > 0 for net in sells):,} of them won"
             ),
         ),
         (

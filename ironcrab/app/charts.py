@@ -43,10 +43,10 @@ def lines(series: Sequence[tuple[str, Points]], label: str, unit: str, ends: tup
     )
 
 
-def bar(value: int, most: int) -> str:
-    """A bar of this share of `most`; red where the value is negative."""
+def bar(value: int, most: int, sign: str = "") -> str:
+    """A bar of this share of `most`; green, and red where the value is negative, if no class is given."""
     width = abs(value) * BAR // max(most, 1)
-    sign = "down" if value < 0 else "up"
+    sign = sign or ("down" if value < 0 else "up")
     return (
         f'<svg class="bar" viewBox="0 0 {BAR} 12" aria-hidden="true">'
         f'<rect class="{sign}" width="{max(width, 1)}" height="12"/></svg>'
@@ -62,7 +62,7 @@ def histogram(values: Sequence[int], label: str, unit: str) -> str:
     counts = [0] * places
     for value in ordered:
         counts[(min(max(value, low), high) - low) // step] += 1
-    most, width = max(counts), WIDE // places
+    most, width = max(counts), min(WIDE // places, 48)
     drawn = "".join(
         f'<rect class="up" x="{LEFT + place * width}" y="{TOP + HIGH - count * HIGH // most}" '
         f'width="{max(width - 1, 1)}" height="{count * HIGH // most}">'
@@ -72,8 +72,8 @@ def histogram(values: Sequence[int], label: str, unit: str) -> str:
     return (
         f'<svg viewBox="0 0 {LEFT + WIDE + 10} {TOP + HIGH + 24}" role="img" aria-label="{escape(label)}">{drawn}'
         f'<text class="tick" x="{LEFT - 6}" y="{TOP + 10}" text-anchor="end">{most:,}</text>'
-        f'<text class="tick" x="{LEFT}" y="{TOP + HIGH + 18}">{low:,} {escape(unit)}</text>'
-        f'<text class="tick" x="{LEFT + places * width}" y="{TOP + HIGH + 18}" text-anchor="end">{high:,}</text></svg>'
+        f'<text class="tick" x="{LEFT}" y="{TOP + HIGH + 18}">{low:,} {escape(unit)} or less</text>'
+        f'<text class="tick" x="{LEFT + places * width}" y="{TOP + HIGH + 18}">{high:,} or more</text></svg>'
     )
 
 

@@ -25,16 +25,16 @@ p{margin:4px 0}.dim{color:var(--dim)}.wide{overflow-x:auto}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:16px 0}
 .tile{border:1px solid var(--line);border-radius:8px;padding:10px 12px}.tile b{display:block;font-size:18px}
 .tile span{color:var(--dim);font-size:13px}
-table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
+pre,td{overflow-wrap:anywhere}table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
 th,td{padding:4px 10px 4px 0;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--dim);font-weight:500}td.n,th.n{text-align:right}
 svg{width:100%;height:auto;display:block}svg.bar{width:180px;height:10px;display:inline-block}
 polyline{fill:none;stroke-width:1.6}.s0{stroke:var(--a)}.s1{stroke:var(--b)}
 polygon.s0{fill:var(--a);fill-opacity:.25;stroke-width:1}polygon.s1{fill:var(--b);fill-opacity:.25;stroke-width:1}
-.up{fill:var(--up)}.down{fill:var(--down)}.grid{stroke:var(--line)}.tick{fill:var(--dim);font-size:12px}
+.up{fill:var(--up)}.down{fill:var(--down)}.flat{fill:var(--a)}.grid{stroke:var(--line)}.tick{fill:var(--dim);font-size:12px}
 a{color:var(--a)}i.k0,i.k1{display:inline-block;width:10px;height:10px;border-radius:2px;background:var(--a)}
 i.k1{background:var(--b)}
-details{border-bottom:1px solid var(--line);padding:3px 0}
+div.set td{white-space:normal}details{border-bottom:1px solid var(--line);padding:3px 0}
 summary{cursor:pointer;font-size:13.5px}pre{overflow-x:auto;font-size:12px;line-height:1.4;margin:6px 0}
 pre:target{outline:2px solid var(--a)}
 """
@@ -149,19 +149,17 @@ def _profit(ledger: Ledger) -> str:
         ("regime", lambda row: row.regime),
         ("exit reason", lambda row: row.reason),
     )
-    parts = ["<h2>Profit of sells, net</h2>"]
+    body: list[Sequence[object]] = []
     for label, key in keys:
         groups: dict[str, list[int]] = {}
         for row in sells:
             groups.setdefault(key(row), []).append(row.net or 0)
-        ordered = sorted(groups.items(), key=lambda item: (-sum(item[1]), item[0]))
-        most = max(abs(sum(nets)) for _, nets in ordered)
-        body = [
-            (name or "(none)", len(nets), sum(net > 0 for net in nets), sol(sum(nets)), charts.bar(sum(nets), most))
-            for name, nets in ordered
-        ]
-        parts.append(_table((label, "sells", "won", "SOL", ""), body, numbers=(1, 2, 3), raw=(4,)))
-    return "".join(parts)
+        most = max(abs(sum(nets)) for nets in groups.values())
+        for name, nets in sorted(groups.items(), key=lambda item: (-sum(item[1]), item[0])):
+            drawn = charts.bar(sum(nets), most)
+            body.append((label, name or "(none)", len(nets), sum(net > 0 for net in nets), sol(sum(nets)), drawn))
+    head = ("by", "", "sells", "won", "SOL", "")
+    return "<h2>Profit of sells, net</h2>" + _table(head, body, numbers=(2, 3, 4), raw=(5,))
 
 
 def _costs(ledger: Ledger) -> str:
@@ -188,7 +186,7 @@ def _refusals(place: int, ledger: Ledger, grounds: Mapping[int, list[Record]]) -
     last = {row.refused: row.decision for row in ledger.rows if row.outcome in REFUSED and row.decision in grounds}
     most = max(counts.values(), default=0)
     body = [
-        (escape(code), count, charts.bar(count, most), _link(place, last.get(code), "the last one"))
+        (escape(code), count, charts.bar(count, most, "flat"), _link(place, last.get(code), "the last one"))
         for code, count in counts.most_common()
     ]
     said = sorted(ledger.verdicts.items(), key=lambda item: (-item[1], item[0]))
@@ -274,7 +272,10 @@ def _trades(place: int, ledger: Ledger, grounds: Mapping[int, list[Record]]) -> 
 def _settings(ledger: Ledger) -> str:
     """Parameters that somebody set."""
     body = [(key, value, origin) for key, (value, origin) in ledger.settings.items() if origin != "default"]
-    return "<h2>Parameters that are not defaults</h2>" + _table(("key", "value", "set by"), body)
+    return (
+        "<h2>Parameters that are not defaults</h2>"
+        f'<div class="wide set">{_table(("key", "value", "set by"), body)}</div>'
+    )
 
 
 def _explanations(place: int, name: str, ledger: Ledger, grounds: Mapping[int, list[Record]]) -> str:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec import Struct, field
 
 from ironcrab.dex import Account, Quote, Refusal
-from ironcrab.dex.face import Exact
-from ironcrab.domain.market import DexPoolAccounts, PoolStateUpdate, Trade
+from ironcrab.dex.face import Clock, Exact
+from ironcrab.domain.market import DexPoolAccounts, LatestBlockhash, PoolStateUpdate, Trade
 from ironcrab.domain.units import floor_div
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
+from ironcrab.market.accounts import SLOTS_PER_EPOCH
 from ironcrab.mode.fills import Fills, NoFill
 
 MILLION = 1_000_000
@@ -77,7 +78,7 @@ def fidelity(
     found = Fidelity()
     seen = 0
     for recording in recordings:
-        judging = Judging(found, behind)
+        judging = Judging(found, behind, _block_times(recording))
         for record in recording.records():
             if record.cause is None:
                 judging.see(record)
@@ -88,12 +89,23 @@ def fidelity(
     return found
 
 
+def _block_times(recording: Recording) -> dict[int, int]:
+    """Unix seconds by slot: a program reads its own slot's time, which is told after the slot's transactions."""
+    told: dict[int, int] = {}
+    for record in recording.records(types=(LatestBlockhash,)):
+        event = record.event
+        if isinstance(event, LatestBlockhash) and event.slot is not None and event.block_time is not None:
+            told[event.slot] = event.block_time
+    return told
+
+
 class Judging:
     """Judges the swaps of one recording, transaction by transaction. Shown world records only."""
 
-    def __init__(self, found: Fidelity, behind: int) -> None:
+    def __init__(self, found: Fidelity, behind: int, times: Mapping[int, int]) -> None:
         self.found = found
         self.behind = behind
+        self.times = times
         self.fills = Fills("none")
         self.group: list[Record] = []
         self.waiting: deque[tuple[int, Record]] = deque()
@@ -173,11 +185,16 @@ class Judging:
     def _judge_exactly(self, trade: Trade, state: dict[str, Account]) -> None:
         """Ask the program both ways; what it leaves is where the next swap of the transaction begins."""
         paid, got = _amounts(trade)
+        told = self.fills.pools.accounts.clock()
+        slot = told.slot if trade.slot is None else max(trade.slot, told.slot)
+        clock = Clock(
+            slot, self.times.get(slot, told.unix_timestamp), max(told.epoch, floor_div(slot, SLOTS_PER_EPOCH))
+        )
         best: tuple[int, Quote] | None = None
         refused = ""
         asked: tuple[tuple[Exact, int], ...] = (("in", paid), ("out", got))
         for exact, amount in asked:
-            found = self.fills.swap(trade.pool_address, state, _sides(trade)[0], amount, exact)
+            found = self.fills.swap(trade.pool_address, state, _sides(trade)[0], amount, exact, clock)
             if isinstance(found, Refusal):
                 refused = refused or f"refused: {found.reason}"
                 continue
@@ -219,22 +236,21 @@ def _amounts(trade: Trade) -> tuple[int, int]:
     return (paid + outside, got) if trade.is_buy else (paid, got - outside)
 
 
-def _within_pool(trade: Trade, found: Quote) -> tuple[int, int]:
-    """What the quoted swap brings into and takes out of the pool's reserves."""
-    outside = OUTSIDE.get(trade.dex, ("transfer",))
-    mint_in, mint_out = _sides(trade)
+def within_pool(dex: str, found: Quote, mint_in: str, mint_out: str) -> tuple[int, int]:
+    """What a quoted swap brings into and takes out of the pool's reserves."""
+    outside = OUTSIDE.get(dex, ("transfer",))
     paid = sum(fee.amount for fee in found.fees if fee.name in outside and fee.mint == mint_in)
     kept = sum(fee.amount for fee in found.fees if fee.name in outside and fee.mint == mint_out)
     return found.amount_in - paid, found.amount_out + kept
 
 
 def _is_equal(trade: Trade, found: Quote) -> bool:
-    return _within_pool(trade, found) == _pool_amounts(trade)
+    return within_pool(trade.dex, found, *_sides(trade)) == _pool_amounts(trade)
 
 
 def _error(trade: Trade, found: Quote) -> int:
     """How much more the model gives for what it takes, in millionths: out at equal in, in at equal out, else both."""
-    (took, gave), (paid, got) = _within_pool(trade, found), _pool_amounts(trade)
+    (took, gave), (paid, got) = within_pool(trade.dex, found, *_sides(trade)), _pool_amounts(trade)
     if not took or not got:
         return -MILLION
     return floor_div(gave * paid * MILLION, got * took) - MILLION

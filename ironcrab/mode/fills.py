@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from ironcrab.dex import Account, Quote, Refusal, quote, venue_of
-from ironcrab.dex.face import Exact
+from ironcrab.dex.face import Clock, Exact
 from ironcrab.domain.ask import Plan
 from ironcrab.domain.market import SlotUpdate
 from ironcrab.domain.units import ceil_div
@@ -58,6 +58,7 @@ class Moved(Struct, gc=False):
         reserves: base and quote after them (next_state, executable basis); None: not moved so.
         row_seq: record of the pool's row at that time.
         mint: the traded token (overlay).
+        money: the mint that it trades against (overlay).
         taken: its raw units that own trades took out of the pool, net; negative: put in (overlay).
     """
 
@@ -66,6 +67,7 @@ class Moved(Struct, gc=False):
     reserves: tuple[int, int] | None = None
     row_seq: int = 0
     mint: str = ""
+    money: str = ""
     taken: int = 0
 
 
@@ -144,7 +146,8 @@ class Fills:
         moved = self._moved(pool) or Moved()
         row = self.pools.get(pool)
         if self.impact == "overlay":
-            moved.mint = plan.output_mint if plan.side == "Buy" else mint_in
+            sides = (mint_in, plan.output_mint)
+            moved.money, moved.mint = sides if plan.side == "Buy" else sides[::-1]
             moved.taken += fill.amount_out if plan.side == "Buy" else -amount
         elif fill.basis == "exact":
             found = self.swap(pool, moved.accounts, mint_in, amount)
@@ -178,25 +181,34 @@ class Fills:
         return moved
 
     def swap(
-        self, pool: str, changed: Mapping[str, Account], mint_in: str, amount: int, exact: Exact = "in"
+        self,
+        pool: str,
+        changed: Mapping[str, Account],
+        mint_in: str,
+        amount: int,
+        exact: Exact = "in",
+        clock: Clock | None = None,
     ) -> Quote | Refusal:
-        """The program's answer with some accounts changed."""
+        """The program's answer with some accounts changed, now or at another time of the chain."""
         accounts = self.pools.accounts
         shown = Shown(accounts, changed)
         venue = venue_of(shown[pool].owner)
         generation = None if venue is None else accounts.state.generations.get(venue.id)
         return quote(
-            pool, shown, mint_in=mint_in, amount=amount, exact=exact, clock=accounts.clock(), generation=generation
+            pool,
+            shown,
+            mint_in=mint_in,
+            amount=amount,
+            exact=exact,
+            clock=clock or accounts.clock(),
+            generation=generation,
         )
 
     def _exactly(self, plain: PoolQuote, moved: Moved, mint_in: str) -> Fill | NoFill:
         pool, changed = plain.pool_address, moved.accounts
         if self.impact == "overlay":
-            row = self.pools.get(pool)
-            mints = ("", "") if row is None else (row.base_mint, row.quote_mint)
-            other = mints[1] if moved.mint == mints[0] else mints[0]
             if moved.taken > 0:
-                before = self.swap(pool, {}, other, moved.taken, "out")
+                before = self.swap(pool, {}, moved.money, moved.taken, "out")
             else:
                 before = self.swap(pool, {}, moved.mint, -moved.taken)
             if isinstance(before, Refusal):
