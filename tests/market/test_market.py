@@ -271,6 +271,7 @@ def test_quote_vectors():
     assert constant_product(10**9, 10**12, 10**8, 100) == 90_081_892_629
     assert constant_product(30 * 10**9, 10**15, 10**9, 0) == 32_258_064_516_129
     assert constant_product(10**15, 30 * 10**9, 69_000_000_000, 0) == 2_069_857
+    assert constant_product(10**15, 30 * 10**9, 10**14, 0) == 2_727_272_727
     assert raydium_product(10**12, 10**13, 10**9, 25) == 9_965_059_853
     assert raydium_product(10**13, 10**12, 10**10, 25) == 996_505_986
     assert raydium_product(10**12, 2 * 10**12, 10**10, 25) == 19_752_964_183
