@@ -199,3 +199,62 @@ def test_the_middle_slot_belongs_to_the_newer_half():
     assert price_trend([*old, *at, *new], 1_000, best, entry, Memory()) is PASS
     before = [Tick(849, True, 1, 90, "W")] * 3
     assert price_trend([*old, *before, *new], 1_000, best, entry, Memory())[0] == "WAIT_DOWNTREND"
+
+
+def test_the_regime_changes_with_its_slot(world):
+    w = world(min_unique_buyers=9)
+    w.trade(100)
+    w.trade(1_099, pool="Q")
+    row = w.row()
+    for slot, regime in ((1_099, "Early"), (1_100, "Established")):
+        row.verdict = row.code = ""
+        assert w.trade(slot)[0].regime == regime
+
+
+def test_marks_without_a_place_follow_their_arrival(world):
+    w = exit_at(world, 101)
+    for sol in (6 * M, 7 * M):
+        w.trade(102, sol=sol, tokens=M)
+        assert w.position().mark.quote == sol
+    w.trade(None, sol=8 * M, tokens=M)
+    assert (w.position().mark.quote, w.position().mark_slot) == (8 * M, 102)
+
+
+def test_events_without_a_slot_happen_now(world):
+    w = world(min_unique_buyers=9)
+    w.trade(100)
+    w.row().dev = "D"
+    w.trade(None, trader="D", buy=False)
+    assert w.row().dev_sell_slot == 100
+    w.take(LiquidityRemoved("P", "M", 10, 1), 41 * SOL)
+    assert w.momentum.state.removals == {"M": 100}
+    w.take(LiquidityRemoved("P", "M", 10, 1, slot=90), 41 * SOL)
+    assert w.momentum.state.removals == {"M": 100}
+
+
+def test_a_refusal_ends_with_its_time_for_events_of_every_kind(world):
+    w = world(terminal_secs=60, min_unique_buyers=9)
+    w.take(LiquidityRemoved("P", "M", 10, 1, slot=100))
+    w.trade(100)
+    assert last(w) == ("reject", "REJECT_LP_REMOVED")
+    w.momentum.state.removals.clear()
+    w.row().code = "WAIT_FEED_GAP"
+    w.reserves(249)
+    assert w.row().code == "WAIT_FEED_GAP"
+    w.reserves(250)
+    assert last(w) == ("wait", "WAIT_BUYER_WINDOW")
+
+
+@pytest.mark.parametrize(("last_trade", "min_out"), [(True, 4_500_000), (False, 4_750_000)])
+def test_without_a_quote_a_sell_asks_the_last_trade_then_the_entry(world, last_trade, min_out):
+    w = exit_at(world, 101, exit_max_slippage_bps=500)
+    w.row().dev = "D"
+    w.known.pools.get("P").dex = "orca"
+    w.trade(101, sol=4_736_843, tokens=M)
+    if not last_trade:
+        w.known.pools.get("P").trade_seq = None
+        w.row().dev_sell_slot = 101
+        intent = w.tick(102)[1]
+    else:
+        intent = w.trade(102, trader="D", buy=False, sol=4_736_843, tokens=M)[1]
+    assert intent.execution.min_out.raw == min_out
