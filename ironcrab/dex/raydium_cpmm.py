@@ -468,15 +468,19 @@ def _after(
 
 def _fees(fill: Fill, mint_in: str, mint_out: str, *, on_input: bool) -> tuple[Fee, ...]:
     """Every fee of a swap that is not 0, by name."""
-    fees = (
-        Fee("lp", mint_in, fill.trade - fill.protocol - fill.fund),
-        Fee("protocol", mint_in, fill.protocol),
-        Fee("fund", mint_in, fill.fund),
-        Fee("creator", mint_in if on_input else mint_out, fill.creator),
-        Fee("transfer", mint_in, fill.fee_in),
-        Fee("transfer", mint_out, fill.fee_out),
-    )
-    return tuple(fee for fee in fees if fee.amount)
+    lp = fill.trade - fill.protocol - fill.fund
+    fees = [Fee("lp", mint_in, lp)] if lp else []
+    if fill.protocol:
+        fees.append(Fee("protocol", mint_in, fill.protocol))
+    if fill.fund:
+        fees.append(Fee("fund", mint_in, fill.fund))
+    if fill.creator:
+        fees.append(Fee("creator", mint_in if on_input else mint_out, fill.creator))
+    if fill.fee_in:
+        fees.append(Fee("transfer", mint_in, fill.fee_in))
+    if fill.fee_out:
+        fees.append(Fee("transfer", mint_out, fill.fee_out))
+    return tuple(fees)
 
 
 def _parse_swap(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:
