@@ -372,10 +372,10 @@ class Ladder:
         """The last bin pays exactly `wanted`; what it takes, fee included."""
         out = wanted if self.fee_on_input else wanted + fee_on_top(wanted, rung.rate)
         paid = costs(rung.price, out, self.down)
-        if paid > U64:
-            return Refusal(CAST, f"{out} units of bin {rung.bin_id} cost more than 64 bits of input")
         if self.fee_on_input:
             paid += fee_on_top(paid, rung.rate)
+        if paid > U64:
+            return Refusal(CAST, f"{out} units of bin {rung.bin_id} cost more than 64 bits of input")
         if paid > most:
             return Refusal(INSUFFICIENT_IN, f"bin {rung.bin_id} needs {paid} units of input, {most} are left")
         last = self._into(rung, paid)

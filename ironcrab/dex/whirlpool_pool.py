@@ -88,9 +88,7 @@ class Pool(Struct):
         try:
             _gate(self, path, now)
             asked = amount - _fee(mint_in_, amount, clock) if exact_in else _gross(mint_out_, amount, clock)
-            filled = fill(
-                self.state, path, self.oracle, asked, exact_in=exact_in, a_to_b=a_to_b, limit=bound, now=now
-            )
+            filled = fill(self.state, path, self.oracle, asked, exact_in=exact_in, a_to_b=a_to_b, limit=bound, now=now)
             whole = exact_in and not filled.remaining
             paid = amount if whole else _gross(mint_in_, filled.amount_in, clock)
             _settle(self, filled, a_to_b=a_to_b)
@@ -109,9 +107,7 @@ class Pool(Struct):
         )
 
     def _changed(self, path: Path, now: int, withheld: int, *, a_to_b: bool) -> Changed:
-        return Changed(
-            self.address, self.program, self.state, self.arrays, self.raw, path, a_to_b, now, withheld
-        )
+        return Changed(self.address, self.program, self.state, self.arrays, self.raw, path, a_to_b, now, withheld)
 
 
 def decode(address: str, accounts: Mapping[str, Account], mint_in: str | None = None) -> Pool | Refusal:
@@ -137,12 +133,8 @@ def decode(address: str, accounts: Mapping[str, Account], mint_in: str | None = 
     mint_b = _mint(state.mint_b, state.vault_b, accounts)
     vault_a, vault_b = _vault(state.vault_a, accounts), _vault(state.vault_b, accounts)
     sides = ((True, state.mint_a), (False, state.mint_b))
-    arrays = _arrays(
-        address, program, state, accounts, [a_to_b for a_to_b, mint in sides if mint_in in (None, mint)]
-    )
-    unknown = [
-        each for part in (oracle, mint_a, mint_b) if isinstance(part, Refusal) for each in part.missing
-    ]
+    arrays = _arrays(address, program, state, accounts, [a_to_b for a_to_b, mint in sides if mint_in in (None, mint)])
+    unknown = [each for part in (oracle, mint_a, mint_b) if isinstance(part, Refusal) for each in part.missing]
     if unknown:
         return Refusal(None, f"pool {address} cannot be quoted without {', '.join(unknown)}", tuple(unknown))
     if isinstance(arrays, Refusal):
@@ -173,9 +165,7 @@ def _barred(state: Whirlpool, mint_a: Mint | None, mint_b: Mint | None) -> Refus
     return None
 
 
-def _oracle(
-    address: str, program: str, state: Whirlpool, accounts: Mapping[str, Account]
-) -> Oracle | Refusal | None:
+def _oracle(address: str, program: str, state: Whirlpool, accounts: Mapping[str, Account]) -> Oracle | Refusal | None:
     """The oracle; None where it does not exist. A pool of a static tier never has one."""
     where = oracle_address(program, address)
     account = accounts.get(where)
@@ -293,9 +283,7 @@ def _impact(price: int, filled: Filled, *, a_to_b: bool) -> int:
     """Basis points that the output falls short of the input (its fee left aside) at the price before."""
     net = filled.amount_in - filled.fee
     square = price * price
-    ideal, real = (
-        (net * square, filled.amount_out << 128) if a_to_b else (net << 128, filled.amount_out * square)
-    )
+    ideal, real = (net * square, filled.amount_out << 128) if a_to_b else (net << 128, filled.amount_out * square)
     return max(0, (ideal - real) * 10_000 // ideal) if ideal else 0
 
 

@@ -45,7 +45,7 @@ def crossed(liquidity: int, net: int, *, a_to_b: bool) -> int:
     return after
 
 
-def step(  # noqa: PLR0917 - the hot path: keywords would cost a tenth of a quote
+def step(
     remaining: int, rate: int, liquidity: int, price: int, target: int, exact_in: bool, a_to_b: bool
 ) -> tuple[int, int, int, int]:
     """One move towards a price: raw units in (without fee), out, the price reached, the fee on the input.

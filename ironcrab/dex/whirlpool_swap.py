@@ -307,7 +307,7 @@ def _course(pool: Whirlpool, path: Path, amount: int, passed: int, *, exact_in: 
     return Course(leg.sqrt_price, leg.liquidity, leg.growth, tick, remaining, other, leg.fee, leg.protocol)
 
 
-def _travel(  # noqa: PLR0917 - the hot path: keywords would cost a tenth of a quote
+def _travel(
     pool: Whirlpool,
     course: Course,
     volatility: Volatility | None,
@@ -340,13 +340,9 @@ def _travel(  # noqa: PLR0917 - the hot path: keywords would cost a tenth of a q
             return
 
 
-def _book(  # noqa: PLR0917 - the hot path: keywords would cost a tenth of a quote
-    pool: Whirlpool, course: Course, rate: int, target: int, exact_in: bool, a_to_b: bool
-) -> None:
+def _book(pool: Whirlpool, course: Course, rate: int, target: int, exact_in: bool, a_to_b: bool) -> None:
     """Makes one step and books its amounts and fees."""
-    took, gave, reached, fee = step(
-        course.remaining, rate, course.liquidity, course.price, target, exact_in, a_to_b
-    )
+    took, gave, reached, fee = step(course.remaining, rate, course.liquidity, course.price, target, exact_in, a_to_b)
     if exact_in:
         course.remaining -= took + fee
         course.other += gave

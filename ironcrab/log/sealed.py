@@ -87,22 +87,34 @@ def _batches(
 
 
 def read_loose(folder: Path, segment: Segment, seq_from: int, seq_to: int | None) -> Iterator[LooseRecord]:
-    """The records of a sealed segment in seq order, of types known or not, as their columns say. DamageFault."""
+    """The records of a sealed segment in seq order, of types known or not; fields as a line has them. DamageFault."""
     end = segment.last_seq + 1 if seq_to is None else seq_to
     streams = [_loose_file(folder / file.name, file, seq_from, end) for file in segment.files]
     return merge(*streams, key=attrgetter("seq"))
 
 
 def _loose_file(path: Path, file: SealedFile, first: int, end: int) -> Iterator[LooseRecord]:
-    header = {field.name for field in HEADER}
     with open_sealed(path, file) as source:
         for index, piece in enumerate(file.pieces):
             if piece.rows == 0 or piece.last_seq < first or piece.first_seq >= end:
                 continue
-            for row in read_group(path, source, index, piece).to_pylist():
-                if first <= row["seq"] < end:
-                    fields = {name: value for name, value in row.items() if name not in header}
-                    yield LooseRecord(row["seq"], row["cause"], row["by"], row["time"], file.type, fields)
+            for loose in _loose_rows(read_group(path, source, index, piece), file.type):
+                if first <= loose.seq < end:
+                    yield loose
+
+
+def _loose_rows(table: Any, name: str) -> Iterator[LooseRecord]:
+    """As the event type says where it is known and fits, else column by column."""
+    try:
+        records = to_records(BY_NAME[name], table)
+    except (KeyError, SchemaFault):
+        for row in table.to_pylist():
+            yield LooseRecord(row.pop("seq"), row.pop("cause"), row.pop("by"), row.pop("time"), name, row)
+        return
+    for record in records:
+        fields = msgspec.json.decode(msgspec.json.encode(record.event))
+        del fields["type"]
+        yield LooseRecord(record.seq, record.cause, record.by, record.time, name, fields)
 
 
 def _known_type(file: SealedFile) -> type[Struct]:

@@ -73,9 +73,7 @@ def test_speed(capsys):
         )
         for amount, ticks in crossed.items():
             share = (seconds[amount] - inside) / inside / max(ticks, 1)
-            print(
-                f"  {ticks} ticks crossed: {seconds[amount] / inside:.2f} of a quote inside, {share:+.2%} a tick"
-            )
+            print(f"  {ticks} ticks crossed: {seconds[amount] / inside:.2f} of a quote inside, {share:+.2%} a tick")
     assert crossed[10**6] == 0
     assert max(crossed.values()) > 50
     assert inside / unit <= 80

@@ -57,13 +57,9 @@ def test_program_agrees(vectors, truth_table):
                     wrong.append((run, turn, row["variant"], case, limit, told, answer))
                 break
             paid += 1
-            same = isinstance(told, dict) and all(
-                told.get(at) == account for at, account in answer.after.items()
-            )
+            same = isinstance(told, dict) and all(told.get(at) == account for at, account in answer.after.items())
             if not same:
-                wrong.append(
-                    (run, turn, row["variant"], case, limit, None if isinstance(told, dict) else told)
-                )
+                wrong.append((run, turn, row["variant"], case, limit, None if isinstance(told, dict) else told))
                 break
             accounts |= answer.after
     truth_table.add("orca", f"program in litesvm, varied ({paid} paid)", judged, judged - len(wrong))
@@ -125,9 +121,7 @@ class Chain:
             # Wrapped SOL moves with its lamports, so they are there for every account.
             self.set(associated(self.user, mint, program), Account(program, 2**60 + 2_039_280, bytes(data)))
         self.time(clock)
-        fallback = (
-            all(accounts[mint].owner == TOKEN for mint in (state.mint_a, state.mint_b)) and amount % 2 == 0
-        )
+        fallback = all(accounts[mint].owner == TOKEN for mint in (state.mint_a, state.mint_b)) and amount % 2 == 0
         other = 0 if exact == "in" else 2**64 - 1
         (built,) = VENUE.instructions(
             pool, accounts, user=self.user, mint_in=mint_in, amount=amount, other_amount=other, exact=exact,

@@ -47,8 +47,7 @@ def array_account(start, ticks, spacing, *, dynamic):
     """A tick array; `ticks` maps tick to (net, gross)."""
     places = {(tick - start) // spacing: numbers for tick, numbers in ticks.items()}
     bodies = {
-        place: u(net, 16) + u(gross, 16) + u(place << 70, 16) + bytes(64)
-        for place, (net, gross) in places.items()
+        place: u(net, 16) + u(gross, 16) + u(place << 70, 16) + bytes(64) for place, (net, gross) in places.items()
     }
     head = u(start, 4)
     if dynamic:
@@ -60,19 +59,9 @@ def array_account(start, ticks, spacing, *, dynamic):
 
 
 def oracle_account(*, spacing, control, peak, filtering=30, decay=600, age=100):
-    constants = (
-        u(filtering, 2)
-        + u(decay, 2)
-        + u(5000, 2)
-        + u(control, 4)
-        + u(peak, 4)
-        + u(spacing, 2)
-        + u(spacing, 2)
-    )
+    constants = u(filtering, 2) + u(decay, 2) + u(5000, 2) + u(control, 4) + u(peak, 4) + u(spacing, 2) + u(spacing, 2)
     variables = u(NOW.unix_timestamp - age, 8) + u(0, 8) + u(0, 4) + u(0, 4) + u(min(20_000, peak), 4)
-    return Account(
-        PROGRAM, 1, ORACLE + base58.decode(POOL) + bytes(8) + constants + bytes(16) + variables + bytes(144)
-    )
+    return Account(PROGRAM, 1, ORACLE + base58.decode(POOL) + bytes(8) + constants + bytes(16) + variables + bytes(144))
 
 
 def token_account(mint, amount, program=TOKEN, tail=b""):
@@ -131,17 +120,11 @@ def pools(draw, adaptive=None, fees=None):
             here = {at: numbers for at, numbers in ticks.items() if array_start(at, spacing) == start}
             made = array_account(start, here, spacing, dynamic=draw(st.booleans())) if here else ABSENT
             accounts[array_address(PROGRAM, POOL, start)] = made
-    oracle = oracle_account(
-        spacing=spacing, control=draw(st.integers(0, 99_999)), peak=draw(st.integers(1, 350_000))
-    )
+    oracle = oracle_account(spacing=spacing, control=draw(st.integers(0, 99_999)), peak=draw(st.integers(1, 350_000)))
     accounts[oracle_address(PROGRAM, POOL)] = oracle if is_adaptive else ABSENT
     taxed = draw(st.booleans()) if fees is None else fees
     for mint, vault, amount in ((MINT_A, VAULT_A, held[0]), (MINT_B, VAULT_B, held[1])):
-        tax = (
-            (draw(st.integers(0, 10_000)), draw(st.integers(0, 10**6)))
-            if taxed and draw(st.booleans())
-            else None
-        )
+        tax = (draw(st.integers(0, 10_000)), draw(st.integers(0, 10**6))) if taxed and draw(st.booleans()) else None
         accounts[mint] = mint_account(tax)
         tail = b"" if tax is None else b"\2\2\0\x08\0" + bytes(8)
         accounts[vault] = token_account(mint, amount, TOKEN if tax is None else TOKEN_2022, tail)

@@ -279,10 +279,7 @@ def build(accounts, **more):
 def test_swap_v2():
     (built,) = build(known())
     assert built.program == PROGRAM
-    assert (
-        built.data.hex()
-        == "2b04ed0b1ac91e62" + "e803000000000000" + "de03000000000000" + "00" * 16 + "0101" + "00"
-    )
+    assert built.data.hex() == "2b04ed0b1ac91e62" + "e803000000000000" + "de03000000000000" + "00" * 16 + "0101" + "00"
     own = associated(USER, MINT_A, TOKEN), associated(USER, MINT_B, TOKEN)
     arrays = [where(start) for start in (0, -5632, -11264)]
     keys = [TOKEN, TOKEN, MEMO, USER, POOL, MINT_A, MINT_B, own[0], VAULT_A, own[1], VAULT_B, *arrays]
@@ -293,9 +290,7 @@ def test_swap_v2():
 
 def test_swap_is_the_fallback():
     (built,) = build(known(), fallback=True, mint_in=MINT_B, exact="out")
-    assert (
-        built.data.hex() == "f8c69e91e17587c8" + "e803000000000000" + "de03000000000000" + "00" * 16 + "0000"
-    )
+    assert built.data.hex() == "f8c69e91e17587c8" + "e803000000000000" + "de03000000000000" + "00" * 16 + "0000"
     assert [meta.pubkey for meta in built.metas][7:10] == [where(start) for start in (0, 5632, 11264)]
     newer = known() | {MINT_A: mint_account(program=TOKEN_2022, extension=b"\x12\0\x40\0" + bytes(64))}
     assert isinstance(build(newer, fallback=True), Refusal)
@@ -398,13 +393,9 @@ def test_transfer_fees_by_name():
 
 
 def oracle_account(*, size=1, peak=2**32 - 1, control=1, volatility=0, age=10, period=(30, 600)):
-    constants = (
-        u(period[0], 2) + u(period[1], 2) + u(5000, 2) + u(control, 4) + u(peak, 4) + u(size, 2) + u(64, 2)
-    )
+    constants = u(period[0], 2) + u(period[1], 2) + u(5000, 2) + u(control, 4) + u(peak, 4) + u(size, 2) + u(64, 2)
     variables = u(NOW.unix_timestamp - age, 8) + u(0, 8) + u(volatility, 4) + u(0, 4) + u(volatility, 4)
-    return Account(
-        PROGRAM, 1, ORACLE + base58.decode(POOL) + bytes(8) + constants + bytes(16) + variables + bytes(144)
-    )
+    return Account(PROGRAM, 1, ORACLE + base58.decode(POOL) + bytes(8) + constants + bytes(16) + variables + bytes(144))
 
 
 def adaptive(spacing=64, **more):

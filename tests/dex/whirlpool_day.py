@@ -146,14 +146,8 @@ def read(folder):
     """The pools of the day by address, each with what happened to it, in order; and position ranges by address."""
     with gzip.open(folder / "whirlpool-state-20220406.json.gz") as file:
         state = json.load(file)
-    accounts = {
-        each["pubkey"]: Account(PROGRAM, 10**9, base64.b64decode(each["data"])) for each in state["accounts"]
-    }
-    pools = {
-        address: Pool(address, account)
-        for address, account in accounts.items()
-        if account.data[:8] == WHIRLPOOL
-    }
+    accounts = {each["pubkey"]: Account(PROGRAM, 10**9, base64.b64decode(each["data"])) for each in state["accounts"]}
+    pools = {address: Pool(address, account) for address, account in accounts.items() if account.data[:8] == WHIRLPOOL}
     ranges = {}
     for address, account in accounts.items():
         if account.data[:8] == POSITION:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ironcrab.domain.fault import DamageFault, DiskFault, LockFault, LogFault
 from ironcrab.log import hot, line, walk
@@ -278,7 +281,7 @@ def append_until_refused(writer, history, *, every):
 @pytest.mark.parametrize("interval", [None, 0.001])
 @pytest.mark.parametrize("broken", [(call, part) for call in (0, 1, 3) for part in (False, True)], ids=str)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_a_refused_write_is_final_and_loses_nothing(tmp_path, history, monkeypatch, interval, broken, code):  # noqa: PLR0917 - pytest passes by name
+def test_a_refused_write_is_final_and_loses_nothing(tmp_path, history, monkeypatch, interval, broken, code):
     disk = Disk(monkeypatch, call="write", nth=broken[0], code=code, partial=broken[1])
     writer = HotWriter(tmp_path, LOG, 0, line.genesis(LOG), commit_interval_s=interval)
     reached, fault = append_until_refused(writer, history, every=100)
@@ -340,6 +343,43 @@ def test_unsynced_writes_may_vanish_in_any_way_and_what_was_durable_stands(tmp_p
         assert read_all(folder) == history.records(found.next_seq)
         for torn in folder.glob("*.torn*"):
             torn.unlink()
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_lost_pages_never_make_a_wrong_record(tmp_path, history, data):
+    """Pages of the unsynced end may be lost in any order: recovery keeps all that was durable, or halts."""
+    folder = tmp_path / "pages"
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = fill(folder, history.records(60))
+    assert writer.next_seq == 60
+    (path,) = walk.hot_files(folder)
+    whole = path.read_bytes()
+    durable = data.draw(st.integers(0, 59))
+    safe = whole.index(b'{"seq":%d,' % durable) if durable else 0
+    after = bytearray(whole[: data.draw(st.integers(safe, len(whole)))])
+    for page in data.draw(st.lists(st.integers(safe // 512 + 1, len(whole) // 512), max_size=4)):
+        after[page * 512 : (page + 1) * 512] = b"\0" * len(after[page * 512 : (page + 1) * 512])
+    path.write_bytes(after)
+    try:
+        found = recover(folder)
+    except DamageFault:
+        return
+    reached = 0 if found is None or found.next_seq < 0 else found.next_seq
+    assert reached >= durable
+    assert read_all(folder) == history.records(reached)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.binary(max_size=300))
+def test_garbage_in_place_of_a_segment_is_a_fault_or_a_tail(tmp_path, data):
+    path = tmp_path / "seg-00000000000000000000.jsonl"
+    path.write_bytes(data)
+    try:
+        found = walk.walk(path)
+    except LogFault:
+        return
+    assert (found.opening, found.end) == (None, 0)
 
 
 WRITER = """

@@ -323,6 +323,14 @@ def test_a_newer_schema_halts_reducers_and_not_readers(recorded, monkeypatch):
         seal(path)
 
 
+def test_loose_records_are_the_same_hot_and_sealed(recorded):
+    path = recorded(40)
+    hot = list(Recording.open(path).loose(3, 37))
+    seal(path)
+    assert list(Recording.open(path).loose(3, 37)) == hot
+    assert [record.seq for record in hot] == list(range(3, 37))
+
+
 def test_a_reader_opened_before_sealing_is_told_to_open_again(recorded):
     path = recorded(60, segment_bytes=9_000)
     recording = Recording.open(path)
