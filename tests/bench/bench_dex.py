@@ -14,15 +14,15 @@ from timeit import Timer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import msgspec  # noqa: E402
+import msgspec
 
-from ironcrab import dex  # noqa: E402
-from ironcrab.dex import dlmm_state, pumpfun, pumpswap, raydium, raydium_cpmm, whirlpool_state  # noqa: E402
-from ironcrab.dex.address import WSOL  # noqa: E402
-from ironcrab.domain.market import AccountWritten, PoolStateUpdate  # noqa: E402
-from ironcrab.loop import Now  # noqa: E402
-from ironcrab.market.known import Known  # noqa: E402
-from tests.pool_sets import CLOCK, key, sets  # noqa: E402
+from ironcrab import dex
+from ironcrab.dex import dlmm_state, pumpfun, pumpswap, raydium, raydium_cpmm, whirlpool_state
+from ironcrab.dex.address import WSOL
+from ironcrab.domain.market import AccountWritten, PoolStateUpdate
+from ironcrab.loop import Now
+from ironcrab.market.known import Known
+from tests.pool_sets import CLOCK, key, sets
 
 ROUNDS = 60
 CALLS = 400
@@ -77,7 +77,9 @@ def quotes(pools):
             passed = after.filled.ticks if venue == "orca" else len(after.bins) - 1
             if passed:
                 each = tell(f"  {passed} crossed", statement, amount=amount, **names)
-                print(f"    each adds {(each - inside) / inside / passed:.1%} of a quote that crosses none (figure: 15 %)")
+                print(
+                    f"    each adds {(each - inside) / inside / passed:.1%} of a quote that crosses none (figure: 15 %)"
+                )
 
 
 def decoding(pools):
@@ -101,7 +103,13 @@ def cache(pools):
             known.pools.step(1, AccountWritten(address, account.owner, account.lamports, account.data, slot=1))
     for venue, made in pools.items():
         assert known.quotes.quote(made.pool, WSOL, 10**6).kind == "exact"
-        tell(f"QuoteCalculator, {venue}", "quote(pool, mint, 1000000)", quote=known.quotes.quote, pool=made.pool, mint=WSOL)
+        tell(
+            f"QuoteCalculator, {venue}",
+            "quote(pool, mint, 1000000)",
+            quote=known.quotes.quote,
+            pool=made.pool,
+            mint=WSOL,
+        )
     pool, account = pools["raydium"].pool, pools["raydium"].accounts[pools["raydium"].pool]
     write = AccountWritten(pool, account.owner, account.lamports, account.data, slot=1)
     tell("an account write folded", "step(2, write)", step=known.pools.step, write=write)
@@ -122,7 +130,9 @@ def snapshot(pools):
             data = msgspec.json.encode(known.pools.state)
             took.append(time.perf_counter() - started)
         held = sum(len(account.data) for account in list(made.accounts.values())[:own])
-        print(f"state of 10,000 {venue} pools, {held} bytes of accounts each: {min(took) * 1e3:.1f} ms, {len(data):,} bytes")
+        print(
+            f"state of 10,000 {venue} pools, {held} bytes of accounts each: {min(took) * 1e3:.1f} ms, {len(data):,} bytes"
+        )
 
 
 def main():

@@ -68,7 +68,9 @@ def fuzz_accounts(venue, made, count, dice):
                 del accounts[address]
             elif address in accounts:
                 accounts[address] = mutated(dice, accounts[address], bases) if dice.randrange(20) else ABSENT
-        clock = Clock(CLOCK.slot, dice.choice((-1, 0, CLOCK.unix_timestamp, CLOCK.unix_timestamp, 2**40)), dice.choice((0, 925)))
+        clock = Clock(
+            CLOCK.slot, dice.choice((-1, 0, CLOCK.unix_timestamp, CLOCK.unix_timestamp, 2**40)), dice.choice((0, 925))
+        )
         ask = {
             "mint_in": dice.choice((*made.mints * 6, made.pool, "")),
             "amount": dice.choice((dice.choice(AMOUNTS), dice.getrandbits(dice.randrange(8, 40)), 10**6)),
