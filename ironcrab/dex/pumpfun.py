@@ -24,6 +24,7 @@ from ironcrab.dex.face import (
     Refusal,
     Transaction,
 )
+from ironcrab.dex.later import Later
 from ironcrab.dex.pump_curve import U64, Priced
 from ironcrab.dex.pump_events import NO_KEY, key_or_none, quote_mint_of
 
@@ -287,12 +288,12 @@ def _buy(pool: str, ready: Ready, amount: int, exact: Exact) -> Quote | Refusal:
     paid = cost + protocol + creator
     if paid > U64:
         return Refusal(TRUNCATION, f"a price of {paid} is no u64")
-    after = _after(ready, -tokens, cost)
+    after = _after(pool, ready, -tokens, cost)
     if after is None:
         return Refusal(OVERFLOW, "the reserves would leave the range of a u64")
     fees = _fees(curve, protocol, creator)
     impact = priced.impact_of_buy(cost, tokens)
-    return Quote(paid, tokens, fees, impact, partial, {pool: after})
+    return Quote(paid, tokens, fees, impact, partial, after)
 
 
 def _sell(pool: str, ready: Ready, amount: int, exact: Exact) -> Quote | Refusal:
@@ -303,12 +304,12 @@ def _sell(pool: str, ready: Ready, amount: int, exact: Exact) -> Quote | Refusal
     gross, net = priced.sell(tokens)
     if net < 0:
         return Refusal(OVERFLOW, f"the fees exceed the {gross} that the tokens bring")
-    after = _after(ready, tokens, -gross)
+    after = _after(pool, ready, tokens, -gross)
     if after is None:
         return Refusal(OVERFLOW, f"the curve holds {curve.real_quote}, the sale would take {gross}")
     _, protocol, creator = priced.fees(gross)
     fees = _fees(curve, protocol, creator)
-    return Quote(tokens, net, fees, priced.impact_of_sell(tokens, gross), False, {pool: after})
+    return Quote(tokens, net, fees, priced.impact_of_sell(tokens, gross), False, after)
 
 
 def _fees(curve: Curve, protocol: int, creator: int) -> tuple[Fee, ...]:
@@ -317,26 +318,27 @@ def _fees(curve: Curve, protocol: int, creator: int) -> tuple[Fee, ...]:
     return Fee("protocol", curve.quote_mint, protocol), Fee(name, curve.quote_mint, creator)
 
 
-def _after(ready: Ready, tokens: int, quote: int) -> Account | None:
-    """The curve's account after `tokens` and `quote` entered it (negative: left); None where a u64 breaks.
-
-    Lamports move with a SOL quote. A curve whose last token was bought is complete.
-    """
-    curve, account = ready.curve, ready.account
+def _after(pool: str, ready: Ready, tokens: int, quote: int) -> Later | None:
+    """The curve's account after `tokens` and `quote` entered it (negative: left); None where a u64 breaks."""
+    curve = ready.curve
     reserves = (
         curve.virtual_token + tokens,
         curve.virtual_quote + quote,
         curve.real_token + tokens,
         curve.real_quote + quote,
     )
-    if min(reserves) < 0 or max(reserves) > U64:
-        return None
+    return Later(_written, (pool, ready, reserves, quote)) if min(reserves) >= 0 and max(reserves) <= U64 else None
+
+
+def _written(pool: str, ready: Ready, reserves: tuple[int, int, int, int], quote: int) -> dict[str, Account]:
+    """The account with other reserves. Lamports move with a SOL quote; with its last token sold it is complete."""
+    account = ready.account
     data = bytearray(account.data)
     _RESERVES.pack_into(data, 8, *reserves)
     if reserves[2] == 0:
         data[48] = 1
-    lamports = account.lamports + (quote if curve.quote_mint == WSOL else 0)
-    return Account(account.owner, max(lamports, 0), bytes(data))
+    lamports = account.lamports + (quote if ready.curve.quote_mint == WSOL else 0)
+    return {pool: Account(account.owner, max(lamports, 0), bytes(data))}
 
 
 class PumpFun:

@@ -24,6 +24,7 @@ from ironcrab.dex.face import (
     Refusal,
     Transaction,
 )
+from ironcrab.dex.later import Later
 from ironcrab.dex.mint import Mint, TokenAccount, decode_mint, decode_token, moved, schedule, transfer_refusal
 from ironcrab.dex.pump_curve import U64, Priced
 from ironcrab.dex.pump_events import NO_KEY, key_or_none
@@ -107,7 +108,7 @@ class Config(Struct, frozen=True):
 class Ready(Struct, frozen=True, gc=False):
     """A pool that can be quoted again and again: decoded, with vaults, switches and the fees in force.
 
-    `payable` is the quote that the vault holds beyond unswept fees.
+    `held_base` and `held_quote` are in the vaults; `payable` is the quote there beyond unswept fees.
     """
 
     pool: Pool
@@ -115,6 +116,8 @@ class Ready(Struct, frozen=True, gc=False):
     quote_account: Account
     priced: Priced
     disable_flags: int
+    held_base: int
+    held_quote: int
     payable: int
 
 
@@ -230,6 +233,8 @@ def load(address: str, accounts: Mapping[str, Account], clock: Clock, generation
         accounts[pool.quote_vault],
         Priced(base.amount, effective, fees.lp, fees.protocol, fees.creator),
         config.disable_flags,
+        base.amount,
+        quote.amount,
         quote.amount - pool.protocol_fees - pool.creator_fees,
     )
 
@@ -379,18 +384,15 @@ def _named(pool: Pool, lp: int, protocol: int, creator: int) -> tuple[Fee, ...]:
     return Fee("lp", mint, lp), Fee("protocol", mint, protocol), Fee(name, mint, creator)
 
 
-def _after(ready: Ready, base: int, quote: int) -> Mapping[str, Account] | None:
+def _after(ready: Ready, base: int, quote: int) -> Later | None:
     """Both vaults after amounts entered them (negative: left); None where a u64 would break."""
-    vaults = (
-        (ready.pool.base_vault, ready.base_account, base),
-        (ready.pool.quote_vault, ready.quote_account, quote),
-    )
-    after = {}
-    for address, account, delta in vaults:
-        if not 0 <= int.from_bytes(account.data[64:72], "little") + delta <= U64:
-            return None
-        after[address] = moved(account, delta)
-    return after
+    fit = 0 <= ready.held_base + base <= U64 and 0 <= ready.held_quote + quote <= U64
+    return Later(_vaults, (ready, base, quote)) if fit else None
+
+
+def _vaults(ready: Ready, base: int, quote: int) -> dict[str, Account]:
+    pool = ready.pool
+    return {pool.base_vault: moved(ready.base_account, base), pool.quote_vault: moved(ready.quote_account, quote)}
 
 
 class Held:

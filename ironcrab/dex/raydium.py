@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ironcrab.dex import base58, openbook
 from ironcrab.dex.address import TOKEN, associated, is_key
-from ironcrab.dex.curve import U64, U128, ceil_div, half_up_ceil, impact_bps, out_for
+from ironcrab.dex.curve import U64, U128, ceil_div, half_up_ceil, impact_bps
 from ironcrab.dex.face import (
     Account,
     Call,
@@ -97,24 +97,29 @@ class Reserves(Struct, frozen=True, gc=False):
 
     def swap(self, amount: int, exact: Exact) -> Fill | Refusal:
         """Amounts of a swap of a u64 `amount`, or the refusal (29, 40, a panic without number)."""
-        return self._exact_in(amount) if exact == "in" else self._exact_out(amount)
+        return self.exact_in(amount) if exact == "in" else self.exact_out(amount)
 
-    def _exact_in(self, amount: int) -> Fill | Refusal:
+    def exact_in(self, amount: int) -> Fill | Refusal:
+        """What a u64 `amount` paid in buys."""
         if self.fee_denominator == 0:
             return Refusal(None, "the program panics: the fee's denominator is 0")
-        ceil = ceil_div if self.strict else half_up_ceil
-        fee = ceil(amount * self.fee_numerator, self.fee_denominator)
+        if self.strict:
+            fee = -(-amount * self.fee_numerator // self.fee_denominator)
+        else:
+            fee = half_up_ceil(amount * self.fee_numerator, self.fee_denominator)
         net = amount - fee
-        if net < 0 or self.reserve_in + net == 0:
+        grown = self.reserve_in + net
+        if net < 0 or grown == 0:
             return Refusal(None, "the program panics: the fee exceeds the amount, or the pool is empty")
-        out = out_for(net, self.reserve_in, self.reserve_out)
+        out = self.reserve_out * net // grown
         if out == 0:
             return Refusal(29, f"{amount} raw units buy nothing")
         if out >= self.reserve_out:
             return Refusal(40, f"the pool cannot pay {out} of its {self.reserve_out} raw units")
         return Fill(amount, out, fee, net)
 
-    def _exact_out(self, amount: int) -> Fill | Refusal:
+    def exact_out(self, amount: int) -> Fill | Refusal:
+        """What a u64 `amount` wanted costs."""
         if amount >= self.reserve_out:
             return Refusal(None, f"the program panics: {amount} wanted of {self.reserve_out} raw units")
         if self.fee_numerator >= self.fee_denominator:
@@ -183,7 +188,7 @@ class Ready:
         if type(side) is Refusal:
             return side
         reserves = side.reserves
-        fill = reserves.swap(amount, exact)
+        fill = reserves.exact_in(amount) if exact == "in" else reserves.exact_out(amount)
         if type(fill) is Refusal:
             return fill
         if side.held_out < fill.amount_out:

@@ -359,12 +359,14 @@ def _terms(cpmm: Cpmm, accounts: Mapping[str, Account], mint_in: str, clock: Clo
             return Refusal(None, f"mint {mint}: {decoded.reason}")
         mints.append(decoded)
     fees = [None if mint is None else schedule(mint, clock.epoch) for mint in mints]
-    reserves = _reserves(cpmm, accounts, generation)
-    if isinstance(reserves, Refusal):
-        return reserves
+    amounts = _vault_amounts(cpmm, accounts)
+    if isinstance(amounts, Refusal):
+        return amounts
     legacy = generation == "legacy"
-    if cpmm.creator_fee_on > 2 and not legacy:
-        return Refusal(6013, f"creator fee model {cpmm.creator_fee_on} is unknown")
+    told = _reserves(cpmm, amounts, generation)
+    reserves, barren = ((0, 0), told) if isinstance(told, Refusal) else (told, None)
+    if barren is None and cpmm.creator_fee_on > 2 and not legacy:
+        barren = Refusal(6013, f"creator fee model {cpmm.creator_fee_on} is unknown")
     way = (0, 1) if mint_in == cpmm.mint_0 else (1, 0)
     return Terms(
         reserve_in=reserves[way[0]],
@@ -377,17 +379,13 @@ def _terms(cpmm: Cpmm, accounts: Mapping[str, Account], mint_in: str, clock: Clo
         fee_in=fees[way[0]],
         fee_out=fees[way[1]],
         generation=generation,
+        barren=barren,
         blocked=_blocked(cpmm, accounts, mints),
     )
 
 
-def _reserves(cpmm: Cpmm, accounts: Mapping[str, Account], generation: str) -> tuple[int, int] | Refusal:
-    """Both vaults less the fees owed; 6011 when their sum, 6012 when the rest is no u64."""
-    legacy = generation == "legacy"
-    owed = (
-        cpmm.protocol_0 + cpmm.fund_0 + (0 if legacy else cpmm.creator_0),
-        cpmm.protocol_1 + cpmm.fund_1 + (0 if legacy else cpmm.creator_1),
-    )
+def _vault_amounts(cpmm: Cpmm, accounts: Mapping[str, Account]) -> tuple[int, int] | Refusal:
+    """What both vaults hold, or Anchor's refusal of one that is no token account."""
     amounts = []
     for address in (cpmm.vault_0, cpmm.vault_1):
         vault = accounts[address]
@@ -397,6 +395,16 @@ def _reserves(cpmm: Cpmm, accounts: Mapping[str, Account], generation: str) -> t
             code = 3012 if absent else None if vault.owner in TOKEN_PROGRAMS else 3007
             return Refusal(code, f"the vault {address} is no token account")
         amounts.append(amount)
+    return amounts[0], amounts[1]
+
+
+def _reserves(cpmm: Cpmm, amounts: tuple[int, int], generation: str) -> tuple[int, int] | Refusal:
+    """Both vaults less the fees owed; 6011 when their sum, 6012 when the rest is no u64."""
+    legacy = generation == "legacy"
+    owed = (
+        cpmm.protocol_0 + cpmm.fund_0 + (0 if legacy else cpmm.creator_0),
+        cpmm.protocol_1 + cpmm.fund_1 + (0 if legacy else cpmm.creator_1),
+    )
     if max(owed) > U64:
         return Refusal(None if legacy else 6011, "the fees owed exceed a u64")
     reserves = amounts[0] - owed[0], amounts[1] - owed[1]
@@ -468,15 +476,19 @@ def _after(
 
 def _fees(fill: Fill, mint_in: str, mint_out: str, *, on_input: bool) -> tuple[Fee, ...]:
     """Every fee of a swap that is not 0, by name."""
-    fees = (
-        Fee("lp", mint_in, fill.trade - fill.protocol - fill.fund),
-        Fee("protocol", mint_in, fill.protocol),
-        Fee("fund", mint_in, fill.fund),
-        Fee("creator", mint_in if on_input else mint_out, fill.creator),
-        Fee("transfer", mint_in, fill.fee_in),
-        Fee("transfer", mint_out, fill.fee_out),
-    )
-    return tuple(fee for fee in fees if fee.amount)
+    lp = fill.trade - fill.protocol - fill.fund
+    fees = [Fee("lp", mint_in, lp)] if lp else []
+    if fill.protocol:
+        fees.append(Fee("protocol", mint_in, fill.protocol))
+    if fill.fund:
+        fees.append(Fee("fund", mint_in, fill.fund))
+    if fill.creator:
+        fees.append(Fee("creator", mint_in if on_input else mint_out, fill.creator))
+    if fill.fee_in:
+        fees.append(Fee("transfer", mint_in, fill.fee_in))
+    if fill.fee_out:
+        fees.append(Fee("transfer", mint_out, fill.fee_out))
+    return tuple(fees)
 
 
 def _parse_swap(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:

@@ -29,7 +29,7 @@ from ironcrab.dex.whirlpool_steps import U64
 
 
 class Held:
-    """A pool whose accounts are held for many quotes, decoded once for each mint paid in."""
+    """A pool that cannot be decoded as a whole: once for each mint paid in, for a direction may lack nothing."""
 
     def __init__(self, pool: str, accounts: Mapping[str, Account]) -> None:
         self.pool = pool
@@ -63,14 +63,17 @@ class Orca:
         """The pool; then mints, oracle (of a pool with adaptive fees), tick arrays ahead. Never vaults."""
         return needs(pool, accounts, mint_in)
 
-    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> "Held | Refusal":
-        """The pool, each direction decoded at its first quote: a broken tick array bars one direction only."""
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> "Pool | Held | Refusal":
+        """The pool decoded for both directions; where that fails, each direction at its first quote."""
         del generation  # one generation is quoted
         known = accounts.get(pool)
         if known is None:
             return Refusal(None, f"pool account {pool} is unknown", (pool,))
         state = decode_whirlpool(known)
-        return state if isinstance(state, Refusal) else Held(pool, accounts)
+        if isinstance(state, Refusal):
+            return state
+        whole = decode(pool, accounts)
+        return Held(pool, accounts) if isinstance(whole, Refusal) else whole
 
     def quote(
         self,

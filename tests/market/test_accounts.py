@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ironcrab import dex
-from ironcrab.dex import ABSENT, Account, Clock, Quote, Refusal, base58, generations, raydium
+from ironcrab.dex import ABSENT, Account, Clock, Quote, Refusal, base58, raydium
 from ironcrab.dex.address import TOKEN, TOKEN_2022, WSOL
 from ironcrab.dex.mint import amount_of, with_amount
 from ironcrab.domain.control import ForkOrphaned, GapClosed, GapOpened, RunStarted
@@ -429,17 +429,6 @@ def test_a_recording_carries_its_generations():
     assert world.restored().accounts.quote(made.pool, WSOL, 1).found.missing == (dex.pumpfun.GLOBAL,)
     world.tell(RunStarted(1, "t", "0", "x", (), (), (), ("pumpfun=fee_program",)))
     assert world.quote(made.pool, WSOL).kind == "exact"
-
-
-def test_generations_of_a_date():
-    at = generations.generations_at
-    assert at(1_744_000_000) == (
-        "raydium=legacy", "raydium_cpmm=legacy", "meteora_dlmm=pre-0.12", "pumpfun=global_fees", "pump_amm=global_fees",
-    )  # fmt: skip
-    assert at(1_760_000_000) == ("raydium_cpmm=creator", "meteora_dlmm=pre-0.12")
-    assert at(1_790_000_000) == ()
-    named = {venue.id: [name for name, _ in venue.generations] for venue in dex.VENUES}
-    assert all(generation in named[venue] for venue, generation, _ in generations.ENDED)
 
 
 def test_what_the_program_refuses_is_not_quoted_from_elsewhere():
