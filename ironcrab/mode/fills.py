@@ -128,9 +128,14 @@ class Fills:
     def quote(self, pool: str, mint_in: str, amount: int) -> Fill | NoFill:
         """What the pool pays for `amount` raw units of `mint_in` as it stands, own trades included."""
         plain = self.quotes.quote(pool, mint_in, amount)
+        moved = self._moved(pool)
+        if isinstance(plain, NoQuote) and moved is not None and plain.reason == "QUOTE_UNAVAILABLE" and amount > 0:
+            # what the recorded state cannot pay, the state after own trades may: a curve pays back what was put in
+            exact = self.pools.accounts.quote(pool, mint_in, amount)
+            if exact is not None and isinstance(exact.found, Refusal) and not exact.found.missing:
+                plain = PoolQuote(pool, amount, 0, "exact", exact.seq, exact.slot)
         if isinstance(plain, NoQuote):
             return NoFill(self._why(pool, mint_in, amount, plain.reason))
-        moved = self._moved(pool)
         if moved is not None and plain.kind == "exact":
             return self._exactly(plain, moved, mint_in)
         if moved is not None and plain.kind == "executable":
