@@ -69,8 +69,11 @@ def make_plan(intent: TradeIntent, fees: Fees, known: Known, reads: list[Read]) 
 
 
 def plan_hash(plan: Plan) -> str:
-    """Base58 of sha256 over the plan's fields (the hash left empty) as one JSON array."""
-    fields = [getattr(plan, name) for name in Plan.__struct_fields__ if name != "plan_hash"]
+    """Base58 of sha256 over the plan's terms as one JSON array: the fields before the hash, then the legs, if any."""
+    names = Plan.__struct_fields__
+    fields = [getattr(plan, name) for name in names[: names.index("plan_hash")]]
+    if plan.hops:
+        fields += [plan.hops, plan.must_earn_lamports]
     return base58.encode(sha256(msgspec.json.encode(fields)).digest())
 
 

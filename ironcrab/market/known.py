@@ -5,6 +5,7 @@ from ironcrab.market.flow import Flow
 from ironcrab.market.mints import Mints
 from ironcrab.market.pools import LivePoolCache
 from ironcrab.market.quotes import QuoteCalculator
+from ironcrab.market.slippage import Slippage
 
 
 class Known:
@@ -16,6 +17,7 @@ class Known:
         pools: what is known of pools.
         flow: the trades of every pool.
         quotes: what a pool would pay; reads pools and mints.
+        slippage: by how much own fills fell short of their quotes.
         reducers: the reducers among them in folding order.
     """
 
@@ -25,7 +27,8 @@ class Known:
         self.pools = pools
         self.flow = flow
         self.quotes = QuoteCalculator(pools, mints)
-        self.reducers: tuple[Reducer, ...] = (mints, pools, flow)
+        self.slippage = Slippage(now, pools)
+        self.reducers: tuple[Reducer, ...] = (mints, pools, flow, self.slippage)
 
     @classmethod
     def fresh(cls, now: Now) -> "Known":

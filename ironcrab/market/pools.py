@@ -158,8 +158,15 @@ class LivePoolCache:
         """Rebuild what derives from the state; call it after the state was put back."""
         self.rows = self.state.rows
         self.by_mint: dict[str, list[PoolRow]] = {}
+        self.by_quote: dict[str, list[PoolRow]] = {}
         for row in self.rows.values():
-            self.by_mint.setdefault(row.base_mint, []).append(row)
+            self._list(row)
+
+    def _list(self, row: PoolRow) -> None:
+        """Enter the row under its mints; every pool but a few is priced in SOL, so that side is not listed."""
+        self.by_mint.setdefault(row.base_mint, []).append(row)
+        if row.quote_mint != SOL_MINT:
+            self.by_quote.setdefault(row.quote_mint, []).append(row)
 
     def get(self, pool: str) -> PoolRow | None:
         """What is known of this pool; None: never seen, or forgotten."""
@@ -220,7 +227,7 @@ class LivePoolCache:
             base, quote = quote, base
         row = PoolRow(pool, dex, base, quote, seq, self.now.slot if slot is None else slot)
         self.rows[pool] = row
-        self.by_mint.setdefault(base, []).append(row)
+        self._list(row)
         if forget_oldest(self.rows, MOST_POOLS):
             self.restored()
         return row
@@ -263,6 +270,8 @@ class LivePoolCache:
             row = self.rows.pop(event.pool_address, None)
             if row is not None:
                 self.by_mint[row.base_mint].remove(row)
+                if row.quote_mint != SOL_MINT:
+                    self.by_quote[row.quote_mint].remove(row)
             return
         row = self._born(seq, event.pool_address, event.dex, (event.base_mint, event.quote_mint), event.geyser_slot)
         row.seq = seq
