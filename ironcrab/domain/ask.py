@@ -56,8 +56,10 @@ class SimulateAsk(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
 
 
 class SimulateAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
-    """What the simulation did: raw units the user would receive, and by how much all his SOL (native and wrapped,
-    after fees and tip) would change; None where the simulation does not tell.
+    """What the simulation did, as far as it tells.
+
+    `amount_out` are the raw units the user would receive, `wallet_sol_delta_lamports` by how much all his SOL would
+    change: native and wrapped, after fees and tip.
     """
 
     ask: Seq

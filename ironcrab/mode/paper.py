@@ -1,7 +1,9 @@
 """The paper outlet: answers asks from the recorded market, deterministically, and never reaches the world.
 
 A simulation and a sending are answered at once, that is at the next world record. The fill is taken `latency_slots`
-later, at the price of the last trade on the same pool that was recorded up to then: an answer due in slot L is taken
+later, at the price of the last trade on the same pool that was recorded up to then; of a plan of several legs all
+fill at that moment or none, each with the amount that the plan gives it, and what a leg gives beyond what the next one
+takes counts as nothing. An answer due in slot L is taken
 just before the first record of a slot above L, in the order (due, ask seq, ordinal). At the end of the source open
 asks stay open. All it knows follows from the records it saw: show them again and it stands where it stood.
 """
@@ -11,7 +13,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from ironcrab.domain.ask import ConfirmAnswer, Plan, SendAnswer, SendAsk, SimulateAnswer, SimulateAsk
+from ironcrab.domain.ask import ConfirmAnswer, Plan, PlanHop, SendAnswer, SendAsk, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ForkOrphaned
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount, Trade
@@ -137,13 +139,15 @@ class Paper:
         elif out < owed.plan.min_out:
             error = f"{BELOW_MIN_OUT}: amount_out={out} min_out={owed.plan.min_out}"
         used = min(self.params.compute_units_consumed, owed.plan.compute_units)
-        return SimulateAnswer(owed.ask, error is None, error, None, used, out)
+        plan = owed.plan
+        delta = None if out is None else _sol_delta(plan, out, _network(plan) + plan.tip_lamports)
+        return SimulateAnswer(owed.ask, error is None, error, None, used, out, wallet_sol_delta_lamports=delta)
 
     def _confirm(self, owed: Open) -> ConfirmAnswer:
         """The fill in the due slot; a failed transaction still pays its fees."""
         plan, slot = owed.plan, owed.due
         used = min(self.params.compute_units_consumed, plan.compute_units)
-        network = SIGNATURE_LAMPORTS + floor_div(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
+        network = _network(plan)
         out, trade = self._amount_out(plan), self.trades.get(plan.pool_address)
         if out is None or trade is None or out < plan.min_out:
             code = NO_TRADE if out is None else f"{BELOW_MIN_OUT}: amount_out={out} min_out={plan.min_out}"
@@ -158,9 +162,6 @@ class Paper:
                 error_code=code,
                 ordinal=1,
             )
-        delta = -network - plan.tip_lamports
-        delta -= plan.amount_in if plan.input_mint == SOL_MINT else 0
-        delta += out if plan.output_mint == SOL_MINT else 0
         return ConfirmAnswer(
             ask=owed.ask,
             status="confirmed",
@@ -168,24 +169,49 @@ class Paper:
             fill_in=ExplicitAmount(plan.amount_in, _decimals(trade, plan.input_mint)),
             fill_out=ExplicitAmount(out, _decimals(trade, plan.output_mint)),
             fees=ResultFees(network, plan.tip_lamports, used),
-            wallet_sol_delta_lamports=delta,
+            wallet_sol_delta_lamports=_sol_delta(plan, out, network + plan.tip_lamports),
             ordinal=1,
         )
 
     def _amount_out(self, plan: Plan) -> int | None:
+        """Raw units out of the whole plan, all legs now; None: a leg has no price; 0: a leg gives too little."""
+        if not plan.hops:
+            return self._swapped(plan)
+        out: int | None = None
+        for place, leg in enumerate(plan.hops):
+            out = self._swapped(leg)
+            if out is None:
+                return None
+            # the last leg's least output is the plan's, which the caller judges
+            if out < leg.min_out and place < len(plan.hops) - 1:
+                return 0
+        return out
+
+    def _swapped(self, leg: Plan | PlanHop) -> int | None:
         """Raw units out at the last trade's price, fee and slippage off, floored; None: no price."""
-        trade = self.trades.get(plan.pool_address)
+        trade = self.trades.get(leg.pool_address)
         if trade is None:
             return None
-        if (plan.input_mint, plan.output_mint) == (trade.quote_mint, trade.mint):
+        if (leg.input_mint, leg.output_mint) == (trade.quote_mint, trade.mint):
             top, bottom = trade.token_amount, trade.sol_amount
-        elif (plan.input_mint, plan.output_mint) == (trade.mint, trade.quote_mint):
+        elif (leg.input_mint, leg.output_mint) == (trade.mint, trade.quote_mint):
             top, bottom = trade.sol_amount, trade.token_amount
         else:
             return None
-        net = floor_div(plan.amount_in * (BPS - self.params.fee_bps), BPS)
+        net = floor_div(leg.amount_in * (BPS - self.params.fee_bps), BPS)
         out = floor_div(floor_div(net * top, bottom) * (BPS - self.params.slippage_bps), BPS)
         return out if out < 2**64 else None
+
+
+def _network(plan: Plan) -> int:
+    """Lamports for signature and priority fee."""
+    return SIGNATURE_LAMPORTS + floor_div(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
+
+
+def _sol_delta(plan: Plan, out: int, cost: int) -> int:
+    """By how much the fill changes the wallet's SOL, native and wrapped."""
+    delta = -cost - (plan.amount_in if plan.input_mint == SOL_MINT else 0)
+    return delta + (out if plan.output_mint == SOL_MINT else 0)
 
 
 def _decimals(trade: Trade, mint: str) -> int:
