@@ -120,7 +120,10 @@ def test_bounds():
 
 
 @settings(derandomize=True, deadline=None, max_examples=100)
-@given(st.lists(st.tuples(st.integers(1, 10**12), st.integers(0, 10**12), st.integers(1, 10**5)), max_size=40), st.integers(0, 40))
+@given(
+    st.lists(st.tuples(st.integers(1, 10**12), st.integers(0, 10**12), st.integers(1, 10**5)), max_size=40),
+    st.integers(0, 40),
+)
 def test_restored_anywhere_and_never_above_the_quote(fills, cut):
     one, other = World(), World()
     for number, (expected, actual, amount) in enumerate(fills):

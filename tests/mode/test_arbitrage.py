@@ -44,7 +44,11 @@ def drive(market, scenario=None, **arbitrage):
 
 
 def results(records):
-    return [record.event for record in records if isinstance(record.event, ExecutionResult) and record.event.status != "sent"]
+    return [
+        record.event
+        for record in records
+        if isinstance(record.event, ExecutionResult) and record.event.status != "sent"
+    ]
 
 
 @pytest.fixture(scope="module", params=["pair", "cycle"])
@@ -80,7 +84,15 @@ def test_a_decision_explains_itself(made):
     recording = made[1]
     decided = next(record for record in recording.records() if isinstance(record.event, DecisionRecord))
     names = {type(stop.record.event).__name__ for stop in explain(recording, decided.seq).stops}
-    assert {"PoolStateUpdate", "Verdict", "TradeIntent", "SimulateAsk", "SimulateAnswer", "SendAsk", "ConfirmAnswer"} <= names
+    assert {
+        "PoolStateUpdate",
+        "Verdict",
+        "TradeIntent",
+        "SimulateAsk",
+        "SimulateAnswer",
+        "SendAsk",
+        "ConfirmAnswer",
+    } <= names
     quoted = [read.of for read in decided.event.reads if read.what == "quote"]
     intent = recording.record(decided.event.intent).event
     assert quoted == list(intent.resources.pools)

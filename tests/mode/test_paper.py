@@ -228,7 +228,12 @@ def test_a_path_fills_whole_at_the_due_slot():
     assert type(show.due()[0]) is SendAnswer
     assert show.due(7) == []
     filled = show.due(8)[0]
-    assert (filled.status, filled.fill_in.raw, filled.fill_out.raw, filled.fill_out.decimals) == ("confirmed", 10_000, 9_900, 9)
+    assert (filled.status, filled.fill_in.raw, filled.fill_out.raw, filled.fill_out.decimals) == (
+        "confirmed",
+        10_000,
+        9_900,
+        9,
+    )
     assert filled.wallet_sol_delta_lamports == 9_900 - 10_000 - 5_200 - 7
 
 
@@ -243,7 +248,7 @@ def test_a_path_fails_whole():
         assert not answer.success
         assert answer.error_code.startswith(code)
         show(SendAsk(1, 0, plan), 0)
-        failed = [answer for answer in (*show.due(), *show.due(8)) if type(answer) is not SendAnswer][0]
+        failed = next(answer for answer in (*show.due(), *show.due(8)) if type(answer) is not SendAnswer)
         assert (failed.status, failed.wallet_sol_delta_lamports) == ("failed", -5_200)
         assert failed.fill_in is failed.fill_out is None
 

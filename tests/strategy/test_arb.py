@@ -135,14 +135,18 @@ def test_the_sources_pair():
 
 def test_least_profit_to_land():
     assert least_profit_to_land(100_000, 45_000, 1_500) == 966_667
-    assert 423_802 < least_profit_to_land(100_000, 45_000, 1_500)
+    assert least_profit_to_land(100_000, 45_000, 1_500) > 423_802
     assert least_profit_to_land(100_000, 45_000, 0) is None
 
 
 def cycle_world(first, second, third):
     """SOL -> X -> Y -> SOL with these ratios of 10,000."""
     known = Known.fresh(Now())
-    rows = [row("1", "orca", 1, 1, mint="X"), row("2", "orca", 1, 1, mint="X", money="Y"), row("3", "orca", 1, 1, mint="Y")]
+    rows = [
+        row("1", "orca", 1, 1, mint="X"),
+        row("2", "orca", 1, 1, mint="X", money="Y"),
+        row("3", "orca", 1, 1, mint="Y"),
+    ]
     for one in rows:
         known.pools.rows[one.pool_address] = one
     known.pools.restored()
@@ -342,7 +346,9 @@ def decision(intent, outcome):
     return DecisionRecord("arb-strategy", "StrategyA", "NotApplicable", (), outcome, intent=intent)
 
 
-@pytest.mark.parametrize(("outcome", "free"), [("Rejected", True), ("Expired", True), ("SimFailed", True), ("Sent", False)])
+@pytest.mark.parametrize(
+    ("outcome", "free"), [("Rejected", True), ("Expired", True), ("SimFailed", True), ("Sent", False)]
+)
 def test_a_refusal_releases(outcome, free):
     world = World(intent_cooldown_ms=0, max_leg_slot_delta=0)
     world.pair(300, 10)
@@ -359,7 +365,11 @@ def test_a_wish_without_an_answer_is_given_up():
 
 
 def test_one_pool_a_venue_the_newest_then_the_deepest_then_the_lowest_address():
-    rows = [row("A", "raydium", 10**12, 100 * SOL), row("B", "orca", 10**12, 103 * SOL, 5), row("C", "orca", 10**12, 104 * SOL, 4)]
+    rows = [
+        row("A", "raydium", 10**12, 100 * SOL),
+        row("B", "orca", 10**12, 103 * SOL, 5),
+        row("C", "orca", 10**12, 104 * SOL, 4),
+    ]
     source = Curves([(one, 25) for one in rows])
     assert best_pair(quoter_of(source), rows, 10_000_000, 2).path == "A B"
     rows[2].reserve_base_slot = rows[2].reserve_quote_slot = 5
@@ -401,7 +411,9 @@ def test_a_cycle_is_searched_only_where_a_price_moved_and_not_too_often():
     triangle(world, 13, 11)
     assert world.arb.quoter.asked > asked
     asked = world.arb.quoter.asked
-    world.loop.take(PoolStateUpdate("MU", "raydium_cpmm", 10**12, 2 * 10**11, "M", USDC_MINT, 13, slot=13), 13 * 400_000_000)
+    world.loop.take(
+        PoolStateUpdate("MU", "raydium_cpmm", 10**12, 2 * 10**11, "M", USDC_MINT, 13, slot=13), 13 * 400_000_000
+    )
     assert world.arb.quoter.asked == asked, "within 100 ms"
 
 
