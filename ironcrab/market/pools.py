@@ -157,16 +157,12 @@ class LivePoolCache:
     def restored(self) -> None:
         """Rebuild what derives from the state; call it after the state was put back."""
         self.rows = self.state.rows
-        self.by_mint: dict[str, list[PoolRow]] = {}
         self.by_quote: dict[str, list[PoolRow]] = {}
         for row in self.rows.values():
-            self._list(row)
-
-    def _list(self, row: PoolRow) -> None:
-        """Enter the row under its mints; every pool but a few is priced in SOL, so that side is not listed."""
-        self.by_mint.setdefault(row.base_mint, []).append(row)
-        if row.quote_mint != SOL_MINT:
-            self.by_quote.setdefault(row.quote_mint, []).append(row)
+            self._list_quote(row)
+        self.by_mint: dict[str, list[PoolRow]] = {}
+        for row in self.rows.values():
+            self.by_mint.setdefault(row.base_mint, []).append(row)
 
     def get(self, pool: str) -> PoolRow | None:
         """What is known of this pool; None: never seen, or forgotten."""
@@ -227,10 +223,16 @@ class LivePoolCache:
             base, quote = quote, base
         row = PoolRow(pool, dex, base, quote, seq, self.now.slot if slot is None else slot)
         self.rows[pool] = row
-        self._list(row)
+        self._list_quote(row)
+        self.by_mint.setdefault(base, []).append(row)
         if forget_oldest(self.rows, MOST_POOLS):
             self.restored()
         return row
+
+    def _list_quote(self, row: PoolRow) -> None:
+        """Enter the row under its quote mint; SOL is left out, because nearly every pool is priced in it."""
+        if row.quote_mint != SOL_MINT:
+            self.by_quote.setdefault(row.quote_mint, []).append(row)
 
     def _reserves(self, seq: int, event: PoolStateUpdate) -> None:
         pool, slot = event.pool_address, event.update_slot
