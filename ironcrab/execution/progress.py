@@ -51,12 +51,27 @@ def before_send(attempt: Attempt, answer: SimulateAnswer, state: EngineState) ->
     text = _unprofitable(attempt.plan, answer)
     if text is not None:
         return CheckResult("simulation_profit", passed=False, reason_code="SIM_UNPROFITABLE", details=text)
+    earned = earned_row(attempt, answer)
+    if earned is not None:
+        attempt.rows.append(earned)
     if attempt.event.side == "Buy" and state.kill.active:
         return CheckResult("kill_switch", passed=False, reason_code="KILL_SWITCH_ACTIVE", details=state.kill.reason)
     if not state.params.send_enabled:
         text = "execution-engine config.send_enabled=false"
         return CheckResult("send_enabled", passed=False, reason_code="send_disabled", details=text)
     return None
+
+
+def earned_row(attempt: Attempt, answer: SimulateAnswer) -> CheckResult | None:
+    """The row of a round trip whose simulation earns what it must; None: it is none."""
+    plan = attempt.plan
+    if plan.must_earn_lamports is None:
+        return None
+    delta, out = answer.wallet_sol_delta_lamports, answer.amount_out
+    told = f"amount_out={out} >= min_out={plan.min_out}"
+    if delta is not None:
+        told = f"wallet_delta={delta} >= must_earn={plan.must_earn_lamports}"
+    return CheckResult("simulation_profit", passed=True, details=told)
 
 
 def _unprofitable(plan: Plan, answer: SimulateAnswer) -> str | None:

@@ -161,6 +161,9 @@ class Scan:
 
     def _intent(self, event: TradeIntent, seq: int) -> None:
         mint = event.resources.output_mint if event.side == "Buy" else event.resources.input_mint
+        if len(event.swap_path) > 1:
+            # a round trip begins and ends in SOL: it belongs to the mint that it buys first
+            mint = event.swap_path[0].output_mint
         row = self._row(mint)
         if row is not None:
             self.mint_of[seq] = mint

@@ -181,6 +181,8 @@ def test_a_passed_simulation_is_no_profit(answer, text):
     stage.take(SimulateAnswer(ask, True, **answer))
     if text is None:
         assert len(stage.of(SendAsk)) == 1
+        told = next(iter(stage.engine.state.attempts.values())).rows[-1]
+        assert (told.check_name, told.passed) == ("simulation_profit", True)
         return
     assert stage.of(SendAsk) == []
     decision = stage.decisions[0]

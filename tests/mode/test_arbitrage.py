@@ -17,7 +17,8 @@ from ironcrab.mode.paper import Paper
 from ironcrab.mode.run import Drive, run_events, with_ticks
 from ironcrab.mode.scenario import load, read
 from ironcrab.mode.verify import follow
-from tests.drifting import POOLS, ROUND, drifting, events
+from ironcrab.mode.why import why
+from tests.drifting import MINT, POOLS, ROUND, drifting, events
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = ROOT / "scenarios" / "arbitrage.toml"
@@ -98,6 +99,12 @@ def test_a_decision_explains_itself(made):
     assert quoted == list(intent.resources.pools)
 
 
+def test_why_says_traded(made):
+    found = why(made[1], MINT)
+    assert len(found.confirmed) >= 3
+    assert "arb-strategy" in {thought.source for thought in found.thoughts}
+
+
 def test_the_same_bytes_under_two_hash_seeds():
     script = (
         "import msgspec\nfrom blake3 import blake3\nfrom tests.mode.test_arbitrage import *\n"
@@ -158,3 +165,44 @@ def test_without_an_answer_paper_refuses_a_path_that_costs_too_much():
     decisions = [record.event for record in records if isinstance(record.event, DecisionRecord)]
     assert {decision.outcome for decision in decisions} == {"SimFailed"}
     assert not [result for result in results(records) if result.status == "confirmed"]
+
+
+def restored(stage, scenario, records, append, paper):
+    """The run goes on in new reducers, with the states of a snapshot; the outlet is shown its records again."""
+    from ironcrab.mode.states import encode_states, restore_states
+
+    states = encode_states(stage.wiring.reducers, stage.wiring.now)
+    new = Drive(scenario, append, (paper,))
+    restore_states(new.wiring.reducers, new.wiring.now, states)
+    new.loop.seq, new.started = stage.loop.seq, stage.started
+    for record in records:
+        paper.see(record)
+    return new
+
+
+def whole(market, cuts):
+    """Every record of a run that is put back from a snapshot at each of the cuts (counted in world events)."""
+    scenario = load(SCENARIO, (("engine.quantile_slippage_enabled", "true"),))
+    records, paper = [], [Paper(scenario.paper)]
+
+    def append(record):
+        records.append(record)
+        paper[0].see(record)
+
+    stage = Drive(scenario, append, (paper[0],))
+    for number, (time, event) in enumerate(with_ticks(market)):
+        if stage.loop.seq == 0:
+            stage.open(time)
+        if number in cuts:
+            paper[0] = Paper(scenario.paper)
+            stage = restored(stage, scenario, records, append, paper[0])
+        stage.take(event, time)
+    stage.close()
+    return records
+
+
+@settings(derandomize=True, deadline=None, max_examples=25)
+@given(st.sampled_from([POOLS, ROUND]), st.integers(-90, 90), st.sets(st.integers(1, 180), max_size=4))
+def test_restored_anywhere_equals_never_restored(pools, apart, cuts):
+    moves = drifting(1, next(iter(pools)), apart, 5, 10)
+    assert whole(events(moves, pools), cuts) == whole(events(moves, pools), set())

@@ -600,3 +600,82 @@ def test_maps_are_bounded():
     for number in range(100):
         world.pool(f"P{number}", 10**12, 100 * SOL, 10 + number, mint=f"N{number}")
     assert len(world.arb.state.rows) <= 16
+
+
+def test_legs_of_a_cycle_must_be_near_in_time():
+    world = World()
+    triangle(world, 10)
+    triangle(world, 11)
+    said = world.pool("MU", 10**12, 2 * 10**11, 14, "raydium_cpmm", "M", USDC_MINT)
+    assert codes(said) == ["ARB_SLOT_DELTA_EXCEEDED"]
+    assert [(measure.value, measure.limit) for measure in said[0].measures] == [(3, 2)]
+
+
+def test_a_cycle_that_earns_too_much_is_an_error_of_the_data():
+    world = World()
+    triangle(world, 10)
+    triangle(world, 11)
+    assert codes(world.pool("MU", 10**12, 2 * 10**11, 12, "raydium_cpmm", "M", USDC_MINT)) == ["ARB_SPREAD_ABOVE_MAX"]
+
+
+def test_unknown_liquidity_asks_for_more():
+    params = {"trade_on_last_trade": True, "min_profit_lamports": 50_000, "est_tx_cost_lamports": 0}
+    world = World(**params)
+    world.trade("A", SOL, 10**10, 10, "orca")
+    said = world.trade("B", SOL, 9_700_000_000, 10, "meteora_dlmm")
+    assert codes(said) == ["ARB_PROFIT_BELOW_MIN"]
+    profit = said[0].measures[0]
+    assert 50_000 < profit.value < profit.limit == 250_000
+
+
+def test_a_venue_without_a_quote_is_missing():
+    world = World()
+    world.pool("A", 10**12, 100 * SOL, 10)
+    said = world.pool("B", 0, 0, 10, "raydium_cpmm")
+    assert said == [], "said already"
+    world.trade("C", SOL, 10**10, 10, "orca")
+    assert world.verdicts[-1].code in ("ARB_INCOMPATIBLE_QUOTE_KIND", "ARB_INSUFFICIENT_POOLS")
+
+
+def test_a_bundle_names_its_tip_and_counts_it():
+    world = World(require_bundle=True, bundle_tip_lamports=200_000)
+    intent = world.pair(400)[1]
+    assert (intent.require_bundle, intent.bundle_tip_lamports) == (True, 200_000)
+    assert (intent.hint_compute_units, intent.hint_priority_fee_micro_lamports, intent.hint_urgency) == (
+        400_000,
+        100_000,
+        1,
+    )
+    numbers = {measure.name: measure.value for measure in world.verdicts[-1].measures}
+    assert numbers["cost_lamports"] == 5_000 + 200_000
+    assert intent.execution.min_out.raw > intent.required_capital.raw + 205_000
+    assert World().pair(400)[1].bundle_tip_lamports is None
+
+
+def test_defaults_are_the_sources():
+    params = ArbParams()
+    assert (params.min_spread_bps, params.min_profit_lamports, params.max_position_lamports) == (50, 10_000_000, SOL)
+    assert (params.max_slippage_bps, params.intent_cooldown_ms, params.intent_ttl_ms) == (100, 5_000, 1_000)
+    assert (params.probe_lamports, params.est_tx_cost_lamports, params.max_leg_slot_delta) == (10_000_000, 50_000, 2)
+    assert (params.quote_state_ttl_ms, params.quote_trade_ttl_ms, params.bundle_tip_lamports) == (
+        120_000,
+        30_000,
+        100_000,
+    )
+    assert (params.multi_hop_max_hops, params.multi_hop_min_profit_bps, params.multi_hop_min_move_bps) == (4, 30, 10)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.integers(10**6, 10**12), st.integers(10**6, 10**12), st.integers(10**6, 10**12), st.integers(10**6, 10**12))
+def test_whatever_the_screen_skips_would_not_have_paid(base_a, quote_a, base_b, quote_b):
+    """Sound on constant product: below the screen no size of either direction returns the least spread."""
+    rows = [row("A", "raydium", base_a, quote_a), row("B", "raydium_cpmm", base_b, quote_b)]
+    gap = gap_bps(rows)
+    params = ArbParams()
+    if gap >= params.min_spread_bps:
+        return
+    quoter = quoter_of(Curves([(one, 25) for one in rows]))
+    for steps in ([(rows[0], SOL_MINT), (rows[1], "M")], [(rows[1], SOL_MINT), (rows[0], "M")]):
+        for amount in (10_000, 10**6, 10**8):
+            trip = quoter.trip(steps, amount)
+            assert trip is None or trip.spread_bps < params.min_spread_bps
