@@ -254,14 +254,15 @@ def _texts(array: Any) -> list[Any]:
 
 
 def _structs(shape: Shape, array: Any) -> list[Any]:
-    columns: list[list[Any]] = []
-    index = 0
-    for field in shape.fields:
-        width = 2 if is_wide(field.shape) else 1
-        columns.append(_values(field.shape, [array.field(index + step) for step in range(width)]))
-        index += width
+    """Nested structs; a field that came after the file was sealed has no column there and takes its default."""
+    present = {field.name for field in array.type}
+    have = [field for field in shape.fields if present.issuperset(column_names(field))]
+    columns = [_values(field.shape, [array.field(name) for name in column_names(field)]) for field in have]
     assert shape.cls is not None
-    return list(map(shape.cls, *columns))
+    missing = next((field.name for field in shape.fields if field.required and field not in have), None)
+    if missing is not None:
+        raise SchemaFault(f"{shape.cls.__name__} was sealed without {missing}; open it with the version that sealed it")
+    return _build(shape.cls, list(shape.fields), have, columns, len(array))
 
 
 def _lists(shape: Shape, array: Any) -> list[Any]:

@@ -6,6 +6,7 @@ from ironcrab.market.flow import Flow
 from ironcrab.market.mints import Mints
 from ironcrab.market.pools import LivePoolCache
 from ironcrab.market.quotes import QuoteCalculator
+from ironcrab.market.slippage import Slippage
 
 
 class Known:
@@ -17,6 +18,7 @@ class Known:
         pools: what is known of pools.
         flow: the trades of every pool.
         quotes: what a pool would pay; reads pools and mints.
+        slippage: by how much own fills fell short of their quotes.
         reducers: the reducers among them in folding order.
     """
 
@@ -26,7 +28,8 @@ class Known:
         self.pools = pools
         self.flow = flow
         self.quotes = QuoteCalculator(pools, mints)
-        self.reducers: tuple[Reducer, ...] = (mints, pools, flow)
+        self.slippage = Slippage(now, pools)
+        self.reducers: tuple[Reducer, ...] = (mints, pools, flow, self.slippage)
 
     def token_program(self, mint: str, *, told: str | None = None, hint: str | None = None) -> str:
         """Token program of a mint: what the intent told, else who owns its account, else the venue's hint, else SPL.

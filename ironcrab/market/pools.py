@@ -176,6 +176,9 @@ class LivePoolCache:
     def restored(self) -> None:
         """Rebuild what derives from the state; call it after the state was put back."""
         self.rows = self.state.rows
+        self.by_quote: dict[str, list[PoolRow]] = {}
+        for row in self.rows.values():
+            self._list_quote(row)
         self.by_mint: dict[str, list[PoolRow]] = {}
         for row in self.rows.values():
             self.by_mint.setdefault(row.base_mint, []).append(row)
@@ -243,10 +246,16 @@ class LivePoolCache:
             base, quote = quote, base
         row = PoolRow(pool, dex, base, quote, seq, self.now.slot if slot is None else slot)
         self.rows[pool] = row
+        self._list_quote(row)
         self.by_mint.setdefault(base, []).append(row)
         if forget_oldest(self.rows, MOST_POOLS):
             self.restored()
         return row
+
+    def _list_quote(self, row: PoolRow) -> None:
+        """Enter the row under its quote mint; SOL is left out, because nearly every pool is priced in it."""
+        if row.quote_mint != SOL_MINT:
+            self.by_quote.setdefault(row.quote_mint, []).append(row)
 
     def _reserves(self, seq: int, event: PoolStateUpdate) -> None:
         pool, slot = event.pool_address, event.update_slot
@@ -299,6 +308,8 @@ class LivePoolCache:
             row = self.rows.pop(event.pool_address, None)
             if row is not None:
                 self.by_mint[row.base_mint].remove(row)
+                if row.quote_mint != SOL_MINT:
+                    self.by_quote[row.quote_mint].remove(row)
             return
         row = self._born(seq, event.pool_address, event.dex, (event.base_mint, event.quote_mint), event.geyser_slot)
         row.seq = seq

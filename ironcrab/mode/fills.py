@@ -17,9 +17,9 @@ from msgspec import Struct, field
 
 from ironcrab.dex import Account, Quote, Refusal, quote, venue_of
 from ironcrab.dex.face import Clock, Exact
-from ironcrab.domain.ask import Plan
+from ironcrab.domain.ask import Plan, PlanHop
 from ironcrab.domain.market import SlotUpdate
-from ironcrab.domain.units import ceil_div
+from ironcrab.domain.units import SOL_MINT, USDC_MINT, USDT_MINT, ceil_div
 from ironcrab.loop import Now, Record
 from ironcrab.market.accounts import Accounts
 from ironcrab.market.mints import Mints
@@ -27,6 +27,8 @@ from ironcrab.market.pools import LivePoolCache
 from ironcrab.market.quotes import FEE_BPS, NoQuote, PoolQuote, QuoteCalculator, constant_product
 
 Impact = Literal["none", "next_state", "overlay"]
+MONEY = (SOL_MINT, USDC_MINT, USDT_MINT)
+"""Mints that trades are counted against, the first that a pool holds; the other mint is the traded token."""
 MOST_MOVED = 16_384
 """Pools that own trades moved, remembered at most; beyond it the one moved longest ago is as recorded again."""
 DECIMALS_AT = 44
@@ -142,18 +144,18 @@ class Fills:
             return self._from_reserves(plain, moved, mint_in)
         return Fill(amount, plain.amount_out, plain.kind, plain.seq, plain.slot)
 
-    def filled(self, plan: Plan) -> None:
+    def filled(self, leg: Plan | PlanHop) -> None:
         """An own swap landed: it moves the pool. Call it while the pool stands as it was filled."""
-        pool, mint_in, amount = plan.pool_address, plan.input_mint, plan.amount_in
+        pool, mint_in, amount = leg.pool_address, leg.input_mint, leg.amount_in
         fill = NoFill("") if self.impact == "none" else self.quote(pool, mint_in, amount)
         if isinstance(fill, NoFill):
             return
         moved = self._moved(pool) or Moved()
         row = self.pools.get(pool)
         if self.impact == "overlay":
-            sides = (mint_in, plan.output_mint)
-            moved.money, moved.mint = sides if plan.side == "Buy" else sides[::-1]
-            moved.taken += fill.amount_out if plan.side == "Buy" else -amount
+            sells = mint_in == moved.mint if moved.mint else _rank(leg.output_mint) < _rank(mint_in)
+            moved.mint, moved.money = (mint_in, leg.output_mint) if sells else (leg.output_mint, mint_in)
+            moved.taken += -amount if sells else fill.amount_out
         elif fill.basis == "exact":
             found = self.swap(pool, moved.accounts, mint_in, amount)
             if isinstance(found, Quote):
@@ -246,6 +248,10 @@ class Fills:
         if exact is not None and isinstance(exact.found, Refusal) and not exact.found.missing:
             return _refused(exact.found)
         return f"PAPER_NO_QUOTE: {reason}"
+
+
+def _rank(mint: str) -> int:
+    return MONEY.index(mint) if mint in MONEY else len(MONEY)
 
 
 def _refused(refusal: Refusal) -> str:

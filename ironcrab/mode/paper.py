@@ -17,7 +17,16 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from ironcrab.domain.ask import ConfirmAnswer, Plan, PricedAnswer, SendAnswer, SendAsk, SimulateAnswer, SimulateAsk
+from ironcrab.domain.ask import (
+    ConfirmAnswer,
+    Plan,
+    PlanHop,
+    PricedAnswer,
+    SendAnswer,
+    SendAsk,
+    SimulateAnswer,
+    SimulateAsk,
+)
 from ironcrab.domain.control import ForkOrphaned
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount, PriorityFeePercentiles, Trade, WalletBalanceSnapshot
@@ -36,6 +45,9 @@ MOST_POOLS = 262_144
 NO_TRADE = "PAPER_NO_TRADE"
 BELOW_MIN_OUT = "PAPER_BELOW_MIN_OUT"
 NO_DECIMALS = "PAPER_NO_DECIMALS"
+POOL_TWICE = "PAPER_POOL_TWICE"
+BASES = ("exact", "executable", "last_trade")
+"""What a fill may rest on, the surest first."""
 LOST = "PAPER_LOST"
 EXPIRED = "PAPER_EXPIRED"
 
@@ -197,7 +209,9 @@ class Paper:
         self._holds(plan.output_mint)
         if self.fills is not None:
             self.fills.slot_ended(answer.slot)
-            self.fills.filled(plan)
+            legs: tuple[Plan | PlanHop, ...] = plan.hops or (plan,)
+            for leg in legs:
+                self.fills.filled(leg)
 
     def _holds(self, mint: str) -> None:
         """The wallet has an account of this mint."""
@@ -244,18 +258,20 @@ class Paper:
         fill, plan = self._fill(owed.plan), owed.plan
         used = min(self.params.compute_units_consumed, plan.compute_units)
         if isinstance(fill, NoFill):
-            error = f"{NO_TRADE}: no trade recorded on pool {plan.pool_address}" if self.fills is None else fill.error
-            return SimulateAnswer(owed.ask, False, error, None, used, None)
+            why = f"{NO_TRADE}: no trade recorded on pool {plan.pool_address}" if self.fills is None else fill.error
+            return SimulateAnswer(owed.ask, False, why, None, used, None)
         told = None if self.fills is None else f"{fill.basis}, last told by #{fill.seq} of slot {fill.slot}"
-        if fill.amount_out < plan.min_out:
-            return SimulateAnswer(owed.ask, False, _below(fill, plan), told, used, fill.amount_out)
-        return SimulateAnswer(owed.ask, True, None, told, used, fill.amount_out)
+        error = _below(fill, plan) if fill.amount_out < plan.min_out else None
+        delta = _sol_delta(plan, fill, _network(plan) + plan.tip_lamports + self._rent(plan))
+        return SimulateAnswer(
+            owed.ask, error is None, error, told, used, fill.amount_out, wallet_sol_delta_lamports=delta
+        )
 
     def _confirm(self, owed: Open, fill: Fill | NoFill, ordinal: int) -> ConfirmAnswer:
         """The fill in the due slot; a failed transaction still pays its fees."""
         plan, slot = owed.plan, owed.due
         used = min(self.params.compute_units_consumed, plan.compute_units)
-        network = SIGNATURE_LAMPORTS + floor_div(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
+        network = _network(plan)
         paid, got = self._decimals(plan, plan.input_mint), self._decimals(plan, plan.output_mint)
         error = None
         if isinstance(fill, NoFill):
@@ -275,9 +291,6 @@ class Paper:
                 error_code=error,
                 ordinal=ordinal,
             )
-        delta = -network - plan.tip_lamports - self._rent(plan)
-        delta -= fill.amount_in if plan.input_mint == SOL_MINT else 0
-        delta += fill.amount_out if plan.output_mint == SOL_MINT else 0
         return ConfirmAnswer(
             ask=owed.ask,
             status="confirmed",
@@ -285,7 +298,7 @@ class Paper:
             fill_in=ExplicitAmount(fill.amount_in, paid),
             fill_out=ExplicitAmount(fill.amount_out, got),
             fees=ResultFees(network, plan.tip_lamports, used),
-            wallet_sol_delta_lamports=delta,
+            wallet_sol_delta_lamports=_sol_delta(plan, fill, network + plan.tip_lamports + self._rent(plan)),
             ordinal=ordinal,
         )
 
@@ -295,25 +308,46 @@ class Paper:
         return self.params.token_account_rent_lamports if is_new else 0
 
     def _fill(self, plan: Plan) -> Fill | NoFill:
-        """What the pool takes and pays as it stands."""
-        if self.fills is not None:
-            return self.fills.quote(plan.pool_address, plan.input_mint, plan.amount_in)
-        return self._at_last_price(plan)
+        """What the whole plan takes and pays now, on its weakest basis; 0: a leg before the last pays too little."""
+        fills: list[Fill] = []
+        legs: tuple[Plan | PlanHop, ...] = plan.hops or (plan,)
+        if self.fills is not None and len({leg.pool_address: None for leg in legs}) < len(legs):
+            return NoFill(POOL_TWICE)
+        for place, leg in enumerate(legs):
+            fill = self._leg(leg)
+            if isinstance(fill, NoFill):
+                return fill
+            fills.append(fill)
+            # the last leg's least output is the plan's, which the caller judges
+            if fill.amount_out < leg.min_out and place < len(legs) - 1:
+                fills.append(Fill(0, 0, fill.basis, fill.seq, fill.slot))
+                break
+        if len(fills) == 1:
+            return fills[0]
+        weakest = max(fills, key=lambda fill: BASES.index(fill.basis))
+        newest = max(fills, key=lambda fill: fill.seq)
+        return Fill(fills[0].amount_in, fills[-1].amount_out, weakest.basis, newest.seq, newest.slot)
 
-    def _at_last_price(self, plan: Plan) -> Fill | NoFill:
+    def _leg(self, leg: Plan | PlanHop) -> Fill | NoFill:
+        """What one pool takes and pays as it stands."""
+        if self.fills is not None:
+            return self.fills.quote(leg.pool_address, leg.input_mint, leg.amount_in)
+        return self._at_last_price(leg)
+
+    def _at_last_price(self, leg: Plan | PlanHop) -> Fill | NoFill:
         """Raw units out at the last trade's price, fee and slippage off, floored."""
-        trade = self.trades.get(plan.pool_address)
+        trade = self.trades.get(leg.pool_address)
         if trade is None:
             return NoFill(NO_TRADE)
-        if (plan.input_mint, plan.output_mint) == (trade.quote_mint, trade.mint):
+        if (leg.input_mint, leg.output_mint) == (trade.quote_mint, trade.mint):
             top, bottom = trade.token_amount, trade.sol_amount
-        elif (plan.input_mint, plan.output_mint) == (trade.mint, trade.quote_mint):
+        elif (leg.input_mint, leg.output_mint) == (trade.mint, trade.quote_mint):
             top, bottom = trade.sol_amount, trade.token_amount
         else:
             return NoFill(NO_TRADE)
-        net = floor_div(plan.amount_in * (BPS - self.params.fee_bps), BPS)
+        net = floor_div(leg.amount_in * (BPS - self.params.fee_bps), BPS)
         out = floor_div(floor_div(net * top, bottom) * (BPS - self.params.slippage_bps), BPS)
-        return Fill(plan.amount_in, out, "last_trade", 0, trade.slot or 0) if out < 2**64 else NoFill(NO_TRADE)
+        return Fill(leg.amount_in, out, "last_trade", 0, trade.slot or 0) if out < 2**64 else NoFill(NO_TRADE)
 
     def _decimals(self, plan: Plan, mint: str) -> int | None:
         """Decimals of a mint: those that never change, else as told by the mint, else by the pool's newest trade."""
@@ -330,3 +364,14 @@ class Paper:
 
 def _below(fill: Fill, plan: Plan) -> str:
     return f"{BELOW_MIN_OUT}: amount_out={fill.amount_out} min_out={plan.min_out}"
+
+
+def _network(plan: Plan) -> int:
+    """Lamports for signature and priority fee."""
+    return SIGNATURE_LAMPORTS + floor_div(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
+
+
+def _sol_delta(plan: Plan, fill: Fill, cost: int) -> int:
+    """By how much the fill changes the wallet's SOL, native and wrapped."""
+    delta = -cost - (fill.amount_in if plan.input_mint == SOL_MINT else 0)
+    return delta + (fill.amount_out if plan.output_mint == SOL_MINT else 0)

@@ -20,7 +20,7 @@ from ironcrab.domain.market import (
     WalletBalanceSnapshot,
     WalletSnapshotComplete,
 )
-from ironcrab.domain.trade import Execution, ResultFees, TradeIntent, TradeResources
+from ironcrab.domain.trade import Execution, ResultFees, SwapHop, TradeIntent, TradeResources
 from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM
 from ironcrab.mode.run import Drive, with_ticks
 from ironcrab.mode.scenario import load
@@ -33,6 +33,12 @@ SLOT = 343_000_000
 MINTS = ("CheckMintA", "CheckMintB", "CheckMintC", "CheckMintD")
 POOLS = {mint: f"CheckPool{mint[-1]}" for mint in MINTS}
 CURVE = "CheckCurveA"
+ARB_POOLS = (
+    ("CheckPoolR", "raydium", 1_000_000_000_000, 1_000_000_000_000),
+    ("CheckPoolS", "raydium_cpmm", 1_000_000_000_000, 1_030_000_000_000),
+    ("CheckPoolT", "pump_amm", 0, 0),
+)
+"""Pools of CheckMintR: address, dex, raw reserves of the mint and of SOL."""
 
 
 def engine_check_events():
@@ -126,8 +132,10 @@ class Script:
     def ask(self, kind):
         return [record.seq for record in self.records if type(record.event) is kind][-1]
 
-    def simulated(self, error=None, out=None, units=142_000):
-        return SimulateAnswer(self.ask(SimulateAsk), error is None, error, None, units, out)
+    def simulated(self, error=None, out=None, units=142_000, delta=None):
+        return SimulateAnswer(
+            self.ask(SimulateAsk), error is None, error, None, units, out, wallet_sol_delta_lamports=delta
+        )
 
     def signed(self):
         return SignedAnswer(
@@ -226,12 +234,42 @@ class Script:
         yield self.arb(pools=2)
         yield self.config(cross_dex_enabled="true")
         yield self.arb(pools=2)
-        yield self.arb(pools=2, metadata={"spread_bps": "12", "estimated_profit_lamports": "900000"})
-        yield self.arb(pools=2, metadata={"spread_bps": "120", "estimated_profit_lamports": "900000"})
+        yield from self.round_trips()
         yield self.config(jito_enabled="false")
         yield self.buy(require_bundle=True)
         yield self.config(jito_enabled="true")
         yield self.buy(require_bundle=True, bundle_tip_lamports=999)
+
+    def round_trips(self):
+        """Two pools of one mint that lie 3 % apart, and one that is empty."""
+        self.slot += 1
+        for pool, dex, base, quote in ARB_POOLS:
+            yield PoolStateUpdate(pool, dex, base, quote, "CheckMintR", SOL_MINT, self.slot, slot=self.slot)
+        cheap, dear, empty = (pool for pool, *_ in ARB_POOLS)
+        yield self.path(dear, cheap)
+        yield self.path(cheap, empty)
+        yield from self.stopped(self.path(cheap, dear))
+        yield self.path(cheap, dear)
+        yield self.simulated(out=102_000_000, delta=17_999)
+        yield self.path(cheap, dear)
+        yield self.simulated()
+        yield self.config(quantile_slippage_enabled="true")
+        yield from self.stopped(self.buy())
+        yield self.config(quantile_slippage_enabled="false")
+
+    def path(self, first, second, raw=100_000_000):
+        """An arbitrage from SOL over CheckMintR to SOL."""
+        dexes = {pool: dex for pool, dex, *_ in ARB_POOLS}
+        hops = (
+            SwapHop(first, dexes[first], SOL_MINT, "CheckMintR", 0),
+            SwapHop(second, dexes[second], "CheckMintR", SOL_MINT, 0),
+        )
+        return self.arb(
+            raw,
+            resources=TradeResources(SOL_MINT, SOL_MINT, (first, second)),
+            swap_path=hops,
+            execution=Execution(ExplicitAmount(raw, 9)),
+        )
 
     def plans(self):
         yield self.buy(pool="CheckPoolNowhere")

@@ -445,7 +445,7 @@ def test_states_are_structs():
     assert isinstance(k.flow.state, FlowState)
     assert isinstance(k.pools, LivePoolCache)
     assert isinstance(k.flow, Flow)
-    assert [reducer.name for reducer in k.reducers] == ["mints", "pools", "flow"]
+    assert [reducer.name for reducer in k.reducers] == ["mints", "pools", "flow", "slippage"]
 
 
 def test_within_a_slot_the_last_word_wins():

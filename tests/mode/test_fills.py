@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ironcrab import dex, testing
 from ironcrab.dex import Quote
 from ironcrab.dex.mint import amount_of
-from ironcrab.domain.ask import ConfirmAnswer, Plan, PricedAnswer, SendAsk, SimulateAnswer, SimulateAsk
+from ironcrab.domain.ask import ConfirmAnswer, Plan, PlanHop, PricedAnswer, SendAsk, SimulateAnswer, SimulateAsk
 from ironcrab.domain.fault import ScenarioFault
 from ironcrab.domain.market import PoolStateUpdate, PriorityFeePercentiles
-from ironcrab.domain.units import SOL_MINT
+from ironcrab.domain.units import SOL_MINT, USDC_MINT
 from ironcrab.loop import Record
 from ironcrab.mode.landing import by_fee, draw
 from ironcrab.mode.paper import Paper, PaperParams
@@ -230,6 +230,55 @@ def test_reserves_bear_own_trades_where_there_are_no_accounts():
         outs[impact, "later"] = show.told(SimulateAnswer)[-1].amount_out
     assert outs["next_state"] < outs["none"] == outs["none", "later"] == outs["next_state", "later"]
     assert outs["overlay"] == outs["overlay", "later"] < outs["none"]
+
+
+def test_an_overlay_counts_one_mint_whatever_the_pair():
+    """Dollars bought with SOL and sold again leave no trace either."""
+    state = PoolStateUpdate("P", "raydium", 10**12, 10**10, USDC_MINT, SOL_MINT, 5, slot=5)
+    pools = type("P", (), {"pool": "P", "mints": (SOL_MINT, USDC_MINT)})
+    show = Show(latency_slots=0, impact="overlay")
+    show(state)
+    for slot, side in ((6, "Buy"), (7, "Sell")):
+        amount = AMOUNT if side == "Buy" else show.told(ConfirmAnswer)[0].fill_out.raw
+        show.ask(SendAsk, plan(pools, amount, side))
+        show(testing.SlotUpdate(slot, slot=slot))
+    assert [answer.status for answer in show.told(ConfirmAnswer)] == ["confirmed"] * 2
+    assert show.paper.fills.moved["P"].taken == 0
+
+
+@pytest.mark.parametrize("impact", ["none", "next_state", "overlay"])
+def test_all_legs_of_a_path_fill_or_none(impact):
+    first, second = SETS["raydium"], SETS["orca"]
+    market = testing.Market(slot=dex_slot())
+    for pools in (first, second):
+        market.accounts(pools.accounts)
+    show = Show(latency_slots=0, impact=impact).market(market.slot())
+    out = asked(market, first).amount_out
+    back = asked(market, second, out, "Sell").amount_out
+
+    def path(least, pools=(first, second), between=1):
+        legs = (
+            PlanHop("raydium", pools[0].pool, *first.mints, AMOUNT, between),
+            PlanHop("orca", pools[1].pool, *pools[1].mints[::-1], out, least),
+        )
+        return msgspec.structs.replace(plan(first, min_out=least), output_mint=SOL_MINT, hops=legs)
+
+    show.ask(SimulateAsk, path(back))
+    answer = show.told(SimulateAnswer)[0]
+    assert (answer.success, answer.amount_out) == (True, back)
+    assert answer.wallet_sol_delta_lamports == back - AMOUNT - 5_200
+    for refused, code in (
+        (path(back + 1), "PAPER_BELOW_MIN_OUT"),
+        (path(1, between=out + 1), "PAPER_BELOW_MIN_OUT: amount_out=0"),
+        (path(1, (first, first)), "PAPER_POOL_TWICE"),
+    ):
+        show.ask(SimulateAsk, refused)
+        assert show.told(SimulateAnswer)[-1].error_code.startswith(code)
+    show.ask(SendAsk, path(back))
+    show.market(market.slot())
+    (landed,) = show.told(ConfirmAnswer)
+    assert (landed.status, landed.fill_out.raw) == ("confirmed", back)
+    assert set(show.paper.fills.moved) == (set() if impact == "none" else {first.pool, second.pool})
 
 
 def test_the_pool_that_is_named_is_the_pool_that_fills():
