@@ -15,6 +15,11 @@ def half_up_ceil(a: int, b: int) -> int:
     return int(2 * a >= b) if a < b else -(-a // b)
 
 
+def out_for(amount_in: int, reserve_in: int, reserve_out: int) -> int:
+    """Raw units paid out for `amount_in` after fees, rounded down. Wants reserve_in + amount_in > 0."""
+    return reserve_out * amount_in // (reserve_in + amount_in)
+
+
 def impact_bps(amount_in: int, amount_out: int, reserve_in: int, reserve_out: int) -> int:
     """Loss of a swap against the price before it, in bps rounded down, for amounts without their fees.
 

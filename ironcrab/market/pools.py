@@ -10,7 +10,7 @@ what stands in a row that is not stale was said after the last gap.
 Beside the rows stand the accounts that exact quotes are made from: see `market/accounts.py`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
@@ -151,6 +151,19 @@ class LivePoolCache:
         LiquidityRemoved,
         RunStarted,
     )
+    fields: Mapping[type[Event], tuple[str, ...]] = {
+        Trade: (
+            "pool_address",
+            "mint",
+            "quote_mint",
+            "dex",
+            "sol_amount",
+            "token_amount",
+            "slot",
+            "creator",
+            "signature",
+        )
+    }
 
     def __init__(self, now: Now) -> None:
         self.now = now

@@ -103,6 +103,7 @@ class Fills:
         self.mints = Mints(self.now)
         self.quotes = QuoteCalculator(self.pools, self.mints)
         self.moved: dict[str, Moved] = {}
+        self.wants = (*self.pools.wants, *self.mints.wants)
 
     def see(self, record: Record) -> None:
         """Fold a record into the own cache."""

@@ -12,7 +12,7 @@ program's own maths on the recorded accounts where they are known (`fills`), of 
 All it knows follows from the records it saw: show them again and it stands where it stood.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -29,7 +29,7 @@ from ironcrab.domain.ask import (
 )
 from ironcrab.domain.control import ForkOrphaned
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import ExplicitAmount, PriorityFeePercentiles, Trade, WalletBalanceSnapshot
+from ironcrab.domain.market import MARKET, ExplicitAmount, PriorityFeePercentiles, Trade, WalletBalanceSnapshot
 from ironcrab.domain.trade import ResultFees
 from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT, floor_div
 from ironcrab.loop import Record
@@ -41,6 +41,13 @@ QUOTE_DECIMALS = {SOL_MINT: 9, USDC_MINT: 6, USDT_MINT: 6}
 SIGNATURE_LAMPORTS = 5_000
 MOST_POOLS = 262_144
 """Pools whose last trade is remembered at most; beyond it the one that traded longest ago is forgotten."""
+
+USED: Mapping[type[Event], tuple[str, ...]] = {
+    Trade: ("pool_address", "mint", "quote_mint", "sol_amount", "token_amount", "token_decimals", "slot"),
+    WalletBalanceSnapshot: ("mint",),
+    PriorityFeePercentiles: ("p25", "p50", "p75", "p90"),
+}
+"""What the outlet itself uses of market events."""
 
 NO_TRADE = "PAPER_NO_TRADE"
 BELOW_MIN_OUT = "PAPER_BELOW_MIN_OUT"
@@ -131,6 +138,10 @@ class Paper:
         self.held: dict[str, None] = {}
         self.percentiles: PriorityFeePercentiles | None = None
         self.fills = Fills(params.impact) if params.fill == "venue" else None
+        folded = () if self.fills is None else self.fills.wants
+        self.fields: Mapping[type[Event], tuple[str, ...]] = {
+            kind: USED.get(kind, ()) for kind in MARKET if kind not in folded
+        }
 
     def see(self, record: Record) -> None:
         """Take note of a record: trades set prices, asks are taken on, answers end what was owed."""
@@ -161,7 +172,7 @@ class Paper:
     @property
     def is_due(self) -> bool:
         """Whether an answer is owed at once."""
-        return any(owed.due is None for owed in self.open.values())
+        return bool(self.open) and any(owed.due is None for owed in self.open.values())
 
     def due(self, slot: int | None) -> Iterator[Event]:
         """Answers to take before the first record of `slot`; None: only those that are owed at once."""

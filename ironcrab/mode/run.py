@@ -6,7 +6,7 @@ recording, scenario and code give the same bytes.
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from blake3 import blake3
 from msgspec import Struct
@@ -29,6 +29,7 @@ from ironcrab.log import snapshot
 from ironcrab.log.compare import Digest
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
+from ironcrab.log.session import Session
 from ironcrab.loop import Loop, Outlet, Record
 from ironcrab.mode.paper import Paper
 from ironcrab.mode.scenario import Scenario
@@ -39,8 +40,10 @@ SECOND = 1_000_000_000
 """Nanoseconds."""
 LONGEST_SILENCE = 86_400
 """Seconds of one silence that tick."""
-OURS = (*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned)
+OURS = frozenset((*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned))
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
+RESTED = 256
+"""Records between two rests: a run looks up from its work only so often."""
 SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
 
@@ -59,25 +62,30 @@ class RunSummary(Struct, frozen=True):
     counts: dict[str, int]
 
 
-def source(records: Iterable[Record]) -> Iterator[tuple[int, Event]]:
+def source(records: Iterable[Record]) -> Iterator[tuple[int, Any]]:
     """(time, event) of the world records of a recording that any run of its market starts from."""
     for record in records:
-        event = record.event
-        if record.cause is not None or isinstance(event, OURS):
+        event: Any = record.event
+        kind = type(event)
+        if record.cause is not None or kind in OURS:
             continue
-        if isinstance(event, WalletBalanceSnapshot) and event.source == SCENARIO:
+        if kind is WalletBalanceSnapshot and event.source == SCENARIO:
             continue
         yield record.time, event
 
 
-def with_ticks(events: Iterable[tuple[int, Event]]) -> Iterator[tuple[int, Event]]:
-    """The same events, with a tick at each whole second in which the world says nothing.
+def with_ticks(events: Iterable[tuple[int, Event]], since: int | None = None) -> Iterator[tuple[int, Event]]:
+    """The same events, with a tick at each whole second in which the world says nothing; `since`: time (ns) before.
 
     Of a silence longer than LONGEST_SILENCE only the first so many seconds tick, and its last one: by then every
     timer of ours has run out, and a recording of two distant days does not fill with ticks.
     """
-    last: int | None = None
+    last = None if since is None else since // SECOND
+    next_second = 0
     for time, event in events:
+        if time < next_second:
+            yield time, event
+            continue
         second = time // SECOND
         if last is not None and second > last + 1:
             for silent in range(last + 1, min(second, last + 1 + LONGEST_SILENCE)):
@@ -85,6 +93,7 @@ def with_ticks(events: Iterable[tuple[int, Event]]) -> Iterator[tuple[int, Event
             if second > last + 1 + LONGEST_SILENCE:
                 yield (second - 1) * SECOND, ClockTick()
         last = second if last is None else max(last, second)
+        next_second = (last + 1) * SECOND
         yield time, event
 
 
@@ -97,6 +106,11 @@ def opening(scenario: Scenario) -> tuple[Event, ...]:
     )
 
 
+def outlets_of(scenario: Scenario) -> tuple[Outlet, ...]:
+    """The outlets that a scenario names, made anew."""
+    return (Paper(scenario.paper),) if "paper" in scenario.outlets else ()
+
+
 class Drive:
     """Drives one run: takes world events in order, lets outlets answer in time, ticks while intents wait.
 
@@ -104,13 +118,17 @@ class Drive:
         scenario: what decides.
         append: told each record in order, before anyone folds it.
         outlets: perform the asks; they are told every record.
+        seq: the next free seq.
     """
 
-    def __init__(self, scenario: Scenario, append: Callable[[Record], object], outlets: tuple[Outlet, ...]) -> None:
+    def __init__(
+        self, scenario: Scenario, append: Callable[[Record], object], outlets: tuple[Outlet, ...], seq: int = 0
+    ) -> None:
         self.scenario = scenario
         self.wiring = Wiring(scenario)
+        self.engine = self.wiring.engine
         self.outlets = outlets
-        self.loop = Loop(self.wiring.reducers, append, self.wiring.now)
+        self.loop = Loop(self.wiring.reducers, append, self.wiring.now, seq)
         self.started = started(scenario, self.wiring, 0)
 
     def open(self, time: int, generations: tuple[str, ...] = ()) -> None:
@@ -123,16 +141,18 @@ class Drive:
     def close(self) -> None:
         """The source ended: answers that are due now, then the end; open asks stay open."""
         self.answer(None)
-        self.loop.take(RunEnded(0, "the source ended"), self.wiring.now.time)
+        self.loop.take(RunEnded(self.started.run, "the source ended"), self.wiring.now.time)
         self.settle()
 
     def take(self, event: Event, time: int) -> None:
         """Take one world event: first the answers due before its slot, then itself, then what follows at once."""
-        slot = getattr(event, "slot", None)
-        if slot is not None and slot > self.wiring.now.slot:
-            self.answer(slot)
+        if self.outlets:
+            slot = getattr(event, "slot", None)
+            if slot is not None and slot > self.loop.now.slot:
+                self.answer(slot)
         self.loop.take(event, time)
-        self.settle()
+        if self.outlets or self.engine.state.waiting:
+            self.settle()
 
     def answer(self, slot: int | None) -> None:
         """Take the answers due before the first record of `slot` (None: due now)."""
@@ -141,10 +161,20 @@ class Drive:
                 self.loop.take(answer, self.wiring.now.time)
                 self.settle()
 
+    @property
+    def waits(self) -> bool:
+        """Whether a world record now would decide an intent, or an answer is due at once."""
+        if self.engine.undecided:
+            return True
+        for outlet in self.outlets:  # noqa: SIM110 - asked after every record, where any() would cost more than the rest
+            if outlet.is_due:
+                return True
+        return False
+
     def settle(self) -> None:
         """Nobody waits for the market: intents are decided by a tick at once, answers due now are taken."""
-        while self.wiring.engine.undecided or any(outlet.is_due for outlet in self.outlets):
-            if self.wiring.engine.undecided:
+        while self.waits:
+            if self.engine.undecided:
                 self.loop.take(ClockTick(), self.wiring.now.time)
             for outlet in self.outlets:
                 for answer in outlet.due(None):
@@ -171,8 +201,7 @@ def run_events(
     progress: Progress = None,
 ) -> RunSummary:
     """The same over (time, event) pairs of any origin, which `source_name` identifies (it has no blanks)."""
-    paper = Paper(scenario.paper)
-    with Written(out, source_name, scenario, (paper,) if "paper" in scenario.outlets else ()) as run_to:
+    with Written(out, source_name, scenario, outlets_of(scenario)) as run_to:
         drive = run_to.drive
         for time, event in with_ticks(events):
             if drive.loop.seq == 0:
@@ -193,43 +222,59 @@ class Written:
         source_name: identifies the market that is driven through.
         scenario: what decides.
         outlets: perform the asks.
+        session: where the records go; None: a new recording that begins with seq 0.
     """
 
-    def __init__(self, out: Path, source_name: str, scenario: Scenario, outlets: tuple[Outlet, ...]) -> None:
+    def __init__(
+        self,
+        out: Path,
+        source_name: str,
+        scenario: Scenario,
+        outlets: tuple[Outlet, ...],
+        session: Session | None = None,
+    ) -> None:
         self.out = out
         self.log_id = derive_log_id(source_name, scenario, Wiring(scenario))
-        self.session = Recording.create(out, self.log_id, origin=f"run of {source_name} under {scenario.name}")
+        origin = f"run of {source_name} under {scenario.name}"
+        self.session = session or Recording.create(out, self.log_id, origin=origin)
         self.outlets = outlets
-        self.drive = Drive(scenario, self.append, outlets)
-        self.counts: dict[str, int] = {}
+        self.drive = Drive(scenario, self.append, outlets, self.session.next_seq)
+        self.counts: dict[type[Event], int] = {}
         self.digest = Digest()
         self.derived = 0
-        self.next_snapshot = SNAPSHOT_EVERY
+        self.next_snapshot = self.session.next_seq + SNAPSHOT_EVERY
+        self.next_rest = self.session.next_seq
 
     def append(self, record: Record) -> None:
         """One record, before anyone folds it."""
         self.session.append(record)
         for outlet in self.outlets:
             outlet.see(record)
-        name = type(record.event).__name__
-        self.counts[name] = self.counts.get(name, 0) + 1
+        kind = type(record.event)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
         if record.by is not None:
             self.derived += 1
             self.digest.add(record.by, record.event)
 
     def rest(self, progress: Progress) -> None:
-        """Between two turns: a snapshot where one is due."""
+        """Between two turns: every so often a word of progress, and a snapshot where one is due."""
         drive = self.drive
+        if drive.loop.seq < self.next_rest:
+            return
+        self.next_rest = drive.loop.seq + RESTED
         if drive.loop.seq >= self.next_snapshot:
             states = encode_states(drive.wiring.reducers, drive.wiring.now)
-            saved = snapshot.save(self.out, drive.loop.seq, self.session.head, states, made_by(drive.started))
+            saved = snapshot.save(
+                self.out, drive.loop.seq, self.session.head, states, made_by(drive.started), sync=False
+            )
             self.next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
         if progress is not None:
-            progress(drive.loop.seq)
+            progress(drive.loop.seq - drive.loop.seq % RESTED)
 
     def summary(self) -> RunSummary:
         """What was written."""
-        return RunSummary(self.log_id, self.drive.loop.seq, self.derived, self.digest.text(), self.counts)
+        counts = {kind.__name__: count for kind, count in self.counts.items()}
+        return RunSummary(self.log_id, self.drive.loop.seq, self.derived, self.digest.text(), counts)
 
     def __enter__(self) -> Self:
         return self

@@ -88,18 +88,24 @@ def load(path: Path, overrides: Pairs = (), defaults: Pairs = ()) -> Scenario:
     Raises:
         ScenarioFault: no such file, no TOML, an unknown key, a value of the wrong kind or out of range.
     """
+    return read(path.stem, read_tree(path), str(path), overrides, defaults)
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """The tables of a scenario file, not judged yet; ScenarioFault where it is missing or no TOML."""
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScenarioFault(f"scenario {path}: {error.strerror}; see scenarios/ for examples") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ScenarioFault(f"scenario {path} is no TOML: {error}") from error
-    return read(path.stem, tree, str(path), overrides, defaults)
 
 
 def read(name: str, tree: dict[str, Any], where: str, overrides: Pairs = (), defaults: Pairs = ()) -> Scenario:
     """Judge a parsed scenario; `where` is named in every fault."""
     tree = dict(tree)
+    # what `generate` makes the market from; no reducer sees it
+    tree.pop("market", None)
     paths = _texts(tree.pop("strategies", []), "strategies", where)
     outlets = _texts(tree.pop("outlets", ["paper"]), "outlets", where)
     for outlet in outlets:
@@ -112,12 +118,13 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: Pairs = (), def
     models |= {"engine": ExecutionEngine.Params, "paper": PaperParams, "wallet": WalletParams}
     for table in tree:
         if table not in models:
-            raise ScenarioFault(f"{where}: unknown key {table!r}; known: strategies, outlets, {', '.join(models)}")
+            known = ", ".join(("strategies", "outlets", "market", *models))
+            raise ScenarioFault(f"{where}: unknown key {table!r}; known: {known}")
     origins = {(table, key): "scenario" for table, values in tree.items() if isinstance(values, dict) for key in values}
     silent = tuple(pair for pair in defaults if tuple(pair[0].split(".", 1)) not in origins)
     _put(tree, origins, models, silent, "command")
     _put(tree, origins, models, overrides, "set")
-    values = {table: _params(model, tree.get(table, {}), table, where) for table, model in models.items()}
+    values = {table: table_of(model, tree.get(table, {}), table, where) for table, model in models.items()}
     settings = tuple(
         Setting(f"{table}.{field}", _text(getattr(params, field)), origins.get((table, field), "default"))
         for table, params in values.items()
@@ -127,8 +134,8 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: Pairs = (), def
     return Scenario(name, strategies, outlets, values["engine"], values["paper"], values["wallet"], settings)
 
 
-def read_back(started: RunStarted) -> Scenario:
-    """The scenario that a recorded run was made with, from its run-started event alone."""
+def read_back(started: RunStarted, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
+    """The scenario that a recorded run was made with, from its run-started event alone; `overrides` as of `load`."""
     tree: dict[str, Any] = {"outlets": list(started.outlets)}
     for setting in started.settings:
         table, _, key = setting.key.partition(".")
@@ -137,8 +144,8 @@ def read_back(started: RunStarted) -> Scenario:
     fixed = ("ironcrab.market.", "ironcrab.execution.")
     paths = [info.path for info in started.reducers if not info.path.startswith(fixed)]
     tree["strategies"] = [by_path.get(path, path) for path in paths]
-    scenario = read(started.scenario, tree, f"run {started.run} of the log")
-    origins = {setting.key: setting.origin for setting in started.settings}
+    scenario = read(started.scenario, tree, f"run {started.run} of the log", overrides)
+    origins = {setting.key: setting.origin for setting in started.settings} | {key: "set" for key, _ in overrides}
     settings = tuple(
         Setting(setting.key, setting.value, origins.get(setting.key, "default")) for setting in scenario.settings
     )
@@ -225,8 +232,8 @@ def _put(
         origins[table, key] = origin
 
 
-def _params(model: type[Any], values: Any, table: str, where: str) -> Any:
-    """A table's values as its Params Struct."""
+def table_of(model: type[Any], values: Any, table: str, where: str) -> Any:
+    """A table's values as its Params Struct; ScenarioFault for an unknown key or a value out of range."""
     if not isinstance(values, dict):
         raise ScenarioFault(f"{where}: [{table}] must be a table, not {values!r}")
     for key in values:

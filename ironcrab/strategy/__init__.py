@@ -2,7 +2,12 @@
 
 from ironcrab.loop import Reducer
 from ironcrab.strategy.arb import Arbitrage
+from ironcrab.strategy.ema import EmaCross
 from ironcrab.strategy.momentum import Momentum
 
-STRATEGIES: tuple[tuple[str, type[Reducer]], ...] = (("momentum", Momentum), ("arbitrage", Arbitrage))
+STRATEGIES: tuple[tuple[str, type[Reducer]], ...] = (
+    ("momentum", Momentum),
+    ("arbitrage", Arbitrage),
+    ("ema", EmaCross),
+)
 """Every built-in strategy by the name a scenario gives it, written by hand."""
