@@ -10,6 +10,8 @@ Rules (facts: behaviour of the Yellowstone plugin):
 - After connecting, the slot in progress is partial, unless a replay brings its CREATED_BANK again.
 """
 
+from collections.abc import Iterable
+
 from ironcrab.domain.control import FeedConnected, FeedDisconnected, ForkOrphaned, GapClosed, GapOpened
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import LatestBlockhash, SlotUpdate
@@ -144,6 +146,40 @@ class SlotTree:
         last = max((slot for slot, node in self.nodes.items() if node.sealed), default=-1)
         begun = any(slot > last and node.connection and not node.orphaned for slot, node in self.nodes.items())
         return self._broken("the feed ended inside a slot") if begun else []
+
+    def restore(self, told: Iterable[Event]) -> None:
+        """Fold what a log already tells of this feed, in its order, into a fresh tree: it goes on where that ended.
+
+        Which transactions and writes a slot held is not restored; who resumes a log drops what it holds already.
+        """
+        for event in told:
+            if isinstance(event, SlotUpdate) and event.slot is not None:
+                self._restore_status(event.slot, event)
+            elif isinstance(event, LatestBlockhash) and event.slot is not None:
+                self._node(event.slot).blockhash = event.blockhash
+            elif isinstance(event, ForkOrphaned):
+                self._node(event.orphaned_slot).orphaned = True
+            elif isinstance(event, FeedConnected):
+                self.connection += 1
+                self.created = 0
+            elif isinstance(event, GapOpened):
+                self.gap = event.from_slot
+            elif isinstance(event, GapClosed):
+                self.gap = None
+            elif isinstance(event, FeedDisconnected):
+                self.lost = True
+
+    def _restore_status(self, slot: int, event: SlotUpdate) -> None:
+        node = self._node(slot)
+        self._link(slot, node, event.parent)
+        node.told.append(event.status)
+        if event.status == "created":
+            node.connection = self.connection
+            self.created = max(self.created, slot)
+        elif event.status == "processed":
+            node.sealed = node.connection == self.connection
+        else:
+            node.rooted = node.rooted or event.status in ("confirmed", "finalized")
 
     def _broken(self, reason: str) -> list[Event]:
         """Open a gap behind the last sealed slot, unless nothing is known or a gap is open."""

@@ -62,12 +62,18 @@ def endpoint(url: str, token_file: Path | None = None, authorities_file: Path | 
     if parts.username or parts.password or parts.query or parts.path.strip("/"):
         raise InputFault("an endpoint is host and port alone; a token stands in a file: --token-file FILE")
     tls = parts.scheme == "https"
-    token = None if token_file is None else _content(token_file).decode("ascii", "replace").strip()
-    if token is not None and (not token or not token.isprintable()):
-        raise InputFault(f"token file {token_file} holds no token; put the token of the endpoint there, on one line")
+    token = None if token_file is None else read_token(token_file)
     authorities = None if authorities_file is None else _content(authorities_file)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Endpoint(f"{host}:{port or (443 if tls else 80)}", tls, token, authorities=authorities)
+
+
+def read_token(path: Path) -> str:
+    """The token in a file. InputFault where it holds none."""
+    token = _content(path).decode("utf-8", "replace").strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise InputFault(f"token file {path} holds no token; put the token of the endpoint there, on one line")
+    return token
 
 
 def _content(path: Path) -> bytes:

@@ -7,7 +7,7 @@ Yellowstone service, a node without transaction metadata) ends it with one sente
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
@@ -106,7 +106,7 @@ class GeyserClient:
             self.wanted = wanted
             self._requests.put_nowait(request_of(wanted))
 
-    async def arrivals(self) -> AsyncIterator[Arrival]:
+    async def arrivals(self) -> AsyncGenerator[Arrival, None]:
         """Frames and what became of connections, until the reader stops.
 
         Raises:
@@ -234,7 +234,7 @@ class GeyserClient:
         return method(metadata=self._metadata())
 
     async def _write(self, call: Any, first: wire.SubscribeRequest) -> None:
-        """Send the first request, then changed wants as they come, and pings; the reading side tells what went wrong."""
+        """Send the first request, then changed wants, and pings; the reading side tells what went wrong."""
         self._requests = asyncio.Queue()
         number = 0
         with suppress(aio.AioRpcError, asyncio.InvalidStateError):
