@@ -99,6 +99,7 @@ class GeyserClient:
         self._probed = {"frames": 0, "good": 0, "transactions": 0, "described": 0}
         self._last_trade_slot = 0
         self._heals = True
+        self._first: int | None = None
 
     def want(self, wanted: Wanted) -> None:
         """Replace what is wanted, on the open connection too (without a replay)."""
@@ -171,7 +172,7 @@ class GeyserClient:
 
     async def _replay_from(self, channel: Any) -> int | None:
         """Where the replay of a new connection begins: None where none is wanted or to be had."""
-        wanted = self._from_slot if self.whole is None else max(self.whole - BELOW, 0)
+        wanted = max(self.whole - BELOW, 0) if self.whole is not None else self._from_slot or self._first
         info = channel.unary_unary(
             f"{_METHOD}SubscribeReplayInfo",
             request_serializer=wire.SubscribeReplayInfoRequest.SerializeToString,
@@ -261,6 +262,8 @@ class GeyserClient:
         self._pause_s = FIRST_PAUSE_S
 
     def _progress(self, passage: Passage) -> None:
+        if self._first is None:
+            self._first = passage.first
         if passage.whole is not None:
             self.whole = max(self.whole or 0, passage.whole)
             if self._last_trade_slot and self.whole > self._last_trade_slot + QUIET_SLOTS:

@@ -94,6 +94,11 @@ class Passage:
         self._settled = -1
 
     @property
+    def first(self) -> int | None:
+        """The first slot whose beginning was told; None: none yet."""
+        return next(iter(self._begun), None)
+
+    @property
     def is_holding(self) -> bool:
         """Whether updates are held for a partial slot."""
         return self._held is not None

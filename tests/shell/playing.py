@@ -45,9 +45,9 @@ def imported(updates, faults, folder, wanted=None):
     return events_of(folder / "imported"), len(bodies)
 
 
-async def recorded(updates, folder, *, faults=(), until, timeout=15.0, **settings):
+async def recorded(updates, folder, *, faults=(), until, timeout=15.0, ring=150, **settings):
     """Serve the updates, record them until the chain is at its end and `until(status)` holds; the summary."""
-    chain = Chain(iter(updates), script=[geyser_faults.read(text) for text in faults])
+    chain = Chain(iter(updates), script=[geyser_faults.read(text) for text in faults], ring=ring)
     stop = asyncio.Event()
     settings = {"silence_s": 1.0, "hot": False, **settings}
     async with GeyserServer(chain, ping_s=0.3) as server:
