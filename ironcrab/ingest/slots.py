@@ -221,11 +221,14 @@ class SlotTree:
     def _judge(self, parent: int, *, known: bool, first: bool) -> list[Event]:
         """Whether the chain is unbroken down to a parent: closes an open gap, or tells one that is over.
 
-        It is unbroken too where the child itself was `known` whole: a replay that begins below the gap.
+        It is unbroken too where the child itself was `known` whole: a replay that begins below the gap. While such a
+        replay tells what was whole before, the gap stays open: nothing of it has been told yet.
         """
         node = self.nodes.get(parent)
         whole = known or (node is not None and (node.sealed or node.connection == self.connection))
         if self.gap is not None:
+            if self.lost and whole and parent + 1 < self.gap:
+                return []
             self._node(parent).judged = True
             return self._close(parent if self.lost else max(parent, self.gap), filled=whole and self.lost)
         if whole or first or (node is not None and node.judged):

@@ -145,7 +145,8 @@ class Recorder:
         else:
             seq, repeats = self.loop.seq, self._repeats()
             said = self.normaliser.feed(what, time)
-            if said or self._repeats() == repeats:
+            is_new = any(not isinstance(event, GapOpened | GapClosed) for _, event in said)
+            if is_new or self._repeats() == repeats:
                 self.raw.append(what, seq)
             self._take(said)
 

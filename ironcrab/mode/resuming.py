@@ -27,7 +27,7 @@ class Tail:
 
     Attributes:
         run: number of the next run.
-        from_slot: where a replay has to begin; None: the log tells no whole slot.
+        from_slot: where a replay has to begin; None: the log tells of no slot.
         last_slot: highest slot it tells of.
         is_open: the feed was up when the log ended: nobody said that it went down.
 
@@ -43,8 +43,9 @@ class Tail:
             normaliser.pools[getattr(told.event, "pool_address", "")] = None
         self.run = max((event.run for _, event in runs_of(recording)), default=-1) + 1
         normaliser.slots.restore(event for event in events if isinstance(event, _FEED))
-        whole = max((slot for slot, node in normaliser.slots.nodes.items() if node.sealed), default=None)
-        self.from_slot = None if whole is None else max(whole - BELOW, 0)
+        nodes = normaliser.slots.nodes
+        whole = max((slot for slot, node in nodes.items() if node.sealed), default=None)
+        self.from_slot = min(nodes, default=None) if whole is None else max(whole - BELOW, 0)
         self.last_slot = max(normaliser.slots.nodes, default=-1)
         ends = [event for event in events if isinstance(event, FeedConnected | FeedDisconnected)]
         self.is_open = bool(ends) and isinstance(ends[-1], FeedConnected)

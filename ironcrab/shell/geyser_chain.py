@@ -47,9 +47,10 @@ _ENDS = {
 class Subscriber:
     """One open stream: its filters and the messages that wait for it."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, ahead: int) -> None:
         self.filters: Filters | None = None
         self.limit = limit
+        self.ahead = ahead
         self.waiting: deque[bytes | End] = deque()
         self.wake = asyncio.Event()
         self.room = asyncio.Event()
@@ -76,7 +77,7 @@ class Subscriber:
     def _changed(self) -> None:
         if not self.is_silent:
             self.wake.set()
-        if len(self.waiting) >= AHEAD:
+        if len(self.waiting) >= self.ahead:
             self.room.clear()
 
     async def next(self) -> bytes | End:
@@ -84,7 +85,7 @@ class Subscriber:
         while not self.waiting or self.is_silent:
             self.wake.clear()
             await self.wake.wait()
-        if len(self.waiting) <= AHEAD // 2:
+        if len(self.waiting) <= self.ahead // 2:
             self.room.set()
         return self.waiting.popleft()
 
@@ -115,6 +116,7 @@ class Chain:
         speed: 1 is the recorded pace, 2 twice as fast; None: as fast as clients read.
         ring: frozen slots kept for replays; 0: replay is off.
         queue: messages that may wait for one client.
+        ahead: messages that may wait for one client before a chain without pace waits for it.
         script: faults; those of the chain rewrite the updates.
     """
 
@@ -125,6 +127,7 @@ class Chain:
         speed: float | None = None,
         ring: int = RING,
         queue: int = QUEUE,
+        ahead: int = AHEAD,
         script: Sequence[Planned] = (),
     ) -> None:
         self.updates = geyser_faults.told(updates, script)
@@ -134,6 +137,7 @@ class Chain:
         self.speed = speed
         self.ring = ring
         self.queue = queue
+        self.ahead = ahead
         self.position = 0
         self.slots: dict[int, _Slot] = {}
         self.order: deque[Update] = deque()
@@ -145,7 +149,7 @@ class Chain:
 
     def join(self) -> Subscriber:
         """A new subscriber, without filters yet."""
-        return Subscriber(self.queue)
+        return Subscriber(self.queue, self.ahead)
 
     def subscribe(self, subscriber: Subscriber, filters: Filters) -> None:
         """Put these filters in force; they replace those before. A replay, if wanted, is queued at once.

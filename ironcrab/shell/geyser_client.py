@@ -188,7 +188,10 @@ class GeyserClient:
         has = reply.HasField("first_available") and not self._no_replay
         self._heals = not self._no_replay and (has or not self._was_up)
         self._no_replay = False
-        return wanted if has and wanted is not None and wanted >= reply.first_available else None
+        known = self.whole + 1 if self.whole is not None else wanted
+        if not has or wanted is None or known is None or known < reply.first_available:
+            return None
+        return max(wanted, int(reply.first_available))
 
     async def _stream(self, channel: Any, from_slot: int | None) -> None:
         call = self._subscribe(channel)

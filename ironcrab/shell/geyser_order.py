@@ -125,14 +125,21 @@ class Passage:
         return [frame]
 
     def release(self, fetched: Iterable[bytes] = ()) -> list[bytes]:
-        """End the hold: what was `fetched` of the partial slots is told first, then what was held."""
+        """End the hold: what was `fetched` of the partial slots is told first, then what was held.
+
+        Content that was held of a slot that was fetched is dropped: the replay has it, or a later write of the same
+        account, behind which an older one must not come.
+        """
         held, self._held = self._held or [], None
-        self._settled = max(self.partial, default=self._settled)
-        self.partial = {}
+        partial, self.partial = self.partial, {}
+        self._settled = max(partial, default=self._settled)
         said: list[bytes] = []
-        for frame in (*fetched, *held):
+        for frame in fetched:
+            said += self.take(*peek(frame), frame)
+        for frame in held:
             kind, slot = peek(frame)
-            said += self.take(kind, slot, frame)
+            if kind not in _CONTENT or slot not in partial or slot not in self._begun:
+                said += self.take(kind, slot, frame)
         return said
 
     def _is_partial(self, slot: int) -> bool:

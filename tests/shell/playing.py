@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ironcrab.domain.control import (
@@ -47,7 +48,7 @@ def imported(updates, faults, folder, wanted=None):
 
 async def recorded(updates, folder, *, faults=(), until, timeout=15.0, ring=150, **settings):
     """Serve the updates, record them until the chain is at its end and `until(status)` holds; the summary."""
-    chain = Chain(iter(updates), script=[geyser_faults.read(text) for text in faults], ring=ring)
+    chain = Chain(iter(updates), script=[geyser_faults.read(text) for text in faults], ring=ring, ahead=40)
     stop = asyncio.Event()
     settings = {"silence_s": 1.0, "hot": False, **settings}
     async with GeyserServer(chain, ping_s=0.3) as server:
@@ -67,3 +68,16 @@ async def recorded(updates, folder, *, faults=(), until, timeout=15.0, ring=150,
         summary = await recording
         assert is_done, f"not at the end after {timeout} s: {summary}, {chain.position} updates played"
         return summary, server
+
+
+@asynccontextmanager
+async def leg(folder, endpoint, until, timeout=15.0):
+    """One session of a recording until `until()` holds; inside it, the recorder is still at work."""
+    stop = asyncio.Event()
+    recording = asyncio.create_task(record_until(folder, RecordSettings(endpoint, hot=True), stop))
+    async with asyncio.timeout(timeout):
+        while not until():
+            await asyncio.sleep(0.005)
+    yield
+    stop.set()
+    await recording

@@ -1,11 +1,15 @@
 """feed -> record -> sealed, event for event equal to the import of the same frames, whatever goes wrong between."""
 
 import asyncio
+import shutil
 
 import pytest
 
 from ironcrab.log.recording import Recording
-from tests.shell.playing import events_of, imported, recorded
+from ironcrab.shell.endpoint import Endpoint
+from ironcrab.shell.geyser_chain import Chain
+from ironcrab.shell.geyser_server import GeyserServer
+from tests.shell.playing import events_of, imported, leg, recorded
 
 
 def last_event(folder, wanted):
@@ -74,6 +78,11 @@ def test_sweep_of_cut_positions(offset, tmp_path):
     assert summary.gaps > 5
 
 
+def from_slot(slot, events):
+    """Events of a slot and later ones; without the accounts that a pool's swaps name, told with the first one met."""
+    return [event for event in events if type(event).__name__ != "DexPoolAccounts" and event.slot >= slot]
+
+
 def test_first_slot_partial(tmp_path):
     """Who comes too late is told the slot in progress from its beginning all the same."""
     updates, faults = demo_updates(), ("partial@0:lose=330",)
@@ -83,7 +92,7 @@ def test_first_slot_partial(tmp_path):
     folder = tmp_path / "recorded"
     until = last_event(folder, len(told) - start)
     summary, _ = asyncio.run(recorded(updates, folder, faults=faults, until=until))
-    assert events_of(folder) == told[start:]
+    assert from_slot(slot, events_of(folder)) == from_slot(slot, told[start:])
     assert summary.refused["slot_fetched"] == 1
     assert summary.gaps == 1  # the one that the end of the recording opens
 
@@ -129,7 +138,8 @@ def test_without_replay_a_gap_says_so(tmp_path):
         return (folder / "manifest.json").exists() and events_of(folder)[-1:] == told[-1:]
 
     asyncio.run(recorded(updates, folder, faults=("cut@400:lose=150",), until=until, ring=0))
-    found = events_of(folder)
+    kinds = ("Trade", "AccountWritten", "LatestBlockhash")
+    told, found = ([e for e in events if type(e).__name__ in kinds] for events in (told, events_of(folder)))
     assert all(event in told for event in found)
     assert len(found) < len(told)
     gaps = [record.event for record in Recording.open(folder).records((GapOpened, GapClosed))]
@@ -158,41 +168,28 @@ def test_raw_frames_import_to_the_same_events(tmp_path):
 
 
 @pytest.mark.parametrize("position", [150, 290, 431, 577])
-def test_resume_after_a_stop_and_after_a_crash(position, tmp_path):
+def test_resume_after_a_crash(position, tmp_path):
     """A log that is resumed tells nothing twice and lacks nothing, wherever it was torn."""
-    from ironcrab.mode.record import RecordSettings, record_until
-    from ironcrab.shell.endpoint import Endpoint
-    from ironcrab.shell.geyser_chain import Chain
-    from ironcrab.shell.geyser_server import GeyserServer
-
     updates = demo_updates()
     told, _ = imported(updates, (), tmp_path)
-    folder = tmp_path / "recorded"
+    folder, torn = tmp_path / "recorded", tmp_path / "torn"
 
-    async def session():
-        source = iter(updates)
-        chain = Chain(source)
-
-        async def leg(until, tear=False):
-            stop = asyncio.Event()
-            settings = RecordSettings(Endpoint(f"127.0.0.1:{server.port}", tls=False), hot=True)
-            recording = asyncio.create_task(record_until(folder, settings, stop))
-            async with asyncio.timeout(15):
-                while not until():
-                    await asyncio.sleep(0.005)
-            stop.set()
-            await recording
-            if tear:
-                hot = sorted((folder / "segments").glob("*.jsonl"))[-1]
-                hot.write_bytes(hot.read_bytes()[: -(700 + position)])
-
+    async def legs():
+        chain = Chain(iter(updates), ahead=40)
         async with GeyserServer(chain) as server:
-            wanted = position if position < len(told) else len(told)
-            await leg(last_event(folder, wanted), tear=True)
-            assert len(events_of(folder)) <= len(told)
-            await leg(last_event(folder, len(told)))
+            endpoint = Endpoint(f"127.0.0.1:{server.port}", tls=False)
+            async with leg(folder, endpoint, last_event(folder, position)):
+                shutil.copytree(folder, torn)
+            hot = sorted((torn / "segments").glob("*.jsonl"))[-1]
+            hot.write_bytes(hot.read_bytes()[: -(1 + position % 97)])
+            async with leg(torn, endpoint, last_event(torn, len(told))):
+                pass
+            async with leg(torn, endpoint, lambda: chain.finished.is_set()):
+                pass
 
-    asyncio.run(session())
-    assert events_of(folder) == told
-    runs = [record.event.run for record in Recording.open(folder).records() if type(record.event).__name__ == "RunStarted"]
-    assert runs == [0, 1]
+    asyncio.run(legs())
+    assert events_of(torn) == told
+    names = [type(record.event).__name__ for record in Recording.open(torn).records()]
+    assert names.count("RunStarted") == 3
+    assert names.count("LogRecovered") == 1
+    assert names.count("RunEnded") == 2
