@@ -32,6 +32,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("slice", "writing", "Cut a part out of a recording; it opens with a start state."),
     ("quote", "pricing", "What the on-chain program would pay, to the last unit."),
     ("venues", "pricing", "Which venues are supported, generation by generation."),
+    ("feed", "feeding", "Serve a capture, a recording's raw frames or a demo as a Yellowstone endpoint."),
+    ("record", "feeding", "Write a live feed into a recording; run no strategy."),
     ("decide", "writing", "The engine alone over the original's TradeIntent lines."),
 )
 """Every command, written by hand: name, module in ironcrab.app, what it does. Loaded when it is called."""
