@@ -33,15 +33,15 @@ def bless(recording: Recording, because: str) -> Blessed:
     The old folder stays beside it until the new one is whole.
 
     Raises:
-        InputFault: it was not made by `run` (real answers cannot be made anew), or no reason is given.
+        InputFault: it is no whole run of its own, or no reason is given.
     """
     if not because.strip():
         raise InputFault("--because is empty; say why the change is intended")
     runs = runs_of(recording)
-    if len(runs) != 1 or not runs[0][1].reducers or runs[0][1].outlets != ("paper",):
+    if len(runs) != 1 or not runs[0][1].reducers or recording.first_seq != 0:
         raise InputFault(
-            f"recording {recording.path} was not made by `ironcrab run` from one paper scenario; "
-            "its answers are the world's and cannot be decided anew: record it again"
+            f"recording {recording.path} was not made whole by one `ironcrab run`; "
+            "only such a recording can be decided anew: bless the run it was cut from, or record it again"
         )
     report = follow(recording)
     divergences = tuple(found for judged in report.runs for found in judged.divergences)

@@ -40,6 +40,8 @@ LONGEST_SILENCE = 86_400
 """Seconds of one silence that tick."""
 OURS = (*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned)
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
+OURS_WITHOUT_ANSWERS = tuple(kind for kind in OURS if kind not in ANSWER)
+"""Of a run without outlets the answers are the world's: they stay."""
 SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
 
@@ -58,11 +60,11 @@ class RunSummary(Struct, frozen=True):
     counts: dict[str, int]
 
 
-def source(records: Iterable[Record]) -> Iterator[tuple[int, Event]]:
-    """(time, event) of the world records of a recording that any run of its market starts from."""
+def source(records: Iterable[Record], ours: tuple[type[Event], ...] = OURS) -> Iterator[tuple[int, Event]]:
+    """(time, event) of the world records of a recording that any run of its market starts from; without `ours`."""
     for record in records:
         event = record.event
-        if record.cause is not None or isinstance(event, OURS):
+        if record.cause is not None or isinstance(event, ours):
             continue
         if isinstance(event, WalletBalanceSnapshot) and event.source == SCENARIO:
             continue
@@ -158,7 +160,8 @@ def run(recording: Recording, scenario: Scenario, out: Path, progress: Progress 
         LogFault: `out` exists or cannot be written.
     """
     generations = next((event.generations for _, event in runs_of(recording)), ())
-    return run_events(source(recording.records()), _source_head(recording), scenario, out, generations, progress)
+    ours = OURS if scenario.outlets else OURS_WITHOUT_ANSWERS
+    return run_events(source(recording.records(), ours), _source_head(recording), scenario, out, generations, progress)
 
 
 def run_events(
