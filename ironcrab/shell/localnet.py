@@ -44,7 +44,7 @@ class Localnet:
         app = web.Application(client_max_size=MOST_REQUEST)
         app.router.add_post("/", self._post)
         app.router.add_get("/health", self._health)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
 
     @property
     def url(self) -> str:
@@ -53,7 +53,7 @@ class Localnet:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, LOOPBACK, self.port, shutdown_timeout=0.2)
+        site = web.TCPSite(self._runner, LOOPBACK, self.port)
         try:
             await site.start()
         except OSError as error:
