@@ -32,6 +32,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("slice", "writing", "Cut a part out of a recording; it opens with a start state."),
     ("quote", "pricing", "What the on-chain program would pay, to the last unit."),
     ("venues", "pricing", "Which venues are supported, generation by generation."),
+    ("localnet", "hosting", "Serve a local chain on loopback: JSON-RPC and feed over a real virtual machine."),
+    ("doctor", "hosting", "Look at what live trading needs: endpoint, clock, disk, key, wallet, versions."),
     ("decide", "writing", "The engine alone over the original's TradeIntent lines."),
 )
 """Every command, written by hand: name, module in ironcrab.app, what it does. Loaded when it is called."""

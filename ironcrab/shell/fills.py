@@ -3,7 +3,8 @@
 A token's fill is the change of all own accounts of its mint. A SOL fill is the change of lamports in the wallet and in
 all own token accounts together, network fee and tip put back: so wrapping, unwrapping and the rent of own accounts
 cancel out. Where another account was created or closed, whose rent was it? Then the SOL fill is told only if the
-wallet itself paid nothing but fee and tip.
+wallet itself paid nothing but fee and tip. A plan that names NATIVE_SOL wraps or unwraps: there the two are told
+apart, and what left the wallet includes the rent of the wrapped account.
 """
 
 import base64
@@ -17,7 +18,7 @@ from ironcrab.dex import base58
 from ironcrab.domain.ask import Plan
 from ironcrab.domain.market import ExplicitAmount
 from ironcrab.domain.trade import ResultFees
-from ironcrab.domain.units import SOL_MINT
+from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
 from ironcrab.ingest.proto import geyser_pb2 as wire
 from ironcrab.shell.rpc import BalanceRow, LandedTransaction, LoadedAddresses
 
@@ -109,9 +110,13 @@ class _Change(Struct, frozen=True):
 
 def _changed(landed: Landed, mint: str, plan: Plan, wallet: str) -> tuple[_Change | None, bool]:
     """Change of a mint in the wallet's hands, and whether it is None because of others' account rents."""
-    if mint != SOL_MINT:
-        return _token_change(landed, mint, wallet), False
     cost = landed.fee + (plan.tip_lamports if landed.err is None else 0)
+    place = landed.keys.index(wallet)
+    native = landed.lamports_after[place] - landed.lamports_before[place] + cost
+    if mint == NATIVE_SOL:
+        return _Change(native, SOL_DECIMALS), False
+    if mint != SOL_MINT or NATIVE_SOL in (plan.input_mint, plan.output_mint):
+        return _token_change(landed, mint, wallet), False
     own = {wallet: None, **{landed.keys[row.index]: None for row in _own(landed, wallet)}}
     moved = cost
     noise = False
@@ -123,8 +128,7 @@ def _changed(landed: Landed, mint: str, plan: Plan, wallet: str) -> tuple[_Chang
             noise = True
     if not noise:
         return _Change(moved, SOL_DECIMALS), False
-    place = landed.keys.index(wallet)
-    if landed.lamports_after[place] - landed.lamports_before[place] == -cost:
+    if native == 0:
         return _token_change(landed, mint, wallet), False
     return None, True
 

@@ -12,8 +12,8 @@ import msgspec
 from aiohttp import web
 
 from ironcrab.domain.fault import InputFault
-from ironcrab.shell.chain import Chain, Refused
-from ironcrab.shell.chain_calls import CALLS
+from ironcrab.shell.local_calls import CALLS
+from ironcrab.shell.local_chain import LocalChain, Refused
 
 LOOPBACK = "127.0.0.1"
 MOST_REQUEST = 4 * 2**20
@@ -36,7 +36,7 @@ class Localnet:
         tick: advance a slot every `chain.slot_ms`; without it slots advance by `chain.advance()` only.
     """
 
-    def __init__(self, chain: Chain, port: int = 0, *, tick: bool = True) -> None:
+    def __init__(self, chain: LocalChain, port: int = 0, *, tick: bool = True) -> None:
         self.chain = chain
         self.port = port
         self._tick = tick

@@ -15,8 +15,9 @@ from ironcrab.dex.address import TOKEN, TOKEN_2022, WSOL, associated
 from ironcrab.dex.face import Instruction, Meta
 from ironcrab.dex.wallet import create_account, unwrap, wrap
 from ironcrab.domain.ask import Plan, SendAsk, SimulateAsk
+from ironcrab.domain.units import NATIVE_SOL
 from ironcrab.loop import Record
-from ironcrab.shell.chain import Chain
+from ironcrab.shell.local_chain import LocalChain
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.fates import parse_fates
 from ironcrab.shell.localnet import Localnet
@@ -51,7 +52,7 @@ def mint_account(decimals=DECIMALS, supply=10**15):
 
 def new_chain(script="", slot_ms=20, **kwargs):
     """A chain with a funded wallet that holds 1,000 tokens of MINT."""
-    chain = Chain(Vm(), slot_ms=slot_ms, fates=parse_fates(script, "script"), **kwargs)
+    chain = LocalChain(Vm(), slot_ms=slot_ms, fates=parse_fates(script, "script"), **kwargs)
     system = Pubkey.default()
     chain.set_account(Pubkey.from_string(WALLET.address), Account(100 * SOL, b"", system))
     chain.set_account(Pubkey.from_string(OTHER), Account(1 * SOL, b"", system))
@@ -63,7 +64,7 @@ def new_chain(script="", slot_ms=20, **kwargs):
 
 def plan(kind, amount, min_out=0, tip=0, price=1000):
     """A plan whose `dex` is what the stage's builder does: wrap, unwrap or transfer."""
-    mints = {"wrap": (WSOL, WSOL), "unwrap": (WSOL, WSOL), "transfer": (MINT, WSOL)}[kind]
+    mints = {"wrap": (NATIVE_SOL, WSOL), "unwrap": (WSOL, NATIVE_SOL), "transfer": (MINT, WSOL)}[kind]
     return Plan(
         side="Sell" if kind == "transfer" else "Buy",
         dex=kind,

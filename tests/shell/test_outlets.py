@@ -1,13 +1,10 @@
 """Outlets against a real virtual machine over real HTTP: simulated, signed, sent, confirmed, accounted."""
 
 import asyncio
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
-from stage import DECIMALS, FAST, KEYPAIR, MINT, OTHER, SOL, WALLET, Stage, build, new_chain, plan
+from tests.shell.stage import DECIMALS, FAST, KEYPAIR, MINT, OTHER, SOL, WALLET, Stage, build, new_chain, plan
 
 from ironcrab.dex.address import WSOL
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer

@@ -16,8 +16,8 @@ from solders.transaction import VersionedTransaction
 from ironcrab import __version__
 from ironcrab.dex import base58
 from ironcrab.dex.address import TOKEN_PROGRAMS, is_key
-from ironcrab.shell import chain_answers as answers
-from ironcrab.shell.chain import HASH_BLOCKS, Chain, Commitment, Refused
+from ironcrab.shell import local_answers as answers
+from ironcrab.shell.local_chain import HASH_BLOCKS, Commitment, LocalChain, Refused
 
 INVALID_PARAMS = -32602
 MOST_ACCOUNTS = 100
@@ -25,7 +25,7 @@ MOST_SIGNATURES = 256
 SHOWN_BLOCKS = 150
 SLICE_MOST = 2**31
 
-Call = Callable[[Chain, list[Any]], Any]
+Call = Callable[[LocalChain, list[Any]], Any]
 
 
 def config_of(params: list[Any], place: int) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def commitment_of(config: dict[str, Any]) -> Commitment:
     return named
 
 
-def slot_of(chain: Chain, config: dict[str, Any]) -> int:
+def slot_of(chain: LocalChain, config: dict[str, Any]) -> int:
     """The slot of the commitment asked for, which must have reached minContextSlot."""
     slot = chain.slot_at(commitment_of(config))
     least = config.get("minContextSlot")
@@ -117,14 +117,14 @@ def _encoded(data: bytes, encoding: Any) -> list[str]:
 # chain
 
 
-def latest_blockhash(chain: Chain, params: list[Any]) -> Any:
+def latest_blockhash(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getLatestBlockhash."""
     config = config_of(params, 0)
     blockhash, last = chain.blockhash_at(commitment_of(config))
     return with_context(slot_of(chain, config), {"blockhash": blockhash, "lastValidBlockHeight": last})
 
 
-def is_blockhash_valid(chain: Chain, params: list[Any]) -> Any:
+def is_blockhash_valid(chain: LocalChain, params: list[Any]) -> Any:
     """Answers isBlockhashValid: by the block height of the commitment asked for."""
     config = config_of(params, 1)
     slot = slot_of(chain, config)
@@ -133,17 +133,17 @@ def is_blockhash_valid(chain: Chain, params: list[Any]) -> Any:
     return with_context(slot, known)
 
 
-def block_height(chain: Chain, params: list[Any]) -> int:
+def block_height(chain: LocalChain, params: list[Any]) -> int:
     """Answers getBlockHeight."""
     return chain.height - (chain.slot - slot_of(chain, config_of(params, 0)))
 
 
-def slot(chain: Chain, params: list[Any]) -> int:
+def slot(chain: LocalChain, params: list[Any]) -> int:
     """Answers getSlot."""
     return slot_of(chain, config_of(params, 0))
 
 
-def epoch_info(chain: Chain, params: list[Any]) -> Any:
+def epoch_info(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getEpochInfo, by the epoch schedule sysvar."""
     at = slot_of(chain, config_of(params, 0))
     schedule = chain.vm.svm.get_epoch_schedule()
@@ -158,25 +158,25 @@ def epoch_info(chain: Chain, params: list[Any]) -> Any:
     }
 
 
-def version(chain: Chain, params: list[Any]) -> Any:
+def version(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getVersion."""
     del chain, params
     return {"solana-core": f"{answers.API_VERSION}-ironcrab-{__version__}", "feature-set": 0}
 
 
-def health(chain: Chain, params: list[Any]) -> str:
+def health(chain: LocalChain, params: list[Any]) -> str:
     """Answers getHealth."""
     del chain, params
     return "ok"
 
 
-def genesis_hash(chain: Chain, params: list[Any]) -> str:
+def genesis_hash(chain: LocalChain, params: list[Any]) -> str:
     """Answers getGenesisHash: that of no public network."""
     del params
     return chain.blocks[min(chain.blocks)].previous_hash
 
 
-def rent_minimum(chain: Chain, params: list[Any]) -> int:
+def rent_minimum(chain: LocalChain, params: list[Any]) -> int:
     """Answers getMinimumBalanceForRentExemption, by the Rent sysvar."""
     size = params[0] if params else None
     if not isinstance(size, int) or not 0 <= size <= 10 * 2**20:
@@ -185,7 +185,7 @@ def rent_minimum(chain: Chain, params: list[Any]) -> int:
     return minimum
 
 
-def performance_samples(chain: Chain, params: list[Any]) -> Any:
+def performance_samples(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getRecentPerformanceSamples: one sample of a minute, from which a client reads the slot time."""
     del params
     slots = max(60_000 // max(chain.slot_ms, 1), 1)
@@ -193,7 +193,7 @@ def performance_samples(chain: Chain, params: list[Any]) -> Any:
     return [{**row, "numNonVoteTransactions": chain.landed}]
 
 
-def prioritization_fees(chain: Chain, params: list[Any]) -> Any:
+def prioritization_fees(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getRecentPrioritizationFees: per block the least price that landed and wrote a key (0: none)."""
     wanted = [_key(text) for text in _texts(params, 0, 128)] if params and params[0] is not None else []
     least: dict[int, int] = {}
@@ -211,26 +211,26 @@ def prioritization_fees(chain: Chain, params: list[Any]) -> Any:
 # accounts
 
 
-def account_info(chain: Chain, params: list[Any]) -> Any:
+def account_info(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getAccountInfo."""
     config = config_of(params, 1)
     account = encoded_account(chain.vm.account(key_at(params, 0)), config)
     return with_context(slot_of(chain, config), account)
 
 
-def multiple_accounts(chain: Chain, params: list[Any]) -> Any:
+def multiple_accounts(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getMultipleAccounts."""
     config = config_of(params, 1)
     keys = [_key(text) for text in _texts(params, 0, MOST_ACCOUNTS)]
     return with_context(slot_of(chain, config), [encoded_account(chain.vm.account(key), config) for key in keys])
 
 
-def balance(chain: Chain, params: list[Any]) -> Any:
+def balance(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getBalance."""
     return with_context(slot_of(chain, config_of(params, 1)), chain.vm.balance(key_at(params, 0)))
 
 
-def token_account_balance(chain: Chain, params: list[Any]) -> Any:
+def token_account_balance(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getTokenAccountBalance."""
     holding = chain.vm.holding(chain.vm.account(key_at(params, 0)))
     if holding is None:
@@ -239,7 +239,7 @@ def token_account_balance(chain: Chain, params: list[Any]) -> Any:
     return with_context(slot_of(chain, config_of(params, 1)), value)
 
 
-def token_accounts_by_owner(chain: Chain, params: list[Any]) -> Any:
+def token_accounts_by_owner(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getTokenAccountsByOwner, by mint or by program."""
     owner, which, config = key_at(params, 0), config_of(params, 1), config_of(params, 2)
     mint = which.get("mint")
@@ -260,7 +260,7 @@ def token_accounts_by_owner(chain: Chain, params: list[Any]) -> Any:
     return with_context(slot_of(chain, config), sorted(rows, key=lambda row: str(row["pubkey"])))
 
 
-def program_accounts(chain: Chain, params: list[Any]) -> Any:
+def program_accounts(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getProgramAccounts with memcmp, dataSize and tokenAccountState filters."""
     program, config = key_at(params, 0), config_of(params, 1)
     filters = config.get("filters") or []
@@ -315,7 +315,7 @@ def _transaction(params: list[Any], config: dict[str, Any]) -> bytes:
         raise Refused(INVALID_PARAMS, f"invalid encoding of the transaction: {error}") from error
 
 
-def send_transaction(chain: Chain, params: list[Any]) -> str:
+def send_transaction(chain: LocalChain, params: list[Any]) -> str:
     """Answers sendTransaction: a receipt, no landing."""
     config = config_of(params, 1)
     if "minContextSlot" in config:
@@ -323,7 +323,7 @@ def send_transaction(chain: Chain, params: list[Any]) -> str:
     return chain.submit(_transaction(params, config), skip_preflight=config.get("skipPreflight") is True)
 
 
-def simulate_transaction(chain: Chain, params: list[Any]) -> Any:
+def simulate_transaction(chain: LocalChain, params: list[Any]) -> Any:
     """Answers simulateTransaction."""
     config = config_of(params, 1)
     verify, replace = config.get("sigVerify") is True, config.get("replaceRecentBlockhash") is True
@@ -360,7 +360,7 @@ def _after(transaction: VersionedTransaction, ran: Any, wanted: Any) -> Any:
     return [encoded_account(after.get(key), {"encoding": encoding}) for key in addresses]
 
 
-def signature_statuses(chain: Chain, params: list[Any]) -> Any:
+def signature_statuses(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getSignatureStatuses; the script may hide one for a while."""
     rows: list[Any] = []
     for text in _texts(params, 0, MOST_SIGNATURES):
@@ -370,7 +370,7 @@ def signature_statuses(chain: Chain, params: list[Any]) -> Any:
     return with_context(chain.slot, rows)
 
 
-def transaction(chain: Chain, params: list[Any]) -> Any:
+def transaction(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getTransaction in base64 or json; null below the commitment asked for."""
     config = config_of(params, 1)
     text = params[0] if params else None
@@ -388,7 +388,7 @@ def transaction(chain: Chain, params: list[Any]) -> Any:
     return answers.landed(landing, config.get("encoding", "json"))
 
 
-def airdrop(chain: Chain, params: list[Any]) -> str:
+def airdrop(chain: LocalChain, params: list[Any]) -> str:
     """Answers requestAirdrop."""
     lamports = params[1] if len(params) > 1 else None
     if not isinstance(lamports, int) or not 0 < lamports < 2**56:
@@ -396,7 +396,7 @@ def airdrop(chain: Chain, params: list[Any]) -> str:
     return chain.airdrop(key_at(params, 0), lamports)
 
 
-def advance(chain: Chain, params: list[Any]) -> int:
+def advance(chain: LocalChain, params: list[Any]) -> int:
     """Answers localnet_advance, ours: close that many slots at once (default 1); the slot that is built then."""
     slots = params[0] if params else 1
     if not isinstance(slots, int) or not 0 < slots <= 10_000:

@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 from ironcrab.dex import base58
-from ironcrab.shell.chain import Chain, Landing
-from ironcrab.shell.chain_frames import ui_text
+from ironcrab.shell.local_chain import Landing, LocalChain
+from ironcrab.shell.local_frames import ui_text
 from ironcrab.shell.vm import Holding, Ran
 
 API_VERSION = "4.1.0"
@@ -88,7 +88,7 @@ def simulated(ran: Ran, *, inner: bool) -> dict[str, Any]:
     }
 
 
-def status(chain: Chain, landing: Landing) -> dict[str, Any]:
+def status(chain: LocalChain, landing: Landing) -> dict[str, Any]:
     """One row of getSignatureStatuses; confirmations are null once rooted."""
     settled = chain.commitment_of(landing.slot)
     err = landing.ran.err

@@ -23,7 +23,7 @@ from solders.transaction import VersionedTransaction
 
 from ironcrab.dex import base58
 from ironcrab.dex.address import COMPUTE_BUDGET, TOKEN, WSOL
-from ironcrab.shell import chain_frames as frames
+from ironcrab.shell import local_frames as frames
 from ironcrab.shell.fates import Fates
 from ironcrab.shell.vm import PACKET_BYTES, V1_BYTES, V1_GATE, Ran, Vm, decode
 
@@ -37,7 +37,7 @@ FINALIZE_AFTER = 32
 SKIPPED = 21_800_000
 """Slots before the first one that made no block: height and slot differ, as they do on the real chain."""
 SOME_DAY_MS = 1_760_000_000_000
-"""Chain time of a chain that is told none: a day of October 2025."""
+"""LocalChain time of a chain that is told none: a day of October 2025."""
 KEPT_BLOCKS = 1024
 KEPT_LANDINGS = 100_000
 FAUCET_LAMPORTS = 500_000_000 * 10**9
@@ -75,7 +75,7 @@ class Refused(Exception):  # noqa: N818 - a JSON-RPC refusal, not an error of ou
         self.data = data
 
 
-class Chain:
+class LocalChain:
     """The chain and its one node.
 
     Args:

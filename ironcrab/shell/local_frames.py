@@ -12,7 +12,7 @@ from ironcrab.dex import base58
 from ironcrab.ingest.proto import geyser_pb2 as wire
 
 if TYPE_CHECKING:
-    from ironcrab.shell.chain import Block, Chain, Landing
+    from ironcrab.shell.local_chain import Block, Landing, LocalChain
     from ironcrab.shell.vm import Holding, Ran
 
 STATUS = {
@@ -49,7 +49,7 @@ def block_meta(block: "Block", unix_ms: int) -> bytes:
     return bytes(update.SerializeToString())
 
 
-def account(key: Pubkey, state: Account | None, chain: "Chain", signature: str | None) -> bytes:
+def account(key: Pubkey, state: Account | None, chain: "LocalChain", signature: str | None) -> bytes:
     """An account as a write left it; a deleted one has no lamports, no data, and belongs to the system program."""
     update = _update(chain.unix_ms)
     update.account.slot = chain.slot
