@@ -77,6 +77,10 @@ class Reducer(Protocol):
         ...
 
 
+Step = Callable[[int, Any], Iterable[Event]]
+"""A reducer's `step`."""
+
+
 class Outlet(Protocol):
     """Performs asks. The paper twin is deterministic; live outlets wait for durability before a byte leaves."""
 
@@ -111,21 +115,27 @@ class Loop:
         self.append = append
         self.now = now
         self.seq = seq
-        self.routes: dict[type[Event], tuple[Reducer, ...]] = {}
+        self.routes: dict[type[Event], tuple[tuple[str, Step], ...]] = {}
         for kind in {kind: None for reducer in self.reducers for kind in reducer.wants}:
-            self.routes[kind] = tuple(reducer for reducer in self.reducers if kind in reducer.wants)
+            wanting = (reducer for reducer in self.reducers if kind in reducer.wants)
+            self.routes[kind] = tuple((reducer.name, reducer.step) for reducer in wanting)
 
-    def fold(self, record: Record) -> Iterator[tuple[str, Event]]:
-        """Fold one record; yields what each reducer says about it, in order."""
+    def fold(self, record: Record) -> Sequence[tuple[str, Event]]:
+        """Fold one record; what each reducer says about it, in order."""
         event = record.event
         now = self.now
-        now.time = max(now.time, record.time)
-        slot = getattr(event, "slot", None)
-        if slot is not None and slot > now.slot and record.cause is None:
-            now.slot = slot
-        for reducer in self.routes.get(type(event), ()):
-            for said in reducer.step(record.seq, event):
-                yield reducer.name, said
+        if record.time > now.time:  # noqa: PLR1730 - a call of max() would cost a tenth of the loop
+            now.time = record.time
+        if record.cause is None:
+            slot = getattr(event, "slot", None)
+            if slot is not None and slot > now.slot:
+                now.slot = slot
+        said: list[tuple[str, Event]] | tuple[()] = ()
+        for name, step in self.routes.get(type(event), ()):
+            words = step(record.seq, event)
+            if words:
+                said = [*said, *((name, word) for word in words)]
+        return said
 
     def take(self, event: Event, time: int) -> Record:
         """Drive: append a world event at `time` (clamped: time never decreases) and fold the whole turn."""

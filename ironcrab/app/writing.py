@@ -129,7 +129,10 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
     if as_json:
         emit_json(found)
         return
-    body = [(row.key, shorten(row.value), row.unit, shorten(row.default), row.range, row.origin, row.meaning) for row in found]
+    body = [
+        (row.key, shorten(row.value), row.unit, shorten(row.default), row.range, row.origin, row.meaning)
+        for row in found
+    ]
     for line in table(body, ("key", "value", "unit", "default", "range", "origin", "meaning")):
         click.echo(line)
 

@@ -21,6 +21,7 @@ U64 = ONE - 1
 U128 = (1 << 128) - 1
 FEE_ONE = 1_000_000_000
 FEE_CAP = 100_000_000
+VARIABLE_ONE = 100_000_000_000
 BPS = 10_000
 NEVER = 1 << 200
 """An amount that no swap reaches."""
@@ -62,19 +63,6 @@ def price_of(bin_id: int, bin_step: int) -> int:
 def base_rate(pair: Pair) -> int:
     """The fee rate that does not move."""
     return int(pair.base_factor * pair.bin_step * 10 * 10**pair.base_fee_power)
-
-
-def rate(pair: Pair, volatility: int) -> int:
-    """The whole fee rate at a volatility, at most 10 %."""
-    moving = 0
-    if pair.variable_fee_control:
-        moving = -(-pair.variable_fee_control * (volatility * pair.bin_step) ** 2 // 100_000_000_000)
-    return min(base_rate(pair) + moving, FEE_CAP)
-
-
-def fee_inside(amount: int, parts: int) -> int:
-    """The fee contained in a gross amount, rounded up."""
-    return -(-amount * parts // FEE_ONE)
 
 
 def fee_on_top(amount: int, parts: int) -> int:
@@ -218,9 +206,7 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
                 return (bits.bit_length() if down else (bits & -bits).bit_length()) - 1 - EDGE
             index = -EDGE - 1 if down else EDGE
         if extension is None:
-            return Refusal(
-                NO_EXTENSION, f"array {index} and those beyond stand in the absent bitmap extension"
-            )
+            return Refusal(NO_EXTENSION, f"array {index} and those beyond stand in the absent bitmap extension")
         above = index >= EDGE
         place = index - EDGE if above else -EDGE - 1 - index
         rising = above != down
@@ -234,9 +220,7 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
         index = EDGE - 1 if above else -EDGE
 
 
-def arrays_ahead(
-    pair: Pair, extension: Extension | None, down: bool, count: int, last: int | None = None
-) -> list[int]:
+def arrays_ahead(pair: Pair, extension: Extension | None, down: bool, count: int, last: int | None = None) -> list[int]:
     """Indices of `count` arrays with liquidity, or as many as reach `last`, in the order of travel."""
     found: list[int] = []
     bitmap = int.from_bytes(pair.bitmap, "little")
@@ -277,6 +261,8 @@ class Ladder:
         self.volatility_reference, self.index_reference = references
         self.fee_on_input = pair.fee_mode != 1 or not down
         self.price = price_of(pair.active_id, pair.bin_step)
+        self._base = base_rate(pair)
+        self._weight = pair.variable_fee_control * pair.bin_step**2
         self.rungs: list[Rung] = []
         self.stop: Refusal | None = None
         self.orders = orders
@@ -304,9 +290,7 @@ class Ladder:
         out = last.maker + last.remaining + last.opened
         if not self.fee_on_input:
             out -= last.fee
-        return Climb(
-            top, last, amount, got + out, fee + last.fee, protocol + last.protocol, owners + last.owners
-        )
+        return Climb(top, last, amount, got + out, fee + last.fee, protocol + last.protocol, owners + last.owners)
 
     def buy(self, amount: int, most: int) -> Climb | Refusal:
         """A swap that pays out exactly `amount` raw units for at most `most` of input."""
@@ -342,8 +326,7 @@ class Ladder:
         paid, got = self._before[place][:2]
         if most > paid:
             last = self._into(self.rungs[place], most - paid)
-            if isinstance(last, Refusal):
-                return last
+            assert isinstance(last, Last)  # only bins that can be emptied lie below the last one
             got += last.maker + last.remaining + last.opened - (0 if self.fee_on_input else last.fee)
         if got == 0:
             return Refusal(NOTHING_OUT, f"{most} units of input buy nothing")
@@ -352,7 +335,7 @@ class Ladder:
     def _ends(self, place: int, left: int) -> bool:
         """Whether this input empties the rung and leaves nothing for the next one."""
         rung = self.rungs[place]
-        fee = fee_inside(left, rung.rate) if self.fee_on_input else 0
+        fee = -(-left * rung.rate // FEE_ONE) if self.fee_on_input else 0
         return left - fee == rung.need_maker + rung.need_remaining + rung.need_opened
 
     def _into(self, rung: Rung, left: int) -> Last | Refusal:
@@ -389,10 +372,10 @@ class Ladder:
         """The last bin pays exactly `wanted`; what it takes, fee included."""
         out = wanted if self.fee_on_input else wanted + fee_on_top(wanted, rung.rate)
         paid = costs(rung.price, out, self.down)
-        if paid > U64:
-            return Refusal(CAST, f"{out} units of bin {rung.bin_id} cost more than 64 bits of input")
         if self.fee_on_input:
             paid += fee_on_top(paid, rung.rate)
+        if paid > U64:
+            return Refusal(CAST, f"{out} units of bin {rung.bin_id} cost more than 64 bits of input")
         if paid > most:
             return Refusal(INSUFFICIENT_IN, f"bin {rung.bin_id} needs {paid} units of input, {most} are left")
         last = self._into(rung, paid)
@@ -447,19 +430,39 @@ class Ladder:
             return None
         moved = self.volatility_reference + abs(self.index_reference - bin_id) * BPS
         volatility = min(moved, pair.max_volatility)
-        parts = rate(pair, volatility)
+        parts = min(self._base + -(-self._weight * volatility**2 // VARIABLE_ONE), FEE_CAP)
         maker, remaining, opened = layers(state, down, self.orders)
-        needs = costs(price, maker, down), costs(price, remaining, down), costs(price, opened, down)
-        need, give = sum(needs), maker + remaining + opened
+        need_maker = costs(price, maker, down)
+        need_remaining = costs(price, remaining, down) if remaining else 0
+        need_opened = costs(price, opened, down) if opened else 0
+        need, give = need_maker + need_remaining + need_opened, maker + remaining + opened
         if self.fee_on_input:
-            fee = fee_on_top(need, parts)
+            fee = -(-need * parts // (FEE_ONE - parts))
             gross, net, enough = need + fee, give, give
         else:
-            fee = fee_inside(give, parts)
+            fee = -(-give * parts // FEE_ONE)
             gross, net, enough = need, give - fee, (give - 1) * (FEE_ONE - parts) // FEE_ONE + 1
         room = U64 - (state.amount_x if down else state.amount_y)
-        if max(needs) > U64 or needs[0] > room:
+        if need_maker > room or need_remaining > U64 or need_opened > U64:
             gross = enough = NEVER
-        protocol, owners = split(pair, fee, needs[0], need)
-        head = bin_id, price, parts, volatility, room, maker, remaining, opened
-        return Rung(*head, *needs, gross, net, enough, fee, protocol, owners, state)
+        protocol, owners = split(pair, fee, need_maker, need)
+        return Rung(
+            bin_id,
+            price,
+            parts,
+            volatility,
+            room,
+            maker,
+            remaining,
+            opened,
+            need_maker,
+            need_remaining,
+            need_opened,
+            gross,
+            net,
+            enough,
+            fee,
+            protocol,
+            owners,
+            state,
+        )

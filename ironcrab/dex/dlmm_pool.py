@@ -87,9 +87,7 @@ class Pool:
         self.held = vaults[0].amount, vaults[1].amount
         self.withheld = vaults[0].withheld, vaults[1].withheld
         self.taxed = tokens[0].transfer_fee is not None or tokens[1].transfer_fee is not None
-        self.orders = pair.function == 2 or (
-            pair.function == 0 and pair.reward_a == _ZERO and pair.reward_b == _ZERO
-        )
+        self.orders = pair.function == 2 or (pair.function == 0 and pair.reward_a == _ZERO and pair.reward_b == _ZERO)
         self.fault = _fault(pair)
         for name, token in zip(self.mints, tokens, strict=True):
             self.fault = self.fault or mints.transfer_refusal(token, name)
@@ -97,6 +95,7 @@ class Pool:
         known = accounts.get(extension_address(address))
         self._extension = decode_extension(known.data) if known and known.owner == PROGRAM else None
         self._farms = () if self.orders else decode_farms(accounts[address].data)
+        self._arrays: dict[int, bytes] = {}
         self._ladders: dict[tuple[bool, int, int], Ladder] = {}
 
     def quote(
@@ -170,9 +169,7 @@ class Pool:
             self._ladders[down, reference, index] = found
         return found
 
-    def _spend(
-        self, ladder: Ladder, side: int, amount: int, clock: Clock, least: int | None
-    ) -> Quote | Refusal:
+    def _spend(self, ladder: Ladder, side: int, amount: int, clock: Clock, least: int | None) -> Quote | Refusal:
         """Exact in: the program swaps what is left of the amount after the transfer fee."""
         sent = amount
         if self.taxed:
@@ -189,6 +186,8 @@ class Pool:
 
     def _buy(self, ladder: Ladder, side: int, amount: int, clock: Clock, most: int | None) -> Quote | Refusal:
         """Exact out: the pool pays the transfer fee on the amount too, the user that on the input."""
+        if most == 0:
+            return Refusal(INVALID_INPUT, "the most that may be paid is 0")
         wanted, most = amount, U64 if most is None else most
         if self.taxed:
             wanted = mints.amount_before_fee(self.tokens[1 - side], amount, clock.epoch)
@@ -201,9 +200,7 @@ class Pool:
             paid = mints.amount_before_fee(self.tokens[side], paid, clock.epoch)
         return self._quote(ladder, side, climb, paid, clock)
 
-    def _quote(
-        self, ladder: Ladder, side: int, climb: Climb, amount_in: int, clock: Clock
-    ) -> Quote | Refusal:
+    def _quote(self, ladder: Ladder, side: int, climb: Climb, amount_in: int, clock: Clock) -> Quote | Refusal:
         """The quote of a climb, unless a vault or a counter cannot bear it or nothing comes out."""
         if self._farms and any(min(clock.unix_timestamp, farm.end) < farm.paid_until for farm in self._farms):
             return Refusal(OVERFLOW, f"a reward of pool {self.address} is paid beyond this time")
@@ -261,22 +258,33 @@ class Pool:
         """The next bin from an id on that can give something; arrays without liquidity are jumped."""
         while True:
             index = bin_id // BINS
-            found = next_array(self._bitmap, self._extension, index, down)
-            if isinstance(found, Refusal):
-                address = extension_address(self.address)
-                unknown = found.code == NO_EXTENSION and address not in self.accounts
-                return Refusal(found.code, found.reason, (address,)) if unknown else found
-            if found != index:
-                bin_id = found * BINS + (BINS - 1 if down else 0)
-            data = self._array(found)
-            if isinstance(data, Refusal):
-                return data
-            first = bin_id - found * BINS
+            data = self._arrays.get(index)
+            if data is None:
+                found = self._next_array(index, down)
+                if isinstance(found, Refusal):
+                    return found
+                if found != index:
+                    index, bin_id = found, found * BINS + (BINS - 1 if down else 0)
+                data = self._arrays[index]
+            first = bin_id - index * BINS
             for slot in range(first, -1, -1) if down else range(first, BINS):
                 state = decode_bin(data, slot)
-                if any(layers(state, down, self.orders)):
-                    return found * BINS + slot, state
-            bin_id = found * BINS - 1 if down else (found + 1) * BINS
+                if (state.amount_y if down else state.amount_x) or any(layers(state, down, self.orders)):
+                    return index * BINS + slot, state
+            bin_id = index * BINS - 1 if down else (index + 1) * BINS
+
+    def _next_array(self, index: int, down: bool) -> int | Refusal:
+        """Index of the next array with liquidity, whose data stands in `_arrays` then."""
+        found = next_array(self._bitmap, self._extension, index, down)
+        if isinstance(found, Refusal):
+            address = extension_address(self.address)
+            unknown = found.code == NO_EXTENSION and address not in self.accounts
+            return Refusal(found.code, found.reason, (address,)) if unknown else found
+        data = self._array(found)
+        if isinstance(data, Refusal):
+            return data
+        self._arrays[found] = data
+        return found
 
     def _array(self, index: int) -> bytes | Refusal:
         """The data of a bin array that a swap has to pass, or the error of a swap that lacks it."""

@@ -18,6 +18,8 @@ _REDUCTION = 10_000
 _CONTROL = 100_000
 _FEE_LIMIT = 100_000
 _REFERENCE_AGE = 3_600
+_MOST_GROUPS = 1_000
+"""Tick groups after which a swap is given up: each takes about 8,000 compute units of 1.4 million."""
 
 
 class Volatility(Struct):
@@ -35,6 +37,7 @@ class Volatility(Struct):
     group: int
     low: tuple[int, int] | None
     high: tuple[int, int] | None
+    groups: int = 0
 
 
 def begin(oracle: Oracle, tick: int, now: int) -> Volatility:
@@ -110,6 +113,9 @@ def advance(volatility: Volatility, price: int, stop_price: int, stop: int, *, s
             volatility.group = last
             _accumulate(volatility)
     volatility.group += -1 if a_to_b else 1
+    volatility.groups += 1
+    if volatility.groups > _MOST_GROUPS:
+        raise Fault(None, f"the swap goes through more than {_MOST_GROUPS} tick groups")
 
 
 def settled(volatility: Volatility, before: int, after: int, now: int) -> Oracle:

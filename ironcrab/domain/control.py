@@ -24,7 +24,8 @@ class Setting(Struct, frozen=True, gc=False):
 class RunStarted(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     """A run opens: what code, which reducers, every parameter with its value, which outlets.
 
-    `run` counts the runs of the log from 0; `component` is the process name of the wire contract.
+    `run` counts the runs of the log from 0; `component` is the process name of the wire contract. `run_id` stands
+    only where it came with imported records; of our own runs it derives from the log id.
     """
 
     run: U32
@@ -35,6 +36,7 @@ class RunStarted(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     settings: tuple[Setting, ...]
     outlets: tuple[str, ...]
     generations: tuple[str, ...] = ()
+    run_id: str | None = None
 
 
 class RunEnded(Struct, frozen=True, gc=False, tag=True, tag_field="type"):

@@ -264,7 +264,7 @@ class ExecutionEngine:
         attempt.until_ms = self.now_ms + self.state.params.confirmation_timeout_ms
         if answer.slot is not None:
             attempt.slot_at_send = answer.slot
-            attempt.snapshots["slot_at_send"] = str(answer.slot)
+            attempt.snapshots = {**attempt.snapshots, "slot_at_send": str(answer.slot)}
         return [progress.sent_result(attempt, answer)]
 
     def _confirmed(self, seq: int, answer: ConfirmAnswer) -> Said:
@@ -275,7 +275,8 @@ class ExecutionEngine:
             return [] if attempt.phase == "unknown" else self._give_up(attempt, answer)
         slot = self.known.now.slot if answer.slot is None else answer.slot
         if answer.slot is not None and attempt.slot_at_send is not None:
-            attempt.snapshots["confirmed_slot_delta"] = str(answer.slot - attempt.slot_at_send)
+            delta = str(answer.slot - attempt.slot_at_send)
+            attempt.snapshots = {**attempt.snapshots, "confirmed_slot_delta": delta}
         at = Fill(token_mint(attempt.event), 0, 0, slot, self.now_ms)
         pnl: Pnl | None = None
         updates = Said()
@@ -348,6 +349,7 @@ class ExecutionEngine:
 
     def _run_started(self, seq: int, _event: RunStarted) -> Said:
         self._put_in_force(seq, self.params)
+        self.state.wallet = self.params.wallet or self.state.wallet
         return []
 
     def _put_in_force(self, seq: int, params: EngineParams) -> None:

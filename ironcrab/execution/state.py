@@ -28,7 +28,8 @@ class Waiting(Struct, frozen=True, gc=False):
 class Attempt(Struct):
     """An attempt that passed its checks: what was decided at record `decided_at`, and how far it came.
 
-    `until_ms` ends the phase: no simulation answer, no confirmation, or no landing any more.
+    `until_ms` ends the phase: no simulation answer, no confirmation, or no landing any more. `snapshots` is replaced
+    when it grows, never changed in place: a decision that was said holds the same map.
     """
 
     intent: int

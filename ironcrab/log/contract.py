@@ -138,11 +138,17 @@ class Exporter:
         return export_line(self._header(record), event, self._ids(record))
 
     def _header(self, record: Record) -> Header:
-        told = [run for run in self.runs if run[0] <= record.seq]
-        run = told[-1][1] if told else None
+        event: Any = record.event
         component = record.by or COMPONENT.get(type(record.event), "market-data")
+        if record.by is None and isinstance(event, TradeIntent):
+            component = event.source
+        told = [run for seq, run in self.runs if seq <= record.seq]
+        # imported records: each component's own run, as it came; ours: the newest run speaks for all
+        run = next((run for run in reversed(told) if run.component == component), told[-1] if told else None)
         build = "" if run is None else run.code_version
-        run_id = f"{self.log_id}-{0 if run is None else run.run}"
+        run_id = None if run is None else run.run_id
+        if run_id is None:
+            run_id = f"{self.log_id}-{0 if run is None else run.run}"
         return Header(SCHEMA_VERSION, record.time // MILLI, component, build, run_id)
 
     def _ids(self, record: Record) -> dict[str, str]:
@@ -180,10 +186,13 @@ class Exporter:
 # in
 
 
-class Number(Struct, frozen=True):
+class Number:
     """A JSON number with a point or an exponent, as it was spelled."""
 
-    text: str
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 _decode = msgspec.json.Decoder(float_hook=Number).decode
@@ -321,4 +330,4 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, Number):
         return canonical(value.text)
-    return msgspec.json.encode(value, enc_hook=lambda one: one.text).decode()
+    return msgspec.json.encode(value, enc_hook=lambda one: msgspec.Raw(canonical(one.text).encode())).decode()

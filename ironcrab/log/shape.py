@@ -32,6 +32,7 @@ class Shape(Struct, frozen=True):
         null: None is allowed.
         width: of an int, a key of WIDTHS.
         repeats: of a text: few different values, worth a dictionary.
+        words: of a text: the only values there are; empty: any.
         cls: of a struct, its class.
         fields: of a struct.
         item: of a list or map.
@@ -41,6 +42,7 @@ class Shape(Struct, frozen=True):
     null: bool = False
     width: str = ""
     repeats: bool = False
+    words: tuple[str, ...] = ()
     cls: type[Struct] | None = None
     fields: tuple["Field", ...] = ()
     item: "Shape | None" = None
@@ -86,7 +88,7 @@ def _shape(info: inspect.Type, where: str, extra: dict[str, Any]) -> Shape:
     if isinstance(info, inspect.StrType):
         return Shape("text", repeats=bool(extra.get("repeats")))
     if isinstance(info, inspect.LiteralType) and all(isinstance(value, str) for value in info.values):
-        return Shape("text", repeats=True)
+        return Shape("text", repeats=True, words=tuple(str(value) for value in info.values))
     if isinstance(info, inspect.BytesType):
         return Shape("bytes")
     if isinstance(info, inspect.StructType):
@@ -102,7 +104,7 @@ def _shape(info: inspect.Type, where: str, extra: dict[str, Any]) -> Shape:
 
 def describe(shape: Shape) -> str:
     """The shape as one text; equal texts mean equal columns."""
-    inner = shape.width
+    inner = shape.width or "|".join(shape.words)
     if shape.kind == "struct":
         inner = ",".join(f"{field.name}:{describe(field.shape)}" for field in shape.fields)
     elif shape.item is not None:

@@ -9,15 +9,19 @@ from msgspec import Struct
 from ironcrab.domain.ask import ANSWER, ASK
 from ironcrab.domain.control import RunStarted
 from ironcrab.domain.fault import InputFault
+from ironcrab.domain.market import MARKET, event_id_of
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
 from ironcrab.log import snapshot
 from ironcrab.log.recording import Recording
+from ironcrab.log.snapshot import Snapshot
 from ironcrab.loop import Record
 from ironcrab.mode.states import made_by, restore_states, start_of
 from ironcrab.mode.verify import Follower, runs_within
 
 ADDRESS = re.compile(r"^(dec|int|exe|evt)-([0-9a-f]{8})-(\d+)$")
 """Ids that export writes: kind, first eight hex digits of the log id, seq."""
+NEAR, FAR, AFTER = 1_000, 50_000, 8
+"""Records before a record that are read with it, at least and at most; records after it (its turn's end)."""
 PROGRESS = (*ASK, *ANSWER, ExecutionResult)
 """What stands between an intent and its outcome."""
 
@@ -82,6 +86,7 @@ def find(recording: Recording, target: str) -> int:
 
 def explain(recording: Recording, seq: int) -> Explanation:
     """The road to record `seq`, and its reproduction from the nearest snapshot."""
+    road = Road(recording, seq)
     stops: dict[int, Stop] = {}
     beyond: dict[int, None] = {}
     todo = [(seq, "asked for")]
@@ -92,82 +97,131 @@ def explain(recording: Recording, seq: int) -> Explanation:
         if at < recording.first_seq:
             beyond[at] = None
             continue
-        record = recording.record(at)
+        record = road.record(at)
         stops[at] = Stop(role, record)
-        todo.extend(reversed(list(_backwards(recording, record))))
+        todo.extend(reversed(list(road.backwards(record))))
     ordered = tuple(stops[at] for at in sorted(stops))
-    return Explanation(seq, ordered, reproduce(recording, stops[seq].record), tuple(sorted(beyond)))
+    return Explanation(seq, ordered, road.reproduce(stops[seq].record), tuple(sorted(beyond)))
 
 
-def _backwards(recording: Recording, record: Record) -> Iterator[tuple[int, str]]:
-    """(seq, role) of every record this one names as its ground."""
+class Road:
+    """Reads a recording backwards from one record. What lies near it is read once, in one piece.
+
+    Args:
+        recording: where the road lies.
+        seq: where it ends.
+    """
+
+    def __init__(self, recording: Recording, seq: int) -> None:
+        self.recording = recording
+        self.run = _run_at(recording, seq)
+        self.follower = None if self.run is None else Follower(self.run[1], self.run[0])
+        self.start = self._start(seq)
+        begin = seq - NEAR if self.start is None or self.start.seq < seq - FAR else self.start.seq
+        self.begin = max(recording.first_seq, begin)
+        self.near = list(recording.records(seq_from=self.begin, seq_to=min(seq + AFTER, recording.next_seq)))
+
+    def _start(self, seq: int) -> Snapshot | None:
+        """The states to fold from: of the nearest snapshot that this code made, else the start state."""
+        opening = start_of(self.recording)
+        found = None
+        if self.run is not None and self.follower is not None and not self.follower.code_differs:
+            found = snapshot.nearest(self.recording, seq, made_by(self.run[1]))
+        return opening[0] if found is None and opening is not None else found
+
+    def record(self, seq: int) -> Record:
+        """The record of a seq."""
+        at = seq - self.begin
+        return self.near[at] if 0 <= at < len(self.near) else self.recording.record(seq)
+
+    def between(self, first: int, end: int, kinds: tuple[type, ...]) -> Iterator[Record]:
+        """The records `first` <= seq < `end` of some types."""
+        if first < self.begin:
+            yield from self.recording.records(kinds, first, min(end, self.begin))
+        for record in self.near[max(0, first - self.begin) : max(0, end - self.begin)]:
+            if isinstance(record.event, kinds):
+                yield record
+
+    def backwards(self, record: Record) -> Iterator[tuple[int, str]]:
+        """(seq, role) of every record this one names as its ground."""
+        event: Any = record.event
+        if record.cause is not None:
+            yield record.cause, "cause"
+        for field, role in (("intent", "intent"), ("ask", "ask"), ("decided_at", "checked at")):
+            at = getattr(event, field, None)
+            if at is not None:
+                yield at, role
+        for read in getattr(event, "reads", ()):
+            yield read.seq, f"read: {read.what}"
+        if record.cause is None:
+            yield from _by_id(self.recording, record)
+        if isinstance(event, TradeIntent) and record.cause is not None:
+            for said in self.between(record.cause, record.seq + 1, (Verdict,)):
+                if said.cause == record.cause and said.by == record.by:
+                    yield said.seq, "verdict"
+        if isinstance(event, DecisionRecord | ExecutionResult) and event.intent is not None:
+            yield from self._progress(event, record)
+
+    def _progress(self, event: DecisionRecord | ExecutionResult, record: Record) -> Iterator[tuple[int, str]]:
+        """Asks and answers between the intent and this record, and the position that followed."""
+        asks: dict[int, None] = {}
+        end = record.seq + AFTER if isinstance(event, DecisionRecord) else record.seq + 1
+        for near in self.between(event.intent or 0, end, (*PROGRESS, PositionUpdate)):
+            said: Any = near.event
+            if isinstance(said, ASK) and said.intent == event.intent and said.attempt == event.attempt:
+                asks[near.seq] = None
+                yield near.seq, "ask"
+            elif isinstance(said, ANSWER) and said.ask in asks:
+                yield near.seq, "answer"
+            elif isinstance(said, ExecutionResult) and said.intent == event.intent:
+                yield near.seq, "result"
+            elif isinstance(said, PositionUpdate) and near.cause == record.cause:
+                yield near.seq, "position"
+
+    def reproduce(self, record: Record) -> Reproduction | None:
+        """Say the record anew: fold from the nearest states to its cause, and compare."""
+        cause, follower = record.cause, self.follower
+        if cause is None or follower is None or record.by not in follower.judge.names:
+            return None
+        begin = self.recording.first_seq
+        if self.start is not None and self.start.seq <= cause:
+            begin = self.start.seq
+            restore_states(follower.wiring.reducers, follower.wiring.now, self.start.states)
+        place = sum(
+            other.cause == cause and other.by == record.by for other in self.between(cause, record.seq, (object,))
+        )
+        folded = 0
+        for folding in self._from(begin, cause + 1):
+            said = follower.said(folding)
+            folded += 1
+        mine = [event for name, event in said if name == record.by]
+        return Reproduction(begin, folded, place < len(mine) and mine[place] == record.event)
+
+    def _from(self, begin: int, end: int) -> Iterator[Record]:
+        if begin >= self.begin:
+            yield from self.near[begin - self.begin : end - self.begin]
+        else:
+            yield from self.recording.records(seq_from=begin, seq_to=end)
+
+
+def _by_id(recording: Recording, record: Record) -> Iterator[tuple[int, str]]:
+    """What an imported record names by id: its intent, its decision, the market event that triggered it."""
     event: Any = record.event
-    if record.cause is not None:
-        yield record.cause, "cause"
-    for field, role in (("intent", "intent"), ("ask", "ask"), ("decided_at", "checked at")):
-        at = getattr(event, field, None)
-        if at is not None:
-            yield at, role
-    for read in getattr(event, "reads", ()):
-        yield read.seq, f"read: {read.what}"
-    if isinstance(event, TradeIntent) and record.cause is not None:
-        for said in recording.records(types=(Verdict,), seq_from=record.cause, seq_to=record.seq + 1):
-            if said.cause == record.cause and said.by == record.by:
-                yield said.seq, "verdict"
-    if isinstance(event, DecisionRecord | ExecutionResult) and event.intent is not None:
-        yield from _progress(recording, event, record.seq)
+    if isinstance(event, DecisionRecord | ExecutionResult):
+        for other in recording.records(types=(TradeIntent, DecisionRecord), seq_to=record.seq):
+            named: Any = other.event
+            if isinstance(named, TradeIntent) and named.intent_id == event.intent_id and event.intent_id is not None:
+                yield other.seq, "intent"
+            elif isinstance(event, ExecutionResult) and _decided(named) == event.decision_id is not None:
+                yield other.seq, "decision"
+    elif isinstance(event, TradeIntent) and event.trigger_event_id is not None:
+        for other in recording.records(types=MARKET, seq_to=record.seq):
+            if event_id_of(other.event) == event.trigger_event_id:
+                yield other.seq, "trigger"
 
 
-def _progress(recording: Recording, event: DecisionRecord | ExecutionResult, seq: int) -> Iterator[tuple[int, str]]:
-    """Asks and answers between the intent and this record, and the position that followed."""
-    asks: dict[int, None] = {}
-    end = seq + 8 if isinstance(event, DecisionRecord) else seq + 1
-    kinds = (*PROGRESS, PositionUpdate, DecisionRecord)
-    cause = recording.record(seq).cause
-    for record in recording.records(types=kinds, seq_from=event.intent or 0, seq_to=min(end, recording.next_seq)):
-        said: Any = record.event
-        if isinstance(said, ASK) and said.intent == event.intent and said.attempt == event.attempt:
-            asks[record.seq] = None
-            yield record.seq, "ask"
-        elif isinstance(said, ANSWER) and said.ask in asks:
-            yield record.seq, "answer"
-        elif isinstance(said, ExecutionResult) and said.intent == event.intent:
-            yield record.seq, "result"
-        elif isinstance(said, PositionUpdate) and record.cause == cause:
-            yield record.seq, "position"
-
-
-def reproduce(recording: Recording, record: Record) -> Reproduction | None:
-    """Say the record anew: fold from the nearest snapshot (or start) to its cause, and compare."""
-    if record.cause is None or record.by is None:
-        return None
-    started = _run_at(recording, record.seq)
-    if started is None:
-        return None
-    follower = Follower(started[1], started[0])
-    if record.by not in follower.judge.names:
-        return None
-    begin = recording.first_seq
-    found = snapshot.nearest(recording, record.cause, made_by(started[1])) if not follower.code_differs else None
-    opening = start_of(recording)
-    if found is None and opening is not None:
-        found = opening[0]
-    if found is not None:
-        begin = found.seq
-        restore_states(follower.wiring.reducers, follower.wiring.now, found.states)
-    folded = 0
-    place = sum(
-        1
-        for other in recording.records(seq_from=record.cause, seq_to=record.seq)
-        if other.cause == record.cause and other.by == record.by
-    )
-    for folding in recording.records(seq_from=begin, seq_to=record.cause + 1):
-        said = follower.said(folding)
-        folded += 1
-        if folding.seq == record.cause:
-            mine = [event for name, event in said if name == record.by]
-            return Reproduction(begin, folded, place < len(mine) and mine[place] == record.event)
-    return Reproduction(begin, folded, equal=False)
+def _decided(event: TradeIntent | DecisionRecord) -> str | None:
+    return event.decision_id if isinstance(event, DecisionRecord) else None
 
 
 def _run_at(recording: Recording, seq: int) -> tuple[int, RunStarted] | None:

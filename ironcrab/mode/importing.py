@@ -17,13 +17,15 @@ from ironcrab.domain.fault import InputFault
 from ironcrab.ingest import whirlpool_day
 from ironcrab.ingest.frames import frames
 from ironcrab.ingest.normalise import Normaliser
-from ironcrab.log.contract import import_line
+from ironcrab.log.contract import Header, import_line
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Now
 from ironcrab.mode.code import path_of, source_digest
 
 CHUNK = 1 << 20
 """Bytes read at a time."""
+Progress = Callable[[int], None] | None
+"""Told the number of records so far."""
 
 
 class ImportSummary(Struct, frozen=True):
@@ -80,7 +82,7 @@ def digest_of(paths: Iterable[Path]) -> str:
     return hasher.hexdigest(length=16)
 
 
-def import_frames(path: Path, out: Path, progress: Callable[[int], None] | None = None) -> ImportSummary:
+def import_frames(path: Path, out: Path, progress: Progress = None) -> ImportSummary:
     """Geyser frames (`u32 big-endian length + SubscribeUpdate`) -> a recording of MarketEvents, still hot."""
     normaliser = Normaliser()
     counts = normaliser.counts
@@ -93,7 +95,7 @@ def import_frames(path: Path, out: Path, progress: Callable[[int], None] | None 
     return _write("frames", (path,), out, events(), lambda: counts, Normaliser, progress)
 
 
-def import_whirlpool_day(path: Path, out: Path, progress: Callable[[int], None] | None = None) -> ImportSummary:
+def import_whirlpool_day(path: Path, out: Path, progress: Progress = None) -> ImportSummary:
     """A day of decoded Whirlpool transactions (JSON lines) -> a recording, still hot."""
     day = whirlpool_day.Day()
     return _write(
@@ -101,13 +103,16 @@ def import_whirlpool_day(path: Path, out: Path, progress: Callable[[int], None] 
     )
 
 
-def import_ironcrab(path: Path, out: Path, progress: Callable[[int], None] | None = None) -> ImportSummary:
-    """The original's JSONL folders or files -> a recording; records in time order, ids as they came."""
+def import_ironcrab(path: Path, out: Path, progress: Progress = None) -> ImportSummary:
+    """The original's JSONL folders or files -> a recording; records in time order, ids as they came.
+
+    Each process (component, build, run id) that wrote records opens a run, so that export can put its header back.
+    """
     files = _jsonl_files(path)
     counts: dict[str, int] = {}
-    rows: list[tuple[int, int, Event]] = []
+    rows: list[tuple[int, int, Header, Event]] = []
     for file in files:
-        for number, line in enumerate(lines(file), 1):
+        for line in lines(file):
             if not line.strip():
                 continue
             try:
@@ -116,12 +121,26 @@ def import_ironcrab(path: Path, out: Path, progress: Callable[[int], None] | Non
                 reason = f"{file.name}: {fault}"
                 counts[reason] = counts.get(reason, 0) + 1
                 continue
-            rows.append((header.ts_unix_ms * 1_000_000, len(rows), event))
-            if progress is not None:
-                progress(number)
-    rows.sort(key=lambda row: (row[0], row[1]))
-    events = ((time, event) for time, _, event in rows)
-    return _write("ironcrab", files, out, events, lambda: counts, Recording, progress)
+            rows.append((header.ts_unix_ms * 1_000_000, len(rows), header, event))
+    rows.sort(key=lambda row: row[:2])
+    return _write("ironcrab", files, out, _with_runs(rows), lambda: counts, Header, progress)
+
+
+def _with_runs(rows: list[tuple[int, int, Header, Event]]) -> Iterator[tuple[int, Event]]:
+    """The events, with a run-started event wherever a component's build or run id is new."""
+    known: dict[str, tuple[str, str]] = {}
+    run = 1
+    for time, _, header, event in rows:
+        if known.get(header.component) != (header.build, header.run_id):
+            known[header.component] = (header.build, header.run_id)
+            yield (
+                time,
+                RunStarted(
+                    run, "import-ironcrab", header.build, header.component, (), (), (), run_id=header.run_id or None
+                ),
+            )
+            run += 1
+        yield time, event
 
 
 def _jsonl_files(path: Path) -> tuple[Path, ...]:
@@ -141,7 +160,7 @@ def _write(
     events: Iterable[tuple[int, Event]],
     refused: Callable[[], dict[str, int]],
     made_by: type,
-    progress: Callable[[int], None] | None,
+    progress: Progress,
 ) -> ImportSummary:
     """Write events as world records after a run-started event; the counts of what was refused close it."""
     digest = digest_of(files)

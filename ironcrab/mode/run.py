@@ -195,8 +195,8 @@ def run_events(
             drive.take(event, time)
             if drive.loop.seq >= next_snapshot:
                 states = encode_states(drive.wiring.reducers, drive.wiring.now)
-                snapshot.save(out, drive.loop.seq, writer.head, states, made_by(drive.started))
-                next_snapshot = drive.loop.seq + SNAPSHOT_EVERY
+                saved = snapshot.save(out, drive.loop.seq, writer.head, states, made_by(drive.started))
+                next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
             if progress is not None:
                 progress(drive.loop.seq)
         if drive.loop.seq == 0:

@@ -11,8 +11,9 @@ from ironcrab.log.recording import Recording
 from ironcrab.log.snapshot import Snapshot
 from ironcrab.loop import Now, Reducer
 
-SNAPSHOT_EVERY = 10_000
-"""Records between two snapshots of a run; a snapshot stands at the end of a turn."""
+SNAPSHOT_EVERY = 4_000
+"""Least records between two snapshots of a run; a snapshot stands at the end of a turn. A larger one keeps a greater
+distance: as many records as it has bytes, so that snapshots stay below a tenth of the sealed log."""
 NOW = "now"
 """Key of the clock among the states; no reducer bears this name."""
 RUN = "run"

@@ -64,10 +64,11 @@ class Follower:
 
     def __init__(self, started: RunStarted, judged_from: int) -> None:
         self.wiring = Wiring(read_back(started))
-        self.loop = Loop(self.wiring.reducers, never_append, self.wiring.now)
-        self.judged_from = judged_from
         made_by = {info.name: info for info in started.reducers}
-        self.judge = Judge(tuple(reducer.name for reducer in self.wiring.reducers if reducer.name in made_by))
+        loaded = tuple(reducer for reducer in self.wiring.reducers if reducer.name in made_by)
+        self.loop = Loop(loaded, never_append, self.wiring.now)
+        self.judged_from = judged_from
+        self.judge = Judge(tuple(reducer.name for reducer in loaded))
         self.code_differs = tuple(
             info.name
             for info in infos(self.wiring.reducers)
@@ -107,6 +108,8 @@ def follow(
     runs = runs_within(recording)
     reports = []
     for index, (seq, started) in enumerate(runs):
+        if not started.reducers:
+            continue
         end = runs[index + 1][0] if index + 1 < len(runs) else None
         reports.append(_judge_run(recording, started, (seq, end), (until_seq, until_slot), progress))
     judged = sum(report.derived for report in reports)

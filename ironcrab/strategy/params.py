@@ -10,10 +10,10 @@ from msgspec import Meta, Struct, defstruct
 from msgspec.structs import fields
 
 from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT
-from ironcrab.market.flow import KEEP_SLOTS
+from ironcrab.market.flow import LONGEST_WINDOW
 
 MOST_LAMPORTS = 2**63 - 1
-LONGEST_WINDOW_SECS = KEEP_SLOTS * 400 // 1000
+LONGEST_WINDOW_SECS = LONGEST_WINDOW * 400 // 1000
 SYSTEM_PROGRAM = "11111111111111111111111111111111"
 
 
@@ -33,6 +33,10 @@ def _bps(text: str, most: int = BPS) -> Meta:
     return Meta(ge=0, le=most, description=text, extra={"unit": "bps"})
 
 
+def _profit(text: str) -> Meta:
+    return Meta(ge=-BPS, le=10**9, description=text, extra={"unit": "bps"})
+
+
 def _count(text: str, least: int = 0, most: int = 1_000_000) -> Meta:
     return Meta(ge=least, le=most, description=text, extra={"unit": "count"})
 
@@ -48,7 +52,9 @@ class Entry(Struct, frozen=True):
     max_dev_supply_bps: Annotated[int, _bps("most of the supply its creator may hold")] = 9_500
     require_mint_authority_renounced: Annotated[bool, _flag("refuse mints that can still be minted")] = False
     require_freeze_authority_none: Annotated[bool, _flag("refuse mints whose accounts can be frozen")] = False
-    min_liquidity_lamports: Annotated[int, _lamports("least quote side of the pool")] = 3_000_000_000
+    min_liquidity_lamports: Annotated[int, _lamports("least quote side of the pool; unknown is not enough; 0 off")] = (
+        3_000_000_000
+    )
     min_token_age_secs: Annotated[int, _secs("least age of the pool in chain time; 0 off")] = 60
     dev_sell_revalidation_delay_secs: Annotated[int, _secs("pause after a sell by the creator")] = 30
     buyer_window_secs: Annotated[int, _window("window of buyers, velocity, dominance and shares")] = 120
@@ -97,7 +103,7 @@ class Shared(Struct, frozen=True):
     position_lamports: Annotated[int, _lamports("size of a whole position")] = 5_000_000
     probe_buy_bps: Annotated[int, _bps("part of it that the probe buys; the scale-in buys the rest")] = 2_500
     scale_in_confirm_window_secs: Annotated[int, _secs("how long after the probe's fill it may scale in")] = 30
-    scale_in_min_probe_pnl_bps: Annotated[int, _bps("profit the probe must exceed")] = 0
+    scale_in_min_probe_pnl_bps: Annotated[int, _profit("profit the probe must exceed")] = 0
     lp_removal_window_secs: Annotated[int, _secs("how long a removal of liquidity counts; 0 for ever")] = 60
     lp_removal_min_lamports: Annotated[int, _lamports("smaller removals do not count")] = 0
     hard_stop_min_hold_secs: Annotated[int, _secs("until then only the catastrophic stop holds")] = 45
@@ -116,9 +122,7 @@ class Shared(Struct, frozen=True):
     momentum_exit_min_trades: Annotated[int, _count("fewer trades show no fade")] = 5
     momentum_exit_buy_ratio_bps: Annotated[int, _bps("share of buys, by volume, below which it faded")] = 4_000
     momentum_exit_only_when_losing: Annotated[bool, _flag("only at or below the next value")] = True
-    momentum_exit_max_pnl_bps: Annotated[
-        int, Meta(ge=-BPS, le=10**9, description="profit up to which a fade ends it", extra={"unit": "bps"})
-    ] = 0
+    momentum_exit_max_pnl_bps: Annotated[int, _profit("profit up to which a fade ends it")] = 0
     exits_use_last_trade: Annotated[bool, _flag("price exits accept the last trade's price as a quote")] = False
     exit_max_slippage_bps: Annotated[int, _bps("slippage a sell allows")] = 9_500
     exit_retry_cooldown_secs: Annotated[int, _secs("pause after a failed sell; doubles up to eightfold")] = 15

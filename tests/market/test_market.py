@@ -38,7 +38,9 @@ CHECKED = settings(derandomize=True, deadline=None, max_examples=200)
 
 
 def trade(pool="P", mint="M", *, buy=True, sol=100, tokens=1000, slot=10, **more):
-    return Trade(pool, mint, more.pop("trader", "T"), buy, sol, tokens, 6, more.pop("dex", "raydium"), slot=slot, **more)
+    return Trade(
+        pool, mint, more.pop("trader", "T"), buy, sol, tokens, 6, more.pop("dex", "raydium"), slot=slot, **more
+    )
 
 
 def reserves(base, quote, slot, *, pool="P", dex="raydium", mints=("M", SOL_MINT)):
@@ -70,7 +72,8 @@ def test_scaled_refuses_what_is_no_plain_number(text):
 def test_decimal_text_is_the_inverse(raw, places):
     text = decimal_text(raw, places)
     assert scaled(text, places) == raw
-    assert not text.endswith(".") and not ("." in text and text.endswith("0"))
+    assert not text.endswith(".")
+    assert not ("." in text and text.endswith("0"))
 
 
 def test_decimal_text_of_the_real_intents():
@@ -164,7 +167,8 @@ def test_a_pool_row_is_merged_field_by_field():
     cache.step(7, trade(slot=9, sol=7))
     assert row.last_trade.sol_amount == 100
     assert cache.of_mint("M") == (row,)
-    assert cache.get("Q") is None and cache.of_mint("Q") == ()
+    assert cache.get("Q") is None
+    assert cache.of_mint("Q") == ()
 
 
 def test_whatever_side_the_event_names_first_the_quote_side_is_sol():
@@ -193,7 +197,8 @@ def test_the_copied_cache_says_zero_for_not_told():
     assert (row.accounts, row.creator) == (("a", "b"), "C")
     assert k.quotes.quote("P", "M", 10) == NoQuote("QUOTE_UNAVAILABLE")
     k.pools.step(3, PoolCacheUpdate("POOL_REMOVED", "P", "", "", "", 0, 0, 7))
-    assert k.pools.get("P") is None and k.pools.of_mint("M") == ()
+    assert k.pools.get("P") is None
+    assert k.pools.of_mint("M") == ()
     k.pools.step(4, PoolCacheUpdate("POOL_REMOVED", "P", "", "", "", 0, 0, 7))
 
 
@@ -215,13 +220,15 @@ def test_after_a_gap_nothing_is_quoted_until_told_anew():
     k.pools.step(3, trade("Q", "N"))
     k.pools.step(4, GapOpened("f", 11, None, "test"))
     assert k.pools.get("P").stale == k.pools.get("Q").stale == 4
-    assert k.pools.gap_open and k.pools.gap_slot == 20
+    assert k.pools.gap_open
+    assert k.pools.gap_slot == 20
     assert k.quotes.quote("P", "M", 10) == NoQuote("POOL_STALE")
     k.pools.step(5, trade(slot=30))
     row = k.pools.get("P")
     assert (row.stale, row.reserve_base, row.last_trade.slot) == (None, None, 30)
     k.pools.step(6, GapClosed("f", 4, 29, filled=False))
-    assert not k.pools.gap_open and k.pools.gap_slot == 29
+    assert not k.pools.gap_open
+    assert k.pools.gap_slot == 29
     assert k.pools.get("Q").stale == 4
     k.pools.step(7, reserves(1, 1, 31, pool="Q", mints=("N", SOL_MINT)))
     assert (k.pools.get("Q").stale, k.pools.get("Q").last_trade) == (None, None)
@@ -234,7 +241,8 @@ def test_a_filled_gap_gives_back_what_it_did_not_touch():
     k.pools.step(3, GapClosed("f", 2, 12, filled=True))
     assert k.pools.get("P").stale is None
     k.pools.step(4, GapOpened("f", 13, 14, "test"))
-    assert not k.pools.gap_open and k.pools.get("P").stale == 4
+    assert not k.pools.gap_open
+    assert k.pools.get("P").stale == 4
 
 
 def test_an_orphaned_slot_makes_the_pools_it_wrote_unknown():
@@ -252,7 +260,8 @@ def test_the_pool_cache_is_bounded(monkeypatch):
     for n in range(9):
         k.pools.step(n, trade(f"P{n}", f"M{n}"))
     assert list(k.pools.rows) == [f"P{n}" for n in range(3, 9)]
-    assert k.pools.of_mint("M0") == () and len(k.pools.of_mint("M8")) == 1
+    assert k.pools.of_mint("M0") == ()
+    assert len(k.pools.of_mint("M8")) == 1
 
 
 # quotes: the numbers of the sheet
@@ -315,7 +324,7 @@ def test_flow_keeps_what_windows_need_and_the_dearest_of_the_rest(monkeypatch):
     assert 40 <= len(row.ticks) < 80
     assert row.dropped + len(row.ticks) == 1_000
     assert row.ticks[-1].slot == 999
-    assert row.best_dropped == Price(500, 1_000)
+    assert row.best == Price(500, 1_000)
     assert row.first_slot == 0
 
 
@@ -332,10 +341,12 @@ def test_flow_leaves_out_another_mint_and_zero_amounts_set_no_price():
 def test_trades_of_an_orphaned_slot_did_not_happen():
     k = known()
     for slot in (10, 11, 11, 12):
-        k.flow.step(slot, trade(slot=slot))
+        k.flow.step(slot, trade(slot=slot, tokens=900 if slot == 11 else 1000))
+    assert k.flow.get("P").best == Price(900, 100)
     k.flow.step(20, ForkOrphaned(11, "test"))
     row = k.flow.get("P")
     assert ([tick.slot for tick in row.ticks], row.edition) == ([10, 12], 1)
+    assert (row.best, row.best_slot) == (Price(1000, 100), 10)
     k.flow.step(21, ForkOrphaned(99, "test"))
     assert row.edition == 1
 
@@ -390,7 +401,9 @@ EVENTS = st.one_of(
     st.builds(BondingCurveProgress, st.just("M"), st.sampled_from("PQR"), st.integers(0, 10_000), st.booleans()),
     st.builds(TokenMintInfo, st.sampled_from("MN"), st.just("T"), st.just(6), st.integers(0, 9), slot=st.just(3)),
     st.builds(DevWalletIdentified, st.sampled_from("MN"), st.just("D"), st.sampled_from(["1", "x", "99.99"])),
-    st.builds(GapOpened, st.sampled_from("fg"), st.integers(0, 9), st.one_of(st.none(), st.integers(0, 30)), st.just("r")),
+    st.builds(
+        GapOpened, st.sampled_from("fg"), st.integers(0, 9), st.one_of(st.none(), st.integers(0, 30)), st.just("r")
+    ),
     st.builds(GapClosed, st.sampled_from("fg"), st.integers(0, 9), st.integers(0, 30), st.booleans()),
     st.builds(ForkOrphaned, st.integers(0, 30), st.just("r")),
 )
@@ -427,6 +440,8 @@ def test_restored_anywhere_equals_never_restored(events, cut):
 
 def test_states_are_structs():
     k = known()
-    assert isinstance(k.pools.state, PoolsState) and isinstance(k.flow.state, FlowState)
-    assert isinstance(k.pools, LivePoolCache) and isinstance(k.flow, Flow)
+    assert isinstance(k.pools.state, PoolsState)
+    assert isinstance(k.flow.state, FlowState)
+    assert isinstance(k.pools, LivePoolCache)
+    assert isinstance(k.flow, Flow)
     assert [reducer.name for reducer in k.reducers] == ["mints", "pools", "flow"]

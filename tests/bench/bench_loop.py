@@ -1,0 +1,94 @@
+"""How fast a sealed recording is followed, decided anew and run, as ratios to a bare loop in the same run.
+
+    python tests/bench/bench_loop.py [TICKS]        default 200,000; the figures of the design are for 1,000,000
+
+The bare loop: the same sealed Parquet -> Structs -> one plain function that does the strategy's arithmetic.
+Every figure is the best of three, in one process; peak memory is that of the whole process at the end of each part.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from ironcrab.domain.market import Trade
+from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import seal
+from ironcrab.mode.run import run, run_events
+from ironcrab.mode.scenario import read
+from ironcrab.mode.verify import follow
+from tests.bench.ema import EmaCross, Params
+
+SECOND = 1_000_000_000
+POOLS = [f"Pool{index:040d}" for index in range(50)]
+MINTS = [f"Mint{index:040d}" for index in range(50)]
+TRADERS = [f"Trader{index:038d}" for index in range(997)]
+
+
+def ticks(count):
+    """A deterministic walk of 50 pools, 2,500 ticks a second."""
+    word = 88172645463325252
+    prices = [1_000_000 + 1000 * index for index in range(50)]
+    for number in range(count):
+        word ^= (word << 13) & 0xFFFFFFFFFFFFFFFF
+        word ^= word >> 7
+        word ^= (word << 17) & 0xFFFFFFFFFFFFFFFF
+        index = number % 50
+        prices[index] += word % 2001 - 1000
+        yield (
+            1_700_000_000 * SECOND + number * 400_000,
+            Trade(
+                POOLS[index], MINTS[index], TRADERS[word % 997], word & 1 == 1,
+                max(1, prices[index]), 1_000_000, 6, "raydium", slot=1000 + number // 1000, index=number % 1000, position=0,
+            ),
+        )  # fmt: skip
+
+
+def best(what, job, count):
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        job()
+        seconds.append(time.perf_counter() - began)
+    rate = count / min(seconds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{what:<52} {rate:>12,.0f} records/s   peak {peak} MB", flush=True)
+    return rate
+
+
+def main():
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        trivial = read("ema", {"strategies": ["tests.bench.ema:EmaCross"], "outlets": []}, "ema")
+        full = read("full", {"strategies": ["momentum"]}, "full")
+        run_events(ticks(count), "ticks", trivial, folder / "market")
+        seal(folder / "market")
+        market = Recording.open(folder / "market")
+
+        def bare():
+            step = EmaCross(Params(), None).step
+            for record in market.records((Trade,)):
+                step(record.seq, record.event)
+
+        rate = best("bare loop: sealed -> Structs -> plain function", bare, count)
+        reports = []
+        followed = best("follow (verify), trivial strategy, engine on", lambda: reports.append(follow(market)), count)
+        print(f"  = {followed / rate:.0%} of the bare loop; {reports[0].verdict}, {reports[0].runs[0].derived} derived")
+        outs = iter(range(3))
+        ran = best("run: a whole new hot log", lambda: run(market, trivial, folder / f"run{next(outs)}"), count)
+        print(f"  = {ran / rate:.0%} of the bare loop")
+        run(market, full, folder / "full")
+        seal(folder / "full")
+        made = Recording.open(folder / "full")
+        whole = best(
+            "follow, all market reducers, momentum and engine", lambda: reports.append(follow(made)), made.next_seq
+        )
+        print(f"  = {whole / rate:.0%} of the bare loop; {reports[-1].verdict}")
+
+
+if __name__ == "__main__":
+    main()
