@@ -68,16 +68,20 @@ async def served(
 
 @asynccontextmanager
 async def _feed(chain: LocalChain, port: int) -> AsyncIterator[str]:
-    """The chain's frames through a Yellowstone server: what the chain says is published at once."""
+    """The chain's frames through a Yellowstone server: what the chain says is published at once.
+
+    The feed's first slot is the one being built now; statuses of those before it are not told.
+    """
     from ironcrab.shell.geyser_chain import Chain  # noqa: PLC0415 - gRPC loads only where a feed is served
     from ironcrab.shell.geyser_filters import update_of  # noqa: PLC0415 - as above
     from ironcrab.shell.geyser_server import GeyserServer  # noqa: PLC0415 - as above
 
     feed = Chain(iter(()))
+    first = chain.slot
 
     def publish(frame: bytes) -> None:
         update = update_of(frame)
-        if update is not None:
+        if update is not None and update.slot >= first:
             feed.publish(update)
 
     chain.listeners.append(publish)

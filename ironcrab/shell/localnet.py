@@ -5,6 +5,7 @@ Only for one host: it binds to loopback and knows no password.
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -62,6 +63,7 @@ class Localnet:
         self.port = self._runner.addresses[0][1]
         if self._tick:
             self._ticking = asyncio.create_task(self._advance())
+            self._ticking.add_done_callback(_report)
         return self
 
     async def __aexit__(
@@ -69,8 +71,10 @@ class Localnet:
     ) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
-            await asyncio.gather(self._ticking, return_exceptions=True)
         await self._runner.cleanup()
+        if self._ticking is not None:
+            with suppress(asyncio.CancelledError):
+                await self._ticking
 
     async def _advance(self) -> None:
         """A slot every slot_ms by the loop's clock; a late tick is made up for, so that chain time keeps pace."""
@@ -146,6 +150,13 @@ class Localnet:
         count = fates.calls.get(method, 0)
         of_it = (fate for fate in fates.fates if fate.kind == "behind" and fate.method == method)
         return count > 0 and any(fate.meets(count) for fate in of_it)
+
+
+def _report(ticking: asyncio.Task[None]) -> None:
+    """A chain that stands still because a listener failed says so at once, not only when it is closed."""
+    if not ticking.cancelled() and (error := ticking.exception()) is not None:
+        context = {"message": "the local chain stands still", "exception": error}
+        ticking.get_loop().call_exception_handler(context)
 
 
 def _json(told: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
