@@ -1,6 +1,5 @@
 """What `ironcrab doctor` looks at. Each finding is ok, or says what to do; nothing is changed, nothing is signed."""
 
-import asyncio
 import platform
 import shutil
 from collections.abc import Awaitable, Mapping
@@ -50,7 +49,7 @@ async def examine(case: Case) -> tuple[Finding, ...]:
     found = [_versions(), _disk(case.data), _reach(case.environment), key]
     found += await _node(case, address)
     if case.endpoint is not None:
-        found.append(await _endpoint(case.endpoint))
+        found.append(await _endpoint(case.endpoint, case.token_file))
     return tuple(found)
 
 
@@ -153,19 +152,37 @@ async def _wallet(rpc: Rpc, address: str, least: int) -> Finding:
     return Finding("wallet", lamports >= least, text if lamports >= least else f"{text}; {least:,} are wanted: fund it")
 
 
-async def _endpoint(url: str) -> Finding:
-    """Whether the endpoint's host can be connected to; the feed's own client says the rest when it connects."""
-    from urllib.parse import urlsplit  # noqa: PLC0415 - one use
+async def _endpoint(url: str, token_file: Path | None) -> Finding:
+    """Whether the endpoint takes our token and tells its version and slot."""
+    import grpc  # noqa: PLC0415 - gRPC loads only where an endpoint is named
+    from grpc import aio  # noqa: PLC0415 - as above
 
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return Finding("endpoint", False, f"{url[:80]!r} is no http or https address")
+    from ironcrab.ingest.proto import geyser_pb2 as wire  # noqa: PLC0415 - as above
+    from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
+
     try:
-        async with asyncio.timeout(5):
-            _, writer = await asyncio.open_connection(parts.hostname, port)
-        writer.close()
-        await writer.wait_closed()
-    except (OSError, TimeoutError) as error:
-        return Finding("endpoint", False, f"{parts.hostname}:{port} cannot be reached ({type(error).__name__})")
-    return Finding("endpoint", True, f"{parts.hostname}:{port} takes connections")
+        at = endpoint(url, token_file)
+    except Fault as fault:
+        return Finding("endpoint", False, str(fault))
+    metadata = () if at.token is None else ((at.token_name, at.token),)
+    credentials = grpc.ssl_channel_credentials(at.authorities)
+    async with aio.secure_channel(at.target, credentials) if at.tls else aio.insecure_channel(at.target) as channel:
+        ask = channel.unary_unary(
+            "/geyser.Geyser/GetVersion",
+            request_serializer=wire.GetVersionRequest.SerializeToString,
+            response_deserializer=wire.GetVersionResponse.FromString,
+        )
+        try:
+            told = await ask(wire.GetVersionRequest(), metadata=metadata, timeout=5)
+        except aio.AioRpcError as error:
+            code = error.code().name
+            return Finding("endpoint", False, f"{at.target} says {code}; {_ADVICE.get(code, _CHECK)}")
+    return Finding("endpoint", True, f"{at.target} runs {' '.join(told.version.split())[:120]}")
+
+
+_CHECK = "check host, port and scheme (https for TLS)"
+_ADVICE = {
+    "UNAUTHENTICATED": "check the token in --token-file",
+    "PERMISSION_DENIED": "check the token's plan",
+    "UNIMPLEMENTED": "it is no Yellowstone endpoint",
+}

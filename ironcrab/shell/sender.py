@@ -39,8 +39,10 @@ from ironcrab.shell.wallet import Wallet
 
 MS = 1_000_000
 """Nanoseconds."""
-HASH_AGE_NS = 20_000_000_000
+HASH_AGE_NS = 8_000_000_000
 """A blockhash that the feed told longer ago is read anew: the feed may stand still while the chain goes on."""
+FED_NS = 5_000_000_000
+"""Without a block meta for so long the feed is not believed to tell heights."""
 HASH_BEHIND = 50
 """Blocks that a blockhash may be old when it is signed with."""
 DURABLE_POLL_S = 0.001
@@ -131,6 +133,7 @@ class Sender:
         self.running = False
         self.slot = 0
         self.height = 0
+        self.fed_ns = 0
         self.hashes: dict[int, tuple[LatestBlockhash, int]] = {}
         self.newest: tuple[LatestBlockhash, int] | None = None
 
@@ -223,6 +226,7 @@ class Sender:
             if self.newest is None or (self.newest[0].block_height or 0) <= event.block_height:
                 self.newest = (event, time)
             return
+        self.fed_ns = max(self.fed_ns, time)
         self.hashes[event.slot] = (event, time)
         if len(self.hashes) > KEPT_HASHES:
             del self.hashes[next(iter(self.hashes))]
@@ -260,9 +264,16 @@ class Sender:
                 return
             # expired for certain: signing anew is safe, and wanted only while the ask is young
             is_new = True
+            self._outdate(work.signed)
             if self._is_old(work) or not await self._sign(work):
                 self._say(ConfirmAnswer(work.seq, "timeout", error_code=EXPIRED, ordinal=work.ordinal))
                 return
+
+    def _outdate(self, expired_one: SignedAnswer | None) -> None:
+        """A blockhash that is no younger than an expired one is not signed with again."""
+        known = None if self.newest is None else self.newest[0].block_height
+        if expired_one is not None and known is not None and known + HASH_BLOCKS <= expired_one.last_valid_block_height:
+            self.newest = None
 
     def _is_old(self, work: Work) -> bool:
         return now_ns() // MS - work.asked_ms > self.params.sign_within_ms
@@ -410,11 +421,9 @@ class Sender:
         return any(await asyncio.gather(*(route.has_landed(bundle) for route in routes)))
 
     async def _is_expired(self, told: SignedAnswer) -> bool:
-        """Whether it can never land: asked only when a block beyond its last valid one has been seen, or none has."""
-        if self.height and self.height <= told.last_valid_block_height:
-            known = self.newest is not None and now_ns() - self.newest[1] <= HASH_AGE_NS
-            if known:
-                return False
+        """Whether it can never land. While the feed tells heights up to the last valid one, no node is asked."""
+        if self.height <= told.last_valid_block_height and now_ns() - self.fed_ns < FED_NS:
+            return False
         return await expired(self.nodes, told)
 
     async def _ended(self, work: Work) -> ConfirmAnswer:

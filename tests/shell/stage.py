@@ -47,7 +47,9 @@ def token_account(mint, owner, amount, program=TOKEN):
 
 
 def mint_account(decimals=DECIMALS, supply=10**15):
-    return Account(1_500_000, bytes(36) + pack("<Q", supply) + bytes((decimals, 1)) + bytes(36), Pubkey.from_string(TOKEN))
+    return Account(
+        1_500_000, bytes(36) + pack("<Q", supply) + bytes((decimals, 1)) + bytes(36), Pubkey.from_string(TOKEN)
+    )
 
 
 def new_chain(script="", slot_ms=20, **kwargs):
@@ -168,10 +170,10 @@ class Stage:
         if self.net is None:
             self.net = await self.stack.enter_async_context(Localnet(self.chain, tick=self.tick))
         self.rpc = await self.stack.enter_async_context(Rpc(self.net.url, timeout_s=2))
-        self.sender = Sender(
-            WALLET, (RpcRoute(self.rpc),), (self.rpc,), build, lambda: self.desk.durable_seq, self.desk.arrived, params=self.params
-        )
-        self.simulator = Simulator(WALLET.address, self.rpc, build, self.desk.arrived, params=SimulatorParams(timeout_ms=1000))
+        desk, rpc = self.desk, self.rpc
+        routes = (RpcRoute(rpc),)
+        self.sender = Sender(WALLET, routes, (rpc,), build, lambda: desk.durable_seq, desk.arrived, params=self.params)
+        self.simulator = Simulator(WALLET.address, rpc, build, desk.arrived, params=SimulatorParams(timeout_ms=1000))
         self.desk.outlets = [self.sender, self.simulator]
         for record in self.desk.records:
             for outlet in self.desk.outlets:
@@ -190,6 +192,9 @@ class Stage:
 
     async def simulate(self, told):
         return await self.desk.last(self.desk.ask(told, SimulateAsk))
+
+    def settled(self, asks):
+        return all(any(event.last for event in self.desk.said(ask)) for ask in asks)
 
     def tokens(self, owner, mint):
         holding = self.chain.vm.holding(self.chain.vm.account(Pubkey.from_string(associated(owner, mint, TOKEN))))
