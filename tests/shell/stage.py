@@ -17,9 +17,9 @@ from ironcrab.dex.wallet import create_account, unwrap, wrap
 from ironcrab.domain.ask import Plan, SendAsk, SimulateAsk
 from ironcrab.domain.units import NATIVE_SOL
 from ironcrab.loop import Record
-from ironcrab.shell.local_chain import LocalChain
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.fates import parse_fates
+from ironcrab.shell.local_chain import LocalChain
 from ironcrab.shell.localnet import Localnet
 from ironcrab.shell.routes import RpcRoute
 from ironcrab.shell.rpc import Rpc
