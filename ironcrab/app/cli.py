@@ -34,6 +34,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("venues", "pricing", "Which venues are supported, generation by generation."),
     ("feed", "feeding", "Serve a capture, a recording's raw frames or a demo as a Yellowstone endpoint."),
     ("record", "feeding", "Write a live feed into a recording; run no strategy."),
+    ("localnet", "hosting", "Serve a local chain on loopback: JSON-RPC and feed over a real virtual machine."),
+    ("doctor", "hosting", "Look at what live trading needs: endpoint, clock, disk, key, wallet, versions."),
     ("decide", "writing", "The engine alone over the original's TradeIntent lines."),
 )
 """Every command, written by hand: name, module in ironcrab.app, what it does. Loaded when it is called."""
