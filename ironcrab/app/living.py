@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 DATA = click.option(
-    "--data", type=PATH, default=Path("data"), show_default=True, help="Folder of recordings, sockets and the KILL file."
+    "--data", type=PATH, default=Path("data"), show_default=True, help="Folder of the logs, sockets and the KILL file."
 )
 
 
@@ -86,11 +86,11 @@ def status_line() -> Callable[["Status"], None]:
         nonlocal looks, before
         looks += 1
         rate, before = status.records - before, status.records
-        flags = "".join(
-            word for word, on in (("DOWN ", not status.is_up), ("KILLED ", status.is_killed), ("DISK ", status.is_low)) if on
-        )
+        states = (("DOWN ", not status.is_up), ("KILLED ", status.is_killed), ("DISK LOW ", status.is_low))
+        flags = "".join(word for word, holds in states if holds)
+        lag = status.lag_ns // 1_000_000
         text = (
-            f"{flags}slot {status.slot:,}  lag {status.lag_ns // 1_000_000} ms  {rate:,} events/s  pools {status.pools:,}"
+            f"{flags}slot {status.slot:,}  lag {lag} ms  {rate:,} events/s  pools {status.pools:,}"
             f"  positions {status.positions}  gaps {status.gaps}  {status.last}"
         )
         if is_terminal:
@@ -145,7 +145,7 @@ def set_command(settings: tuple[str, ...], data: Path) -> None:
 
 
 def _all(data: Path, request: "Request") -> bool:
-    """Put a request to every session of the folder, tell the replies; exit 3 where one is a no; False: nobody listens."""
+    """Put a request to every session of the folder and tell the replies; exit 3 where one is a no; False: none listens."""
     from ironcrab.shell.control import ask, listening  # noqa: PLC0415 - only here
 
     replies = [(path, reply) for path in listening(data) if (reply := ask(path, request)) is not None]

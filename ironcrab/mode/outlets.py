@@ -1,4 +1,4 @@
-"""Who performs the asks of a session: the paper world, or outlets that work on their own and say when an answer is there."""
+"""Who performs the asks of a session: the paper world, or outlets that work on their own."""
 
 import asyncio
 from collections.abc import Callable

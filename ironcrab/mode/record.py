@@ -25,8 +25,8 @@ from ironcrab.domain.fault import InputFault
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contents import is_recording
 from ironcrab.log.recording import Recording
-from ironcrab.log.session import Session
 from ironcrab.log.sealed import seal
+from ironcrab.log.session import Session
 from ironcrab.loop import Loop, Now
 from ironcrab.mode.code import path_of, source_digest
 from ironcrab.mode.resuming import Tail

@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 from msgspec.structs import replace
-from tests.live.desk import BEGAN, frames, judged, play, scenario, session
 
 from ironcrab.domain.control import LogRecovered, RunEnded, RunStarted, WordsAbandoned
 from ironcrab.domain.trade import DecisionRecord
@@ -12,6 +11,7 @@ from ironcrab.log import manifest, snapshot
 from ironcrab.log.recording import Recording
 from ironcrab.mode.beside import leave_states
 from ironcrab.mode.verify import follow
+from tests.live.desk import BEGAN, frames, judged, play, scenario, session
 
 SECOND = 10**9
 
@@ -108,7 +108,7 @@ def test_a_changed_strategy_does_not_speak_for_the_past(log, tmp_path):
     cut_at(log, folder, seq)
     live = session(folder, scenario(("momentum.take_profit_bps", "70")))
     play(live, frames(slots=34), BEGAN + 15 * SECOND)
-    abandoned = [record for record in Recording.open(folder).records((WordsAbandoned,))]
+    abandoned = list(Recording.open(folder).records((WordsAbandoned,)))
     assert [(record.seq, record.event.run) for record in abandoned] == [(seq, 0)]
     assert live.finished == 0
     report = judged(folder)

@@ -2,17 +2,15 @@
 
 import asyncio
 
-from tests.live.desk import BEGAN, frames, judged, play, scenario, session
-
 from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest
 from ironcrab.domain.trade import DecisionRecord
 from ironcrab.log.compare import Digest
 from ironcrab.log.recording import Recording
-from ironcrab.mode.run import run
+from ironcrab.mode.run import run, with_ticks
 from ironcrab.mode.seconds import Seconds
-from ironcrab.mode.run import with_ticks
 from ironcrab.shell.control import Request
 from ironcrab.shell.disk import Room
+from tests.live.desk import BEGAN, frames, judged, play, scenario, session
 
 SECOND = 10**9
 

@@ -1,0 +1,143 @@
+"""The whole thing as a user runs it: a feed served by gRPC in one process, a live session in another, kill -9."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+from ironcrab.domain.control import RunEnded
+from ironcrab.domain.trade import DecisionRecord
+from ironcrab.log.recording import Recording
+from tests.live.desk import ROOT, judged
+
+IRONCRAB = (sys.executable, "-m", "ironcrab.app")
+SCENARIO = str(ROOT / "scenarios" / "demo.toml")
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+@contextmanager
+def demo_feed(*options):
+    """The URL of a demo feed in a process of its own."""
+    with subprocess.Popen(
+        [*IRONCRAB, "feed", "demo", "--port", "0", *options], env=ENV, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process.stderr.readline().split(" at ")[1].strip()
+        finally:
+            process.kill()
+
+
+def live(url, data, *options):
+    return subprocess.Popen(
+        [*IRONCRAB, "live", SCENARIO, "--endpoint", url, "--data", str(data), *options],
+        env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+
+
+def run(*words):
+    return subprocess.run([*IRONCRAB, *words], env=ENV, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.02)
+
+
+def lines(folder):
+    """(seq, head) of the whole lines that stand in the log, as bytes on the disk."""
+    return [(record.seq, record.event) for record in Recording.open(folder).records()]
+
+
+def test_four_commands_from_nothing_to_a_golden(tmp_path):
+    data, golden = tmp_path / "data", tmp_path / "golden"
+    with demo_feed("--rate", "250") as url:
+        session = live(url, data, "--seconds", "16")
+        out, _ = session.communicate(timeout=60)
+    assert session.returncode == 0, out
+    decisions = [record.seq for record in Recording.open(data / "demo").records((DecisionRecord,))]
+    assert len(decisions) >= 10, out
+    assert judged(data / "demo").records > 1_000
+    cut = run("slice", str(data / "demo"), "--around", str(decisions[-2]), "--golden", "--out", str(golden))
+    assert cut.returncode == 0, cut.stderr
+    assert run("verify", str(golden)).returncode == 0
+
+
+def test_kill_9_and_go_on(tmp_path):
+    """Killed at random moments, four times: what stood in the log stands there, and every run verifies."""
+    data = tmp_path / "data"
+    folder = data / "demo"
+    chance = random.Random(5)
+    with demo_feed("--rate", "250") as url:
+        before = []
+        for _ in range(4):
+            session = live(url, data)
+            count = len(before)
+            until(lambda count=count: folder.exists() and _count(folder) > count + 300)
+            time.sleep(chance.random())
+            session.kill()
+            session.communicate()
+            after = lines(folder)
+            assert after[: len(before)] == before
+            before = after
+        session = live(url, data, "--seconds", "2")
+        _, err = session.communicate(timeout=60)
+    assert session.returncode == 0, err
+    assert lines(folder)[: len(before)] == before
+    report = judged(folder)
+    assert [found.run for found in report.runs] == [0, 1, 2, 3, 4]
+    decided = [record.event.intent for record in Recording.open(folder).records((DecisionRecord,))]
+    assert decided
+    assert len(decided) == len(set(decided))
+
+
+def _count(folder):
+    return sum(path.read_bytes().count(b"\n") for path in (folder / "segments").glob("*.jsonl"))
+
+
+def test_control_by_commands(tmp_path):
+    data = tmp_path / "data"
+    with demo_feed() as url:
+        session = live(url, data)
+        until((data / "demo.sock").exists)
+        assert (data / "demo.sock").stat().st_mode & 0o077 == 0
+        second = live(url, data)
+        assert "another writer holds the log" in second.communicate(timeout=20)[1]
+        killed = run("kill", "--reason", "lunch", "--data", str(data))
+        assert killed.returncode == 0, killed.stderr
+        assert "killed" in killed.stdout
+        changed = run("set", "max_open_positions=3", "--data", str(data))
+        assert "max_open_positions=3" in changed.stdout
+        assert run("set", "wallet=x", "--data", str(data)).returncode == 3
+        assert run("reset", "--data", str(data)).returncode == 0
+        session.send_signal(signal.SIGTERM)
+        _, err = session.communicate(timeout=30)
+        assert session.returncode == 0, err
+    assert not (data / "demo.sock").exists()
+    assert isinstance(list(Recording.open(data / "demo").records())[-1].event, RunEnded)
+    judged(data / "demo")
+    late = run("kill", "--data", str(data))
+    assert (data / "KILL").exists()
+    assert "begins killed" in late.stdout
+    assert run("reset", "--data", str(data)).returncode == 1
+
+
+def test_nothing_is_left_of_a_session_that_cannot_start(tmp_path):
+    data = tmp_path / "data"
+    session = live("http://127.0.0.1:9", data)
+    _, err = session.communicate(timeout=30)
+    assert session.returncode == 1
+    assert "cannot reach 127.0.0.1:9" in err
+    assert not (data / "demo").exists()
+
+
+def test_the_unit_names_everything(tmp_path):
+    told = run("unit", SCENARIO, "--endpoint", "https://one.example:443", "--data", str(tmp_path / "da ta"))
+    assert told.returncode == 0, told.stderr
+    assert f'ReadWritePaths="{tmp_path}/da ta"' in told.stdout
+    assert "ExecStart=" in told.stdout
+    assert "Restart=on-failure" in told.stdout
