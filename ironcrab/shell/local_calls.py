@@ -10,75 +10,39 @@ from typing import Any
 
 import zstandard
 from solders.account import Account
-from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from ironcrab import __version__
 from ironcrab.dex import base58
-from ironcrab.dex.address import TOKEN_PROGRAMS, is_key
+from ironcrab.dex.address import TOKEN_PROGRAMS
 from ironcrab.shell import local_answers as answers
-from ironcrab.shell.local_chain import HASH_BLOCKS, Commitment, LocalChain, Refused
+from ironcrab.shell.local_chain import HASH_BLOCKS, LocalChain, Refused
+from ironcrab.shell.local_history import (
+    block,
+    block_time,
+    blocks,
+    check_version,
+    fee_for_message,
+    first_block,
+    signatures_for,
+)
+from ironcrab.shell.local_params import (
+    INVALID_PARAMS,
+    commitment_of,
+    config_of,
+    key_at,
+    key_of,
+    slot_of,
+    texts_at,
+    with_context,
+)
 
-INVALID_PARAMS = -32602
 MOST_ACCOUNTS = 100
 MOST_SIGNATURES = 256
 SHOWN_BLOCKS = 150
 SLICE_MOST = 2**31
 
 Call = Callable[[LocalChain, list[Any]], Any]
-
-
-def config_of(params: list[Any], place: int) -> dict[str, Any]:
-    """The options of a call; {} where they are left out. Refused where they are none."""
-    told = params[place] if len(params) > place else None
-    if told is None:
-        return {}
-    if not isinstance(told, dict):
-        raise Refused(INVALID_PARAMS, f"Invalid params: options at {place} are no object")
-    return told
-
-
-def commitment_of(config: dict[str, Any]) -> Commitment:
-    """The commitment asked for, finalized by default as everywhere."""
-    told = config.get("commitment", "finalized")
-    if told not in ("processed", "confirmed", "finalized"):
-        raise Refused(INVALID_PARAMS, f"Invalid params: unknown commitment {str(told)[:40]!r}")
-    named: Commitment = told
-    return named
-
-
-def slot_of(chain: LocalChain, config: dict[str, Any]) -> int:
-    """The slot of the commitment asked for, which must have reached minContextSlot."""
-    slot = chain.slot_at(commitment_of(config))
-    least = config.get("minContextSlot")
-    if isinstance(least, int) and slot < least:
-        raise Refused(-32016, "Minimum context slot has not been reached", {"contextSlot": slot})
-    return slot
-
-
-def with_context(slot: int, value: Any) -> dict[str, Any]:
-    """An answer with the slot it is of."""
-    return {"context": {"slot": slot, "apiVersion": answers.API_VERSION}, "value": value}
-
-
-def key_at(params: list[Any], place: int) -> Pubkey:
-    """The public key at a place of the params."""
-    return _key(params[place] if len(params) > place else None)
-
-
-def _key(told: Any) -> Pubkey:
-    if not isinstance(told, str) or not is_key(told):
-        raise Refused(INVALID_PARAMS, f"Invalid param: {str(told)[:60]!r} is no public key")
-    return Pubkey.from_string(told)
-
-
-def _texts(params: list[Any], place: int, most: int) -> list[str]:
-    told = params[place] if len(params) > place else None
-    if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
-        raise Refused(INVALID_PARAMS, "Invalid params: a list of texts is expected")
-    if len(told) > most:
-        raise Refused(INVALID_PARAMS, f"Too many inputs provided; max {most}")
-    return told
 
 
 def encoded_account(account: Account | None, config: dict[str, Any]) -> dict[str, Any] | None:
@@ -195,7 +159,7 @@ def performance_samples(chain: LocalChain, params: list[Any]) -> Any:
 
 def prioritization_fees(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getRecentPrioritizationFees: per block the least price that landed and wrote a key (0: none)."""
-    wanted = [_key(text) for text in _texts(params, 0, 128)] if params and params[0] is not None else []
+    wanted = [key_of(text) for text in texts_at(params, 0, 128)] if params and params[0] is not None else []
     least: dict[int, int] = {}
     for landing in chain.ledger.values():
         if chain.slot - landing.slot > SHOWN_BLOCKS:
@@ -221,7 +185,7 @@ def account_info(chain: LocalChain, params: list[Any]) -> Any:
 def multiple_accounts(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getMultipleAccounts."""
     config = config_of(params, 1)
-    keys = [_key(text) for text in _texts(params, 0, MOST_ACCOUNTS)]
+    keys = [key_of(text) for text in texts_at(params, 0, MOST_ACCOUNTS)]
     return with_context(slot_of(chain, config), [encoded_account(chain.vm.account(key), config) for key in keys])
 
 
@@ -244,12 +208,12 @@ def token_accounts_by_owner(chain: LocalChain, params: list[Any]) -> Any:
     owner, which, config = key_at(params, 0), config_of(params, 1), config_of(params, 2)
     mint = which.get("mint")
     if mint is not None:
-        minted = chain.vm.account(_key(mint))
+        minted = chain.vm.account(key_of(mint))
         if minted is None or str(minted.owner) not in TOKEN_PROGRAMS:
             raise Refused(INVALID_PARAMS, "Invalid param: could not find mint")
         program = minted.owner
     else:
-        program = _key(which.get("programId"))
+        program = key_of(which.get("programId"))
         if str(program) not in TOKEN_PROGRAMS:
             raise Refused(INVALID_PARAMS, "Invalid param: unrecognized Token program id")
     rows = []
@@ -348,7 +312,7 @@ def simulate_transaction(chain: LocalChain, params: list[Any]) -> Any:
 def _after(transaction: VersionedTransaction, ran: Any, wanted: Any) -> Any:
     if not isinstance(wanted, dict):
         raise Refused(INVALID_PARAMS, "Invalid params: accounts is an object")
-    addresses = [_key(text) for text in _texts([wanted.get("addresses")], 0, MOST_ACCOUNTS)]
+    addresses = [key_of(text) for text in texts_at([wanted.get("addresses")], 0, MOST_ACCOUNTS)]
     encoding = wanted.get("encoding", "base64")
     if encoding not in ("base64", "base64+zstd", "jsonParsed"):
         raise Refused(INVALID_PARAMS, "base58 encoding not supported")
@@ -363,7 +327,7 @@ def _after(transaction: VersionedTransaction, ran: Any, wanted: Any) -> Any:
 def signature_statuses(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getSignatureStatuses; the script may hide one for a while."""
     rows: list[Any] = []
-    for text in _texts(params, 0, MOST_SIGNATURES):
+    for text in texts_at(params, 0, MOST_SIGNATURES):
         landing = chain.ledger.get(text)
         hidden = landing is not None and chain.slot < landing.slot + chain.fates.amount("hide", text)
         rows.append(None if landing is None or hidden else answers.status(chain, landing))
@@ -380,11 +344,7 @@ def transaction(chain: LocalChain, params: list[Any]) -> Any:
         raise Refused(INVALID_PARAMS, "Method does not support commitment below `confirmed`")
     if landing is None or landing.slot > chain.slot_at(wanted):
         return None
-    most = config.get("maxSupportedTransactionVersion")
-    told = landing.ran.transaction.version()
-    if isinstance(told, int) and (not isinstance(most, int) or told > most):
-        text = f"Transaction version ({told}) is not supported by the requesting client."
-        raise Refused(-32015, f'{text} Please try the request again with "maxSupportedTransactionVersion": {told}')
+    check_version(landing, config)
     return answers.landed(landing, config.get("encoding", "json"))
 
 
@@ -427,6 +387,12 @@ CALLS: tuple[tuple[str, Call], ...] = (
     ("simulateTransaction", simulate_transaction),
     ("getSignatureStatuses", signature_statuses),
     ("getTransaction", transaction),
+    ("getBlock", block),
+    ("getBlocks", blocks),
+    ("getBlockTime", block_time),
+    ("getFirstAvailableBlock", first_block),
+    ("getSignaturesForAddress", signatures_for),
+    ("getFeeForMessage", fee_for_message),
     ("requestAirdrop", airdrop),
     ("localnet_advance", advance),
 )

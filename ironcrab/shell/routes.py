@@ -131,5 +131,3 @@ class JitoRoute:
 
 def _err(data: Any) -> Any:
     return data.get("err") if isinstance(data, dict) else None
-
-

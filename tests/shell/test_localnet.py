@@ -15,7 +15,7 @@ from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
-from solders.message import Message, MessageV0
+from solders.message import Message, MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
@@ -344,6 +344,39 @@ def test_legacy_transactions_are_taken(net):
     net.chain.advance(2)
     told = result(net, "getTransaction", str(transaction.signatures[0]), {**CONFIRMED, **B64})
     assert told["version"] == "legacy"
+
+
+def test_the_past_is_told_by_block_and_by_address(net):
+    chain = net.chain
+    signatures = []
+    for number in range(3):
+        signatures.append(chain.submit(bytes(sol(chain, 50 + number)), skip_preflight=False))
+        chain.advance(1 + number % 2)
+    first = chain.ledger[signatures[0]].slot
+    chain.advance(3)
+    version = {"maxSupportedTransactionVersion": 1, **CONFIRMED}
+    told = result(net, "getBlock", first, {**version, **B64})
+    assert [row["meta"]["err"] for row in told["transactions"]] == [None]
+    assert (told["parentSlot"], told["blockhash"]) == (first - 1, chain.blocks[first].hash)
+    told = result(net, "getBlock", first, {**CONFIRMED, "transactionDetails": "signatures"})
+    assert told["signatures"] == [signatures[0]]
+    assert code(net, "getBlock", first, CONFIRMED) == -32015
+    assert code(net, "getBlock", chain.slot, version) == -32004
+    assert code(net, "getBlock", 5, version) == -32007
+    assert result(net, "getBlocks", first, first + 2, CONFIRMED) == [first, first + 1, first + 2]
+    assert result(net, "getBlocks", chain.slot - 3, CONFIRMED) == [chain.slot - 3, chain.slot - 2]
+    assert result(net, "getBlockTime", first) == chain.blocks[first].time
+    assert result(net, "getFirstAvailableBlock") == chain.first_slot
+    rows = result(net, "getSignaturesForAddress", OTHER, CONFIRMED)
+    assert [row["signature"] for row in rows] == signatures[::-1]
+    rows = result(net, "getSignaturesForAddress", OTHER, {**CONFIRMED, "before": signatures[2], "limit": 1})
+    assert [row["signature"] for row in rows] == [signatures[1]]
+    rows = result(net, "getSignaturesForAddress", OTHER, {**CONFIRMED, "until": signatures[1]})
+    assert [row["signature"] for row in rows] == [signatures[2]]
+    message = base64.b64encode(to_bytes_versioned(sol(chain).message)).decode()
+    assert result(net, "getFeeForMessage", message, PROCESSED)["value"] == 5000
+    stale = base64.b64encode(to_bytes_versioned(sol(chain, blockhash=str(Hash.default())).message)).decode()
+    assert result(net, "getFeeForMessage", stale, PROCESSED)["value"] is None
 
 
 # the feed

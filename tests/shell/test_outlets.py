@@ -437,19 +437,19 @@ def test_a_silent_or_contradicting_node_proves_no_expiry():
     async def go():
         liar = new_chain()  # another chain: knows nothing of ours and is far ahead
         liar.advance(1000)
-        async with Localnet(liar) as other, Stage(new_chain("delay 1 60", slot_ms=15)) as stage:
-            async with Rpc(other.url) as second:
-                stage.sender.nodes = (second, stage.rpc)
-                stage.sender.newest = None
-                ask = stage.desk.ask(plan("transfer", TOKENS))
-                # the liar's blockhash would never land: sign with the real one
-                block = stage.chain.blocks[stage.chain.slot - 3]
-                told = LatestBlockhash(block.hash, block.slot, "rpc", block_height=block.height)
-                stage.sender.see(Record(0, None, None, 2**62, told))
-                answer = await stage.desk.last(ask)
-                assert answer.status == "confirmed"
-                assert len(stage.desk.said(ask, SignedAnswer)) == 1
-                assert len(ours(stage.chain)) == 1
+        chain = new_chain("delay 1 60", slot_ms=15)
+        async with Localnet(liar) as other, Rpc(other.url) as second, Stage(chain) as stage:
+            stage.sender.nodes = (second, stage.rpc)
+            stage.sender.newest = None
+            ask = stage.desk.ask(plan("transfer", TOKENS))
+            # the liar's blockhash would never land: sign with the real one
+            block = stage.chain.blocks[stage.chain.slot - 3]
+            told = LatestBlockhash(block.hash, block.slot, "rpc", block_height=block.height)
+            stage.sender.see(Record(0, None, None, 2**62, told))
+            answer = await stage.desk.last(ask)
+            assert answer.status == "confirmed"
+            assert len(stage.desk.said(ask, SignedAnswer)) == 1
+            assert len(ours(stage.chain)) == 1
 
     run(go())
 
