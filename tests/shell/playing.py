@@ -50,7 +50,7 @@ async def recorded(updates, folder, *, faults=(), until, timeout=15.0, ring=150,
     """Serve the updates, record them until the chain is at its end and `until(status)` holds; the summary."""
     chain = Chain(iter(updates), script=[geyser_faults.read(text) for text in faults], ring=ring, ahead=40)
     stop = asyncio.Event()
-    settings = {"silence_s": 1.0, "hot": False, **settings}
+    settings = {"silence_s": 1.0, "hot": False, "most_tracked": 0, **settings}
     async with GeyserServer(chain, ping_s=0.3) as server:
         endpoint = Endpoint(f"127.0.0.1:{server.port}", tls=False)
         recording = asyncio.create_task(record_until(folder, RecordSettings(endpoint, **settings), stop))
@@ -58,7 +58,7 @@ async def recorded(updates, folder, *, faults=(), until, timeout=15.0, ring=150,
         async def settle():
             await chain.finished.wait()
             while not until():
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
 
         done = asyncio.create_task(settle())
         await asyncio.wait((recording, done), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -74,10 +74,10 @@ async def recorded(updates, folder, *, faults=(), until, timeout=15.0, ring=150,
 async def leg(folder, endpoint, until, timeout=15.0):
     """One session of a recording until `until()` holds; inside it, the recorder is still at work."""
     stop = asyncio.Event()
-    recording = asyncio.create_task(record_until(folder, RecordSettings(endpoint, hot=True), stop))
+    recording = asyncio.create_task(record_until(folder, RecordSettings(endpoint, hot=True, most_tracked=0), stop))
     async with asyncio.timeout(timeout):
         while not until():
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
     yield
     stop.set()
     await recording
