@@ -21,7 +21,6 @@ from ironcrab import __version__
 from ironcrab.dex import VENUES
 from ironcrab.domain.control import GapClosed, GapOpened, InputCounted, LogRecovered, ReducerInfo, RunEnded, RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import AccountWritten, DexPoolAccounts, PoolCreated, Trade
 from ironcrab.ingest.discovery import GeyserPoolDiscovery
 from ironcrab.ingest.normalise import Normaliser
@@ -244,34 +243,29 @@ async def record_until(
 ) -> RecordSummary:
     """The same inside a running loop, until `stop` is set (None: until SIGTERM or SIGINT)."""
     session, normaliser, tail = _opened(folder, settings)
-    is_void = False
-    with session:
-        raw = RawFrames(folder) if settings.raw else None
-        recorder = Recorder(
-            session, normaliser, tail, raw, pools=settings.pools, most_tracked=settings.most_tracked
-        )
-        client = GeyserClient(
-            settings.endpoint,
-            wanted_of(settings.pools),
-            from_slot=None if tail is None else tail.from_slot,
-            silence_s=settings.silence_s,
-        )
-        beside = None if settings.hot else Sealing(folder)
-        try:
-            await _run(recorder, client, settings, stop, show, beside)
-        except InputFault:
-            is_void = tail is None and not recorder.is_open
-            raise
-        finally:
+    raw = RawFrames(folder) if settings.raw else None
+    recorder = Recorder(session, normaliser, tail, raw, pools=settings.pools, most_tracked=settings.most_tracked)
+    client = GeyserClient(
+        settings.endpoint,
+        wanted_of(settings.pools),
+        from_slot=None if tail is None else tail.from_slot,
+        silence_s=settings.silence_s,
+    )
+    beside = None if settings.hot else Sealing(folder)
+    try:
+        await _run(recorder, client, settings, stop, show, beside)
+    finally:
+        with session:
             recorder.close(now_ns(), STOPPED, _counts(client))
-            if raw is not None:
-                raw.close()
-            if beside is not None:
-                await beside.finished()
-            if is_void:
-                session.close()
-                shutil.rmtree(folder)
-    if not settings.hot:
+        if raw is not None:
+            raw.close()
+        if beside is not None:
+            await beside.finished()
+        is_void = tail is None and not recorder.is_open
+        if is_void:
+            # nothing ever came: a recording that never was is not left behind
+            shutil.rmtree(folder)
+    if not settings.hot and not is_void:
         seal(folder)
     added = recorder.loop.seq - recorder.first_seq
     return RecordSummary(

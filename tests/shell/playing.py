@@ -21,7 +21,7 @@ from ironcrab.mode.record import RecordSettings, record_until, wanted_of
 from ironcrab.shell import geyser_faults
 from ironcrab.shell.endpoint import Endpoint, request_of
 from ironcrab.shell.geyser_chain import Chain
-from ironcrab.shell.geyser_filters import Filters, update_of
+from ironcrab.shell.geyser_filters import Filters
 from ironcrab.shell.geyser_server import GeyserServer
 
 SHARED = Path(os.environ.get("IRONCRAB_SHARED", Path(__file__).parents[2] / ".." / "shared")).resolve()
