@@ -30,6 +30,7 @@ def run(command, folder, bin_folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        check=False,
     )
     text = done.stdout
     if done.returncode:

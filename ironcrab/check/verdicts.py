@@ -4,24 +4,33 @@ from collections.abc import Iterator
 from typing import Any
 
 from ironcrab.check.finding import Finding
+from ironcrab.domain.control import RunStarted
 from ironcrab.domain.trade import TradeIntent, Verdict
 from ironcrab.log.recording import Recording
 
 Row = tuple[str, str, str]
+SECOND = 1_000_000_000
+"""Nanoseconds."""
 
 
 def terminal_reject(recording: Recording) -> Iterator[Finding]:
-    """After a reject a pool row is never judged again, until it is tracked anew."""
-    rejected: dict[Row, int] = {}
-    for record in recording.records(types=(Verdict,)):
+    """After a reject a pool row is not judged again for the strategy's `terminal_secs`, unless it is tracked anew."""
+    rejected: dict[Row, tuple[int, int]] = {}
+    terminal_ns: int | None = None
+    for record in recording.records(types=(RunStarted, Verdict)):
         event: Any = record.event
+        if isinstance(event, RunStarted):
+            told = [setting.value for setting in event.settings if setting.key.endswith(".terminal_secs")]
+            terminal_ns = max((int(value) * SECOND for value in told), default=terminal_ns)
+            continue
         row = (event.source, event.mint, event.pool_address)
-        if event.verdict == "track":
-            rejected.pop(row, None)
-        elif row in rejected and event.verdict in ("wait", "enter"):
-            yield Finding(record.seq, f"{event.code} after the reject #{rejected[row]} of the same pool row")
-        elif event.verdict == "reject":
-            rejected[row] = record.seq
+        if event.verdict == "reject":
+            rejected[row] = record.seq, record.time
+        elif row in rejected:
+            seq, time = rejected.pop(row)
+            is_over = terminal_ns is not None and record.time >= time + terminal_ns
+            if event.verdict in ("wait", "enter") and not is_over:
+                yield Finding(record.seq, f"{event.code} after the reject #{seq} of the same pool row")
 
 
 def changes(recording: Recording) -> Iterator[Finding]:

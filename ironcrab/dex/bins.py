@@ -206,9 +206,7 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
                 return (bits.bit_length() if down else (bits & -bits).bit_length()) - 1 - EDGE
             index = -EDGE - 1 if down else EDGE
         if extension is None:
-            return Refusal(
-                NO_EXTENSION, f"array {index} and those beyond stand in the absent bitmap extension"
-            )
+            return Refusal(NO_EXTENSION, f"array {index} and those beyond stand in the absent bitmap extension")
         above = index >= EDGE
         place = index - EDGE if above else -EDGE - 1 - index
         rising = above != down
@@ -222,9 +220,7 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
         index = EDGE - 1 if above else -EDGE
 
 
-def arrays_ahead(
-    pair: Pair, extension: Extension | None, down: bool, count: int, last: int | None = None
-) -> list[int]:
+def arrays_ahead(pair: Pair, extension: Extension | None, down: bool, count: int, last: int | None = None) -> list[int]:
     """Indices of `count` arrays with liquidity, or as many as reach `last`, in the order of travel."""
     found: list[int] = []
     bitmap = int.from_bytes(pair.bitmap, "little")
@@ -294,9 +290,7 @@ class Ladder:
         out = last.maker + last.remaining + last.opened
         if not self.fee_on_input:
             out -= last.fee
-        return Climb(
-            top, last, amount, got + out, fee + last.fee, protocol + last.protocol, owners + last.owners
-        )
+        return Climb(top, last, amount, got + out, fee + last.fee, protocol + last.protocol, owners + last.owners)
 
     def buy(self, amount: int, most: int) -> Climb | Refusal:
         """A swap that pays out exactly `amount` raw units for at most `most` of input."""
@@ -378,10 +372,10 @@ class Ladder:
         """The last bin pays exactly `wanted`; what it takes, fee included."""
         out = wanted if self.fee_on_input else wanted + fee_on_top(wanted, rung.rate)
         paid = costs(rung.price, out, self.down)
-        if paid > U64:
-            return Refusal(CAST, f"{out} units of bin {rung.bin_id} cost more than 64 bits of input")
         if self.fee_on_input:
             paid += fee_on_top(paid, rung.rate)
+        if paid > U64:
+            return Refusal(CAST, f"{out} units of bin {rung.bin_id} cost more than 64 bits of input")
         if paid > most:
             return Refusal(INSUFFICIENT_IN, f"bin {rung.bin_id} needs {paid} units of input, {most} are left")
         last = self._into(rung, paid)

@@ -106,9 +106,7 @@ class MeteoraDlmm:
         account = accounts.get(pool)
         pair = decode_pair(account.data) if account is not None and account.owner == PROGRAM else None
         if pair is None:
-            return Refusal(
-                None, f"account {pool} is unknown or no LbPair", () if pool in accounts else (pool,)
-            )
+            return Refusal(None, f"account {pool} is unknown or no LbPair", () if pool in accounts else (pool,))
         if max(amount, other_amount) > U64 or min(amount, other_amount) < 0:
             return Refusal(INVALID_INPUT, f"amounts {amount} and {other_amount} do not fit 64 bits")
         if not is_key(user):
@@ -129,9 +127,7 @@ class MeteoraDlmm:
         name = "swap_exact_out" if exact == "out" else "swap"
         first, second = (other_amount, amount) if exact == "out" else (amount, other_amount)
         extension = _extension(pool, accounts)
-        metas = _metas(
-            pool, pair, user=user, mint_in=mint_in, extended=extension is not None, fallback=fallback
-        )
+        metas = _metas(pool, pair, user=user, mint_in=mint_in, extended=extension is not None, fallback=fallback)
         if isinstance(metas, Refusal):
             return metas
         down = mint_in == key(pair.mint_x)

@@ -87,9 +87,7 @@ class Pool:
         self.held = vaults[0].amount, vaults[1].amount
         self.withheld = vaults[0].withheld, vaults[1].withheld
         self.taxed = tokens[0].transfer_fee is not None or tokens[1].transfer_fee is not None
-        self.orders = pair.function == 2 or (
-            pair.function == 0 and pair.reward_a == _ZERO and pair.reward_b == _ZERO
-        )
+        self.orders = pair.function == 2 or (pair.function == 0 and pair.reward_a == _ZERO and pair.reward_b == _ZERO)
         self.fault = _fault(pair)
         for name, token in zip(self.mints, tokens, strict=True):
             self.fault = self.fault or mints.transfer_refusal(token, name)
@@ -171,9 +169,7 @@ class Pool:
             self._ladders[down, reference, index] = found
         return found
 
-    def _spend(
-        self, ladder: Ladder, side: int, amount: int, clock: Clock, least: int | None
-    ) -> Quote | Refusal:
+    def _spend(self, ladder: Ladder, side: int, amount: int, clock: Clock, least: int | None) -> Quote | Refusal:
         """Exact in: the program swaps what is left of the amount after the transfer fee."""
         sent = amount
         if self.taxed:
@@ -204,9 +200,7 @@ class Pool:
             paid = mints.amount_before_fee(self.tokens[side], paid, clock.epoch)
         return self._quote(ladder, side, climb, paid, clock)
 
-    def _quote(
-        self, ladder: Ladder, side: int, climb: Climb, amount_in: int, clock: Clock
-    ) -> Quote | Refusal:
+    def _quote(self, ladder: Ladder, side: int, climb: Climb, amount_in: int, clock: Clock) -> Quote | Refusal:
         """The quote of a climb, unless a vault or a counter cannot bear it or nothing comes out."""
         if self._farms and any(min(clock.unix_timestamp, farm.end) < farm.paid_until for farm in self._farms):
             return Refusal(OVERFLOW, f"a reward of pool {self.address} is paid beyond this time")

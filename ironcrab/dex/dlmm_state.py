@@ -35,9 +35,7 @@ ORACLE = bytes((139, 194, 131, 179, 140, 179, 229, 244))
 PRESET = bytes((242, 62, 244, 34, 181, 112, 58, 170))
 PRESET2 = bytes((171, 236, 148, 115, 162, 113, 222, 174))
 
-_PAIR = Layout(
-    "<8xHHHHIIiiHBBB3xIIi4xq8x3xBiHB3xBx32s32s32s32sQQ32x32s112x32s112x32s128s40x32s32xQQ16x32sBBB21x"
-)
+_PAIR = Layout("<8xHHHHIIiiHBBB3xIIi4xq8x3xBiHB3xBx32s32s32s32sQQ32x32s112x32s112x32s128s40x32s32xQQ16x32sBBB21x")
 _MOVING = Layout("<IIi4xq")
 _ARRAY = Layout("<8xqB7x32s")
 _BIN = Layout("<QQQQQQQQQQQQQQQQQIB")
@@ -270,9 +268,7 @@ def decode_preset(data: bytes) -> Preset | None:
 def encode_pair(data: bytes, pair: Pair) -> bytes:
     """An LbPair account with those fields of `pair` that a swap moves; all else is taken from `data`."""
     raw = bytearray(data)
-    _MOVING.pack_into(
-        raw, 40, pair.volatility, pair.volatility_reference, pair.index_reference, pair.updated_at
-    )
+    _MOVING.pack_into(raw, 40, pair.volatility, pair.volatility_reference, pair.index_reference, pair.updated_at)
     pack_into("<i", raw, 76, pair.active_id)
     pack_into("<QQ", raw, 216, pair.protocol_fee_x, pair.protocol_fee_y)
     return bytes(raw)

@@ -121,9 +121,7 @@ def decode_curve(account: Account) -> Curve | Refusal:
         return Refusal(None, f"no bonding curve: {size} bytes end inside a field")
     fields = _CURVE.unpack_from(data if size >= _CURVE.size else data.ljust(_CURVE.size, b"\0"))
     vt, vq, rt, rq, supply, complete, creator, mayhem, cashback, quote = fields[:10]
-    own_fee, editable, holders, creator_fee, protocol_fees, depth, initial, beyond_out, beyond_in = fields[
-        10:
-    ]
+    own_fee, editable, holders, creator_fee, protocol_fees, depth, initial, beyond_out, beyond_in = fields[10:]
     return Curve(
         vt,
         vq,
@@ -210,9 +208,7 @@ def _missing(curve: Curve, accounts: Mapping[str, Account], generation: str | No
     return tuple(address for address in wanted if address not in accounts)
 
 
-def _rates(
-    curve: Curve, accounts: Mapping[str, Account], generation: str | None
-) -> tuple[int, int] | Refusal:
+def _rates(curve: Curve, accounts: Mapping[str, Account], generation: str | None) -> tuple[int, int] | Refusal:
     """Protocol and creator fee bps. A coin without creator pays none, whatever the rate.
 
     The market cap reckons with the stored supply. For mayhem coins published clients disagree about it,

@@ -109,9 +109,7 @@ def _beyond(event: bytes, position: int) -> Swap:
 
     Its reserves are those that the pool will open with.
     """
-    user, mint, curve, quote_key, base, paid, protocol, creator, base_after, quote_after = (
-        _BEYOND.unpack_from(event)
-    )
+    user, mint, curve, quote_key, base, paid, protocol, creator, base_after, quote_after = _BEYOND.unpack_from(event)
     quote = quote_mint_of(quote_key)
     return Swap(
         pool=base58.key(curve),

@@ -313,9 +313,7 @@ def _gate(cpmm: Cpmm, mint_in: str, clock: Clock, *, zero_out: bool, generation:
     return None
 
 
-def _terms(
-    cpmm: Cpmm, accounts: Mapping[str, Account], mint_in: str, clock: Clock, generation: str
-) -> Terms | Refusal:
+def _terms(cpmm: Cpmm, accounts: Mapping[str, Account], mint_in: str, clock: Clock, generation: str) -> Terms | Refusal:
     """Reserves (vaults less the fees owed), rates and transfer fees of a swap in one direction."""
     missing = _missing(cpmm, accounts)
     if missing:
@@ -380,9 +378,7 @@ def _reserves(cpmm: Cpmm, accounts: Mapping[str, Account], generation: str) -> t
 
 def _blocked(cpmm: Cpmm, accounts: Mapping[str, Account], mints: list[Mint | None]) -> Refusal | None:
     """Why the token program would refuse the transfers that end a swap: mint, frozen vault."""
-    for mint, address, vault in zip(
-        mints, (cpmm.mint_0, cpmm.mint_1), (cpmm.vault_0, cpmm.vault_1), strict=True
-    ):
+    for mint, address, vault in zip(mints, (cpmm.mint_0, cpmm.mint_1), (cpmm.vault_0, cpmm.vault_1), strict=True):
         refusal = transfer_refusal(mint, address) if mint is not None else None
         if refusal is not None:
             return refusal

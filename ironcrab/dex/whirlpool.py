@@ -1,7 +1,8 @@
 """Orca Whirlpool, both deployments: the venue.
 
-Parsing stands in `whirlpool_calls`, accounts in `whirlpool_state`, a decoded pool and its trades in
-`whirlpool_pool`, the arithmetic in `whirlpool_swap`, `whirlpool_steps`, `whirlpool_volatility` and `ticks`.
+Parsing stands in `whirlpool_calls`, accounts in `whirlpool_state`, a decoded pool and its quotes in
+`whirlpool_pool` and `whirlpool_after`, the arithmetic in `whirlpool_swap`, `whirlpool_steps`,
+`whirlpool_volatility` and `ticks`.
 """
 
 from collections.abc import Mapping
@@ -20,25 +21,10 @@ from ironcrab.dex.face import (
     Transaction,
 )
 from ironcrab.dex.ticks import swap_starts
+from ironcrab.dex.whirlpool_after import After
 from ironcrab.dex.whirlpool_calls import discriminator, parse
-from ironcrab.dex.whirlpool_pool import (
-    Pool,
-    after,
-    array_address,
-    fees,
-    load,
-    needs,
-    oracle_address,
-    trade,
-)
-from ironcrab.dex.whirlpool_state import (
-    DYNAMIC_ARRAY,
-    FIXED_ARRAY,
-    IMMUTABLE,
-    ORACLE,
-    PROGRAM,
-    decode_whirlpool,
-)
+from ironcrab.dex.whirlpool_pool import Pool, decode, needs
+from ironcrab.dex.whirlpool_state import IMMUTABLE, PROGRAM, array_address, oracle_address
 from ironcrab.dex.whirlpool_steps import U64
 
 
@@ -71,23 +57,10 @@ class Orca:
     ) -> Quote | Refusal:
         """What the program would pay. `limit` is a square-root price, Q64.64; there is one generation."""
         del generation  # one generation is quoted
-        a_to_b = _direction(pool, accounts, mint_in)
-        if isinstance(a_to_b, Refusal):
-            return a_to_b
-        known = load(pool, accounts, (a_to_b,))
+        known = decode(pool, accounts, mint_in)
         if isinstance(known, Refusal):
             return known
-        done = trade(known, a_to_b=a_to_b, amount=amount, exact=exact, clock=clock, limit=limit)
-        if isinstance(done, Refusal):
-            return done
-        return Quote(
-            amount_in=done.amount_in,
-            amount_out=done.amount_out,
-            fees=fees(known, done),
-            price_impact_bps=done.price_impact_bps,
-            partial=done.filled.remaining > 0,
-            after=after(known, done, accounts, clock),
-        )
+        return known.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
 
     def instructions(
         self,
@@ -107,12 +80,12 @@ class Orca:
         The tick arrays are the three that the swap can use from the present price.
         """
         del clock  # nothing in the instruction depends on time
-        a_to_b = _direction(pool, accounts, mint_in)
-        if isinstance(a_to_b, Refusal):
-            return a_to_b
-        known = load(pool, accounts, ())
+        known = decode(pool, accounts, mint_in)
         if isinstance(known, Refusal):
             return known
+        a_to_b = mint_in == known.state.mint_a
+        if not a_to_b and mint_in != known.state.mint_b:
+            return Refusal(None, f"pool {pool} does not hold the mint {mint_in}")
         if known.barred is not None:
             return known.barred
         if not is_key(user) or not 0 <= amount <= U64 or not 0 <= other_amount <= U64:
@@ -127,28 +100,19 @@ class Orca:
         return (Instruction(known.program, metas, head + data + tail),)
 
     def compute_units(self, quote: Quote) -> int:
-        """Units with headroom: a base, more for each tick array crossed, most for adaptive fees."""
-        adaptive = any(account.data[:8] == ORACLE for account in quote.after.values())
-        arrays = sum(account.data[:8] in (FIXED_ARRAY, DYNAMIC_ARRAY) for account in quote.after.values())
-        return min(1_400_000, 100_000 + 140_000 * arrays + 450_000 * adaptive)
+        """Units with headroom: a base, and a part for each initialised tick and each tick group passed."""
+        after = quote.after
+        passed = after.filled.ticks + after.filled.groups if isinstance(after, After) else _MANY
+        return min(_MOST_UNITS, 90_000 + 9_500 * passed)
 
 
 VENUE = Orca()
 
+_MANY = 30
+_MOST_UNITS = 1_400_000
+"""Compute units that a transaction may use."""
 _SWAP = discriminator("swap")
 _SWAP_V2 = discriminator("swap_v2")
-
-
-def _direction(pool: str, accounts: Mapping[str, Account], mint_in: str) -> bool | Refusal:
-    """Whether a trade that pays `mint_in` goes from A to B."""
-    if pool not in accounts:
-        return Refusal(None, f"pool account {pool} is unknown", (pool,))
-    state = decode_whirlpool(accounts[pool])
-    if isinstance(state, Refusal):
-        return state
-    if mint_in not in (state.mint_a, state.mint_b):
-        return Refusal(None, f"pool {pool} trades {state.mint_a} and {state.mint_b}, not {mint_in}")
-    return mint_in == state.mint_a
 
 
 def _swap_metas(pool: Pool, user: str, a_to_b: bool) -> tuple[Meta, ...]:

@@ -5,11 +5,13 @@ longer account than its layout is read by its known part; what stands behind is 
 Every decoder answers a Refusal with Anchor's error number for bytes that are not what they are taken for.
 """
 
+from functools import lru_cache
 from struct import Struct as Layout
 
 from msgspec import Struct
 
 from ironcrab.dex import base58
+from ironcrab.dex.address import find_program_address
 from ironcrab.dex.face import Account, Refusal
 from ironcrab.dex.ticks import ARRAY_TICKS, MAX_SQRT_PRICE, MIN_SQRT_PRICE
 
@@ -170,6 +172,26 @@ class Position(Struct, frozen=True, gc=False):
     liquidity: int
     lower: int
     upper: int
+
+
+@lru_cache(maxsize=65536)
+def array_address(program: str, pool: str, start: int) -> str:
+    """Address of the tick array of a pool that begins at a tick.
+
+    Raises:
+        ValueError: a key is no base58 of at most 32 bytes.
+    """
+    return find_program_address((b"tick_array", base58.decode(pool), str(start).encode()), program)[0]
+
+
+@lru_cache(maxsize=65536)
+def oracle_address(program: str, pool: str) -> str:
+    """Address of the oracle of a pool, whether it exists or not.
+
+    Raises:
+        ValueError: a key is no base58 of at most 32 bytes.
+    """
+    return find_program_address((b"oracle", base58.decode(pool)), program)[0]
 
 
 def decode_whirlpool(account: Account) -> Whirlpool | Refusal:

@@ -46,7 +46,7 @@ def crossed(liquidity: int, net: int, *, a_to_b: bool) -> int:
 
 
 def step(
-    remaining: int, rate: int, liquidity: int, price: int, target: int, *, exact_in: bool, a_to_b: bool
+    remaining: int, rate: int, liquidity: int, price: int, target: int, exact_in: bool, a_to_b: bool
 ) -> tuple[int, int, int, int]:
     """One move towards a price: raw units in (without fee), out, the price reached, the fee on the input.
 
@@ -55,19 +55,19 @@ def step(
     """
     given_a = exact_in == a_to_b
     given, wanted = (delta_a, delta_b) if given_a else (delta_b, delta_a)
-    fixed = given(liquidity, price, target, up=exact_in)
+    fixed = given(liquidity, price, target, exact_in)
     budget = remaining * (RATE - rate) // RATE if exact_in else remaining
     if 0 <= fixed <= budget:
         reached = target
     elif given_a:
-        reached = _price_after_a(price, liquidity, budget, added=exact_in)
+        reached = _price_after_a(price, liquidity, budget, exact_in)
     else:
-        reached = _price_after_b(price, liquidity, budget, added=exact_in)
-    free = wanted(liquidity, price, reached, up=not exact_in)
+        reached = _price_after_b(price, liquidity, budget, exact_in)
+    free = wanted(liquidity, price, reached, not exact_in)
     if free < 0:
         raise Fault(-free, "an amount exceeds a u64")
     if reached != target or fixed < 0:
-        fixed = given(liquidity, price, reached, up=exact_in)
+        fixed = given(liquidity, price, reached, exact_in)
         if fixed < 0:
             raise Fault(-fixed, "an amount exceeds a u64")
     if not exact_in:
@@ -77,7 +77,7 @@ def step(
     return fixed, free, reached, -(-fixed * rate // (RATE - rate))
 
 
-def delta_a(liquidity: int, price: int, other: int, *, up: bool) -> int:
+def delta_a(liquidity: int, price: int, other: int, up: bool) -> int:
     """Raw units of token A between two prices; minus the error number where they exceed a u64.
 
     Raises:
@@ -95,7 +95,7 @@ def delta_a(liquidity: int, price: int, other: int, *, up: bool) -> int:
     return amount
 
 
-def delta_b(liquidity: int, price: int, other: int, *, up: bool) -> int:
+def delta_b(liquidity: int, price: int, other: int, up: bool) -> int:
     """Raw units of token B between two prices; minus the error number where they exceed a u64."""
     product = liquidity * (other - price if price < other else price - other)
     if product > U128:
@@ -106,7 +106,7 @@ def delta_b(liquidity: int, price: int, other: int, *, up: bool) -> int:
     return amount
 
 
-def _price_after_a(price: int, liquidity: int, amount: int, *, added: bool) -> int:
+def _price_after_a(price: int, liquidity: int, amount: int, added: bool) -> int:
     """The price once `amount` of token A is added to (or taken from) the pool, rounded up."""
     if amount == 0:
         return price
@@ -125,7 +125,7 @@ def _price_after_a(price: int, liquidity: int, amount: int, *, added: bool) -> i
     return reached
 
 
-def _price_after_b(price: int, liquidity: int, amount: int, *, added: bool) -> int:
+def _price_after_b(price: int, liquidity: int, amount: int, added: bool) -> int:
     """The price once `amount` of token B is added to (or taken from) the pool, rounded down."""
     reached = price + (amount << 64) // liquidity if added else price - -(-(amount << 64) // liquidity)
     if not 0 <= reached <= U128:

@@ -91,12 +91,14 @@ class Filled(Struct, frozen=True, gc=False):
         fee: the swap fee in `amount_in`, LP and protocol part together.
         protocol: the protocol's part of it.
         sqrt_price: price afterwards.
-        tick: current tick afterwards.
+        stop: current tick if the price rests at a stop of the path or never moved.
+        moved: whether the price rests between stops instead.
         liquidity: active liquidity afterwards.
         growth: fee growth of the input token afterwards.
         passed: stops of the path that were passed by its running sums.
         crossed: ticks crossed after those, each with the growth at that moment.
         oracle: adaptive-fee variables afterwards, None with a static fee.
+        groups: tick groups gone through, 0 with a static fee.
     """
 
     amount_in: int
@@ -105,12 +107,24 @@ class Filled(Struct, frozen=True, gc=False):
     fee: int
     protocol: int
     sqrt_price: int
-    tick: int
+    stop: int
+    moved: bool
     liquidity: int
     growth: int
     passed: int
     crossed: tuple[tuple[int, int], ...]
     oracle: Oracle | None
+    groups: int
+
+    @property
+    def tick(self) -> int:
+        """Current tick afterwards, reckoned when asked: a quote alone does not need the logarithm."""
+        return tick_at(self.sqrt_price) if self.moved else self.stop
+
+    @property
+    def ticks(self) -> int:
+        """Stops passed, nearly all of them initialised ticks."""
+        return self.passed + len(self.crossed)
 
 
 class Course(Struct):
@@ -190,24 +204,26 @@ def fill(
     while course.remaining and course.price != bound:
         if place == len(path.stops):
             raise Fault(*_ended(path))
-        _travel(pool, course, volatility, path.stops[place], bound, exact_in=exact_in, a_to_b=a_to_b)
+        _travel(pool, course, volatility, path.stops[place], bound, exact_in, a_to_b)
         place += 1
     used = amount - course.remaining
     if course.remaining and not exact_in and limit == 0:
         raise Fault(PARTIAL_FILL, f"only {used} of {amount} can be paid out")
     return Filled(
-        amount_in=used if exact_in else course.other,
-        amount_out=course.other if exact_in else used,
-        remaining=course.remaining,
-        fee=course.fee,
-        protocol=course.protocol,
-        sqrt_price=course.price,
-        tick=tick_at(course.price) if course.moved else course.tick,
-        liquidity=course.liquidity,
-        growth=course.growth,
-        passed=passed,
-        crossed=tuple(course.crossed),
-        oracle=None if volatility is None else settled(volatility, pool.sqrt_price, course.price, now),
+        used if exact_in else course.other,
+        course.other if exact_in else used,
+        course.remaining,
+        course.fee,
+        course.protocol,
+        course.price,
+        course.tick,
+        course.moved,
+        course.liquidity,
+        course.growth,
+        passed,
+        tuple(course.crossed),
+        None if volatility is None else settled(volatility, pool.sqrt_price, course.price, now),
+        0 if volatility is None else volatility.groups,
     )
 
 
@@ -268,8 +284,8 @@ def _extend(pool: Whirlpool, path: Path, *, a_to_b: bool) -> None:
 
 def _whole(liquidity: int, price: int, target: int, *, a_to_b: bool) -> tuple[int, int]:
     """Raw units in (rounded up, no fee) and out (rounded down) of a move from a price right to a stop."""
-    a = delta_a(liquidity, price, target, up=a_to_b)
-    b = delta_b(liquidity, price, target, up=not a_to_b)
+    a = delta_a(liquidity, price, target, a_to_b)
+    b = delta_b(liquidity, price, target, not a_to_b)
     if a < 0 or b < 0:
         raise Fault(TOKEN_MAX, "more than a token account can hold")
     return (a, b) if a_to_b else (b, a)
@@ -297,7 +313,6 @@ def _travel(
     volatility: Volatility | None,
     stop: tuple[int, int | None],
     bound: int,
-    *,
     exact_in: bool,
     a_to_b: bool,
 ) -> None:
@@ -311,7 +326,7 @@ def _travel(
             rate = total_rate(volatility, pool.fee_rate)
             near, skipped = nearer(volatility, target, course.liquidity, a_to_b=a_to_b)
         before = course.price
-        _book(pool, course, rate, near, exact_in=exact_in, a_to_b=a_to_b)
+        _book(pool, course, rate, near, exact_in, a_to_b)
         if course.price == stop_price:
             if net is not None:
                 course.liquidity = crossed(course.liquidity, net, a_to_b=a_to_b)
@@ -325,11 +340,9 @@ def _travel(
             return
 
 
-def _book(pool: Whirlpool, course: Course, rate: int, target: int, *, exact_in: bool, a_to_b: bool) -> None:
+def _book(pool: Whirlpool, course: Course, rate: int, target: int, exact_in: bool, a_to_b: bool) -> None:
     """Makes one step and books its amounts and fees."""
-    took, gave, reached, fee = step(
-        course.remaining, rate, course.liquidity, course.price, target, exact_in=exact_in, a_to_b=a_to_b
-    )
+    took, gave, reached, fee = step(course.remaining, rate, course.liquidity, course.price, target, exact_in, a_to_b)
     if exact_in:
         course.remaining -= took + fee
         course.other += gave

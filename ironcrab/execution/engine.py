@@ -349,6 +349,7 @@ class ExecutionEngine:
 
     def _run_started(self, seq: int, _event: RunStarted) -> Said:
         self._put_in_force(seq, self.params)
+        self.state.wallet = self.params.wallet or self.state.wallet
         return []
 
     def _put_in_force(self, seq: int, params: EngineParams) -> None:

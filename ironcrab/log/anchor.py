@@ -77,6 +77,14 @@ def read(line: bytes) -> Opening | Closing:
     return anchor
 
 
+def newer_schema(what: str, version: int) -> str:
+    """The sentence for records of a schema that this code does not know."""
+    return (
+        f"{what} was written under schema {version}, this version knows up to {SCHEMA_VERSION}; "
+        f"open the log with a newer version (inspect and query go on)"
+    )
+
+
 def segment_name(first_seq: int) -> str:
     """Name of the segment that starts at `first_seq`, without suffix; names sort by seq."""
     return f"{PREFIX}{first_seq:020d}"

@@ -11,7 +11,8 @@ from ironcrab.domain.event import BY_NAME
 from ironcrab.log import line, walk
 from ironcrab.log.line import LooseRecord
 from ironcrab.log.manifest import NAME, SEGMENTS
-from ironcrab.log.recording import Part, Recording
+from ironcrab.log.parts import Part
+from ironcrab.log.recording import Recording
 
 Runs = list[tuple[int, RunStarted]]
 

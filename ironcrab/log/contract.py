@@ -186,10 +186,13 @@ class Exporter:
 # in
 
 
-class Number(Struct, frozen=True):
+class Number:
     """A JSON number with a point or an exponent, as it was spelled."""
 
-    text: str
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 _decode = msgspec.json.Decoder(float_hook=Number).decode
@@ -327,4 +330,4 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, Number):
         return canonical(value.text)
-    return msgspec.json.encode(value, enc_hook=lambda one: one.text).decode()
+    return msgspec.json.encode(value, enc_hook=lambda one: msgspec.Raw(canonical(one.text).encode())).decode()

@@ -31,6 +31,8 @@ MOST_UNSYNCED = 200_000
 """Records that may wait for the disk before append waits too."""
 _BATCH = 512
 """Lines per write where nothing is synced."""
+_NEVER = 1 << 65
+"""Beyond every log time and every ticket."""
 
 
 def lock(folder: Path, *, wait: bool = False) -> int:
@@ -138,7 +140,8 @@ class HotWriter:
         self._limit_bytes = segment_bytes
         self._limit_age = segment_age_ns
         self.closed: list[Closed] = []
-        self._count = self._bytes = self._first_time = 0
+        self._bytes = self._old_at = 0
+        self._first_seq = first_seq
         self._previous = head
         self._open = False
         # Lines, and between them the names of segments to turn to. Append and popleft are atomic: no lock is needed.
@@ -155,23 +158,24 @@ class HotWriter:
         """
         if self._fault is not None:
             raise self._fault
-        if record.seq != self.next_seq:
-            raise LogFault(f"record {record.seq} was appended where {self.next_seq} is next; nothing was appended")
+        seq = self.next_seq
+        if record.seq != seq:
+            raise LogFault(f"record {record.seq} was appended where {seq} is next; nothing was appended")
         line, head = encode(record, self.head)
-        if self._open and self._is_full(record.time):
+        if self._open and (self._bytes >= self._limit_bytes or record.time >= self._old_at):
             self._close_segment()
         if not self._open:
             self._open_segment(record.time)
-        self._queue.append(line)
-        self._count += 1
+        queue = self._queue
+        queue.append(line)
         self._bytes += len(line)
         self.head = head
-        self.next_seq += 1
+        self.next_seq = seq + 1
         if self._thread is not None:
             self._thread.wake()
-            if self.next_seq - self.durable_seq > MOST_UNSYNCED:
+            if seq - self.durable_seq > MOST_UNSYNCED:
                 self.commit()
-        elif len(self._queue) >= _BATCH:
+        elif len(queue) >= _BATCH:
             self._drain()
 
     def commit(self) -> None:
@@ -209,20 +213,17 @@ class HotWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _is_full(self, time: int) -> bool:
-        old = self._limit_age is not None and time - self._first_time >= self._limit_age
-        return old or self._bytes >= self._limit_bytes
-
     def _open_segment(self, time: int) -> None:
         self._queue.append(segment_name(self.next_seq))
         line = anchor.write(anchor.opening(self.log_id, self.next_seq, self.head))
         self._queue.append(line)
-        self._count, self._bytes, self._first_time, self._open = 0, len(line), time, True
+        self._first_seq, self._bytes, self._open = self.next_seq, len(line), True
+        self._old_at = _NEVER if self._limit_age is None else time + self._limit_age
         self._previous = self.head
 
     def _close_segment(self) -> None:
-        self._queue.append(anchor.write(Closing(self._count, self.head.hex())))
-        self.closed.append(Closed(self.next_seq - self._count, self.next_seq - 1, self._previous, self.head))
+        self._queue.append(anchor.write(Closing(self.next_seq - self._first_seq, self.head.hex())))
+        self.closed.append(Closed(self._first_seq, self.next_seq - 1, self._previous, self.head))
         self._open = False
 
     def _drain(self) -> None:
@@ -313,10 +314,6 @@ class _Committer:
         with self._turn:
             self._finished = ticket
             self._turn.notify_all()
-
-
-_NEVER = 1 << 62
-"""A ticket beyond all: whoever still waits when the thread ends is let go."""
 
 
 class Recovered(Struct, frozen=True):

@@ -16,15 +16,15 @@ from msgspec import Struct
 
 from ironcrab.domain.event import BY_NAME, AnyEvent
 from ironcrab.domain.fault import DamageFault, LogFault, SchemaFault
-from ironcrab.log.shape import WIDTHS, shape_of
+from ironcrab.log.shape import shape_of
 from ironcrab.log.width import width_check
 from ironcrab.loop import Record
 
 CHAIN = b',"chain":"'
-TAIL_BYTES = len(CHAIN) + 16 + len(b'"}\n')
+TAIL_BYTES = len(CHAIN) + 16 + 3
 """Bytes of a line after its body."""
 
-_HIGHEST = WIDTHS["u64"][1]
+_END = b'"}\n'
 _encode = msgspec.json.Encoder().encode
 _TypedLine = msgspec.defstruct(
     "_TypedLine",
@@ -62,24 +62,25 @@ def encode(record: Record, previous: bytes) -> tuple[bytes, bytes]:
     Raises:
         LogFault: an integer does not fit its column, or a value that JSON cannot carry.
     """
-    width_check(record.event.__class__)(record.event)
-    cause = record.cause
-    if not (
-        0 <= record.seq <= _HIGHEST and 0 <= record.time <= _HIGHEST and (cause is None or 0 <= cause < record.seq)
-    ):
-        raise LogFault(
-            f"record {record.seq} has cause {cause} and time {record.time}; a cause lies before its record and a time "
-            f"between 0 and 2^64 - 1; nothing was appended"
-        )
+    event = record.event
+    seq, cause = record.seq, record.cause
+    width_check(event.__class__)(event)
     try:
+        if seq >> 64 or record.time >> 64 or (cause is not None and not 0 <= cause < seq):
+            raise LogFault(_misplaced(record))
         body = _encode(record)[:-1]
     except (TypeError, ValueError, UnicodeError) as error:
-        kind = record.event.__class__.__name__
-        raise LogFault(
-            f"record {record.seq} ({kind}) cannot be written as JSON: {error}; nothing was appended"
-        ) from error
+        kind = event.__class__.__name__
+        raise LogFault(f"record {seq} ({kind}) cannot be written as JSON: {error}; nothing was appended") from error
     head = blake3(previous + body).digest()
-    return b'%b,"chain":"%b"}\n' % (body, hexlify(head[:8])), head
+    return b"".join((body, CHAIN, hexlify(head[:8]), _END)), head
+
+
+def _misplaced(record: Record) -> str:
+    return (
+        f"record {record.seq} has cause {record.cause} and time {record.time}; a cause lies before its record, seq and "
+        f"time between 0 and 2^64 - 1; nothing was appended"
+    )
 
 
 def check(line: bytes, previous: bytes, seq: int) -> bytes:

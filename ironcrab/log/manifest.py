@@ -197,9 +197,9 @@ def load(path: Path) -> Manifest:
     return decode(data)
 
 
-def save(path: Path, manifest: Manifest) -> None:
+def save(path: Path, manifest: Manifest, *, sync: bool = True) -> None:
     """Put the manifest in place in one step that a crash leaves done or not done. DiskFault."""
-    put(path / NAME, encode(manifest))
+    put(path / NAME, encode(manifest), sync=sync)
 
 
 def hash_file(path: Path) -> tuple[int, str]:
@@ -212,16 +212,21 @@ def hash_file(path: Path) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def put(target: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves either the old one or the new one, whole. DiskFault."""
+def put(target: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write a file so that a crash leaves either the old one or the new one, whole. DiskFault.
+
+    Without `sync` that holds for a crash of the process, not for a power cut: for output that can be made again.
+    """
     draft = target.with_name(target.name + ".tmp")
     try:
         with draft.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         draft.replace(target)
-        sync_folder(target.parent)
+        if sync:
+            sync_folder(target.parent)
     except OSError as error:
         raise DiskFault(
             f"the disk refused {target.name} ({error.strerror or error}); the old one stands, make room"
@@ -238,9 +243,9 @@ def held(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def edit(path: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
+def edit(path: Path, change: Callable[[Manifest], Manifest], *, sync: bool = True) -> Manifest:
     """Read, change and save the manifest while nobody else does; returns what was saved. DiskFault."""
     with held(path):
         manifest = change(load(path))
-        save(path, manifest)
+        save(path, manifest, sync=sync)
         return manifest

@@ -24,7 +24,7 @@ from ironcrab.loop import Record
 
 ROWS = 16_384
 """Most rows in a row group."""
-GROUP_BYTES = 4 << 20
+GROUP_BYTES = 16 << 20
 """A row group ends early once its records took this many bytes as lines."""
 _OPTIONS: dict[str, Any] = {
     "compression": "zstd",

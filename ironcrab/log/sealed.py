@@ -19,13 +19,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ironcrab.domain.event import BY_NAME
+from ironcrab.domain.event import BY_NAME, SCHEMA_VERSION
 from ironcrab.domain.fault import DamageFault, DiskFault, LogFault, SchemaFault
 from ironcrab.log import anchor, line, manifest, walk
 from ironcrab.log.columns import HEADER, column_names, to_records
 from ironcrab.log.hot import sync_folder
 from ironcrab.log.line import LooseRecord
-from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, SealedFile, Segment
+from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, Piece, SealedFile, Segment
 from ironcrab.log.parquet import open_sealed, read_group, write
 from ironcrab.log.shape import schema_digest, shape_of
 from ironcrab.loop import Record
@@ -58,6 +58,8 @@ def read(
         DamageFault: a byte range is not what was written, or a record is missing; names file and range or seq.
         SchemaFault: an event type or column unknown to this code.
     """
+    if segment.version > SCHEMA_VERSION:
+        raise SchemaFault(anchor.newer_schema(f"segment {segment.name}", segment.version))
     first = segment.first_seq if seq_from is None else max(seq_from, segment.first_seq)
     end = segment.last_seq + 1 if seq_to is None else min(seq_to, segment.last_seq + 1)
     return chain.from_iterable(_batches(folder, segment, types, (first, end), columns or {}))
@@ -85,22 +87,34 @@ def _batches(
 
 
 def read_loose(folder: Path, segment: Segment, seq_from: int, seq_to: int | None) -> Iterator[LooseRecord]:
-    """The records of a sealed segment in seq order, of types known or not, as their columns say. DamageFault."""
+    """The records of a sealed segment in seq order, of types known or not; fields as a line has them. DamageFault."""
     end = segment.last_seq + 1 if seq_to is None else seq_to
     streams = [_loose_file(folder / file.name, file, seq_from, end) for file in segment.files]
     return merge(*streams, key=attrgetter("seq"))
 
 
 def _loose_file(path: Path, file: SealedFile, first: int, end: int) -> Iterator[LooseRecord]:
-    header = {field.name for field in HEADER}
     with open_sealed(path, file) as source:
         for index, piece in enumerate(file.pieces):
             if piece.rows == 0 or piece.last_seq < first or piece.first_seq >= end:
                 continue
-            for row in read_group(path, source, index, piece).to_pylist():
-                if first <= row["seq"] < end:
-                    fields = {name: value for name, value in row.items() if name not in header}
-                    yield LooseRecord(row["seq"], row["cause"], row["by"], row["time"], file.type, fields)
+            for loose in _loose_rows(read_group(path, source, index, piece), file.type):
+                if first <= loose.seq < end:
+                    yield loose
+
+
+def _loose_rows(table: Any, name: str) -> Iterator[LooseRecord]:
+    """As the event type says where it is known and fits, else column by column."""
+    try:
+        records = to_records(BY_NAME[name], table)
+    except (KeyError, SchemaFault):
+        for row in table.to_pylist():
+            yield LooseRecord(row.pop("seq"), row.pop("cause"), row.pop("by"), row.pop("time"), name, row)
+        return
+    for record in records:
+        fields = msgspec.json.decode(msgspec.json.encode(record.event))
+        del fields["type"]
+        yield LooseRecord(record.seq, record.cause, record.by, record.time, name, fields)
 
 
 def _known_type(file: SealedFile) -> type[Struct]:
@@ -166,21 +180,20 @@ class _Cursor:
             for index, piece in enumerate(self.file.pieces):
                 if piece.rows == 0 or piece.last_seq < self.first or piece.first_seq >= self.end:
                     continue
+                low, high = self._rows(source, index, piece)
+                if low == high:
+                    continue
                 table = read_group(self.path, source, index, piece, names)
-                yield from self._decoded(table)
+                for start in range(low, high, BATCH):
+                    part = table.slice(start, min(BATCH, high - start))
+                    yield to_records(self.kind, part, self.made, self.names or ())
 
-    def _decoded(self, table: Any) -> Iterator[list[Record]]:
-        low, high = 0, table.num_rows
-        seqs = table.column("seq").to_pylist() if self._cuts(table) else None
-        if seqs is not None:
-            low, high = bisect_left(seqs, self.first), bisect_left(seqs, self.end)
-        for start in range(low, high, BATCH):
-            part = table.slice(start, min(BATCH, high - start))
-            yield to_records(self.kind, part, self.made, self.names or ())
-
-    def _cuts(self, table: Any) -> bool:
-        column = table.column("seq")
-        return bool(column[0].as_py() < self.first or column[-1].as_py() >= self.end)
+    def _rows(self, source: Any, index: int, piece: Piece) -> tuple[int, int]:
+        """The rows of a group that are wanted; at the edges of the range the seqs alone tell."""
+        if self.first <= piece.first_seq and piece.last_seq < self.end:
+            return 0, piece.rows
+        seqs = read_group(self.path, source, index, piece, ["seq"]).column("seq").to_pylist()
+        return bisect_left(seqs, self.first), bisect_left(seqs, self.end)
 
 
 def _cut(batch: list[Record], low: int, stop: int) -> int:
@@ -253,7 +266,7 @@ def _waiting(folder: Path, listed: Manifest) -> list[Path]:
     """Closed hot segments that are not sealed, oldest first."""
     sealed = {segment.name for segment in listed.segments if segment.files or segment.dropped}
     files = [path for path in walk.hot_files(folder / SEGMENTS) if _name(path) not in sealed]
-    return [path for path in files if walk.is_closed(path)]
+    return [path for path in files if walk.read_closing(path) is not None]
 
 
 def _proven(folder: Path, path: Path) -> Segment:
@@ -264,14 +277,13 @@ def _proven(folder: Path, path: Path) -> Segment:
         if stale.exists():
             shutil.rmtree(stale)
     draft.mkdir()
+    # Walking the lines holds each, and the closing line at the end, against the chain.
     files = write(draft, ((raw.decode(), len(raw.line)) for raw in walk.raw_lines(path)))
-    found = walk.walk(path)
-    start = found.opening
+    start, close = walk.read_opening(path), walk.read_closing(path)
     assert start is not None
-    head = found.head.hex()
-    segment = Segment(
-        name, start.first_seq, found.next_seq - 1, start.previous, head, start.version, start.schema, files
-    )
+    assert close is not None
+    first, head = start.first_seq, close.head
+    segment = Segment(name, first, first + close.count - 1, start.previous, head, start.version, start.schema, files)
     if start.schema == schema_digest():
         proof = chain_of(draft, segment).hex()
         if proof != head:

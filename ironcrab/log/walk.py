@@ -6,10 +6,10 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
-from ironcrab.domain.event import BY_NAME
-from ironcrab.domain.fault import DamageFault, LogFault
+from ironcrab.domain.event import BY_NAME, SCHEMA_VERSION
+from ironcrab.domain.fault import DamageFault, LogFault, SchemaFault
 from ironcrab.log import anchor, line
-from ironcrab.log.anchor import ANCHOR_START, Closing, Opening
+from ironcrab.log.anchor import ANCHOR_START, Closing, Opening, newer_schema
 from ironcrab.log.shape import schema_digest
 from ironcrab.loop import Record
 
@@ -50,12 +50,19 @@ def read_opening(path: Path) -> Opening | None:
     return _opening(path, first)
 
 
-def is_closed(path: Path) -> bool:
-    """Whether the last line is a closing line (not held against the chain here)."""
+def read_closing(path: Path) -> Closing | None:
+    """The closing line of a hot segment, held against its own check alone; None while there is none."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 512))
-        last = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
-    return last.startswith(b'{"segment":"closing"')
+        last = file.read()
+    start = last.rfind(b"\n", 0, -1) + 1
+    if not last.endswith(b"\n") or not last.startswith(b'{"segment":"closing"', start):
+        return None
+    try:
+        close = anchor.read(last[start:])
+    except DamageFault as fault:
+        raise DamageFault(f"{path.name} at byte {path.stat().st_size - len(last) + start}: {fault}") from fault
+    return close if isinstance(close, Closing) else None
 
 
 def walk(path: Path) -> Hot:
@@ -132,32 +139,42 @@ def records(
 
 
 class RawLine(Struct, frozen=True, gc=False):
-    """A record's line as it stands: seq, the bytes, and whether another schema than ours wrote it."""
+    """A record's line as it stands: seq, the bytes, whether another schema than ours wrote it, and its version."""
 
     seq: int
     line: bytes
     foreign: bool
+    version: int
 
     def decode(self) -> Record:
-        """The record; SchemaFault where type or fields are unknown to this code."""
-        return line.decode_strict(self.line) if self.foreign else line.decode(self.line)
+        """The record; SchemaFault where the schema is newer, or type or fields are unknown to this code."""
+        if not self.foreign:
+            return line.decode(self.line)
+        if self.version > SCHEMA_VERSION:
+            raise SchemaFault(newer_schema(f"record {self.seq}", self.version))
+        return line.decode_strict(self.line)
 
 
 def raw_lines(path: Path, seq_from: int = 0, seq_to: int | None = None) -> Iterator[RawLine]:
-    """The lines behind `records`, not decoded."""
-    with path.open("rb") as file:
+    """The lines behind `records`, not decoded; DamageFault."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise DamageFault(f"{path.name} is gone: sealed meanwhile? open the recording again, or restore it") from error
+    with file:
         first = file.readline()
         if not first.endswith(b"\n"):
             return
         start = _opening(path, first)
-        foreign = start.schema != schema_digest()
+        foreign = start.schema != schema_digest() or start.version > SCHEMA_VERSION
         if seq_from > start.first_seq:
-            yield from _unchained(path, file, seq_from, seq_to, foreign=foreign)
+            for seq, raw in _unchained(path, file, seq_from, seq_to):
+                yield RawLine(seq, raw, foreign, start.version)
             return
         for seq, _, raw, _ in _steps(path, file, start, len(first)):
             if raw.startswith(ANCHOR_START) or (seq_to is not None and seq > seq_to):
                 return
-            yield RawLine(seq - 1, raw, foreign)
+            yield RawLine(seq - 1, raw, foreign, start.version)
 
 
 def _steps(path: Path, file: BinaryIO, start: Opening, offset: int) -> Iterator[tuple[int, bytes, bytes, int]]:
@@ -219,7 +236,7 @@ def _refuse_whole_anchor(path: Path, tail: bytes, offset: int = 0) -> None:
     raise DamageFault(f"{path.name} at byte {offset}: the newline after an opening or closing line is damaged")
 
 
-def _unchained(path: Path, file: BinaryIO, seq_from: int, seq_to: int | None, *, foreign: bool) -> Iterator[RawLine]:
+def _unchained(path: Path, file: BinaryIO, seq_from: int, seq_to: int | None) -> Iterator[tuple[int, bytes]]:
     """Lines from a seq in the middle: seek by halving, then demand dense seqs."""
     file.seek(_offset_of(path, file, seq_from))
     seq = seq_from
@@ -228,7 +245,7 @@ def _unchained(path: Path, file: BinaryIO, seq_from: int, seq_to: int | None, *,
             return
         if not raw.startswith(b'{"seq":%d,' % seq):
             raise DamageFault(f"{path.name}, seq {seq}: record {seq} is missing (another line stands in its place)")
-        yield RawLine(seq, raw, foreign)
+        yield seq, raw
         seq += 1
 
 

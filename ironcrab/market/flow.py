@@ -1,6 +1,8 @@
 """The flow of trades through every pool, kept as long as the longest window needs it."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct, field
@@ -11,10 +13,13 @@ from ironcrab.domain.market import Trade
 from ironcrab.domain.units import Key, Raw, Seq, Slot
 from ironcrab.loop import Now
 from ironcrab.market.bound import forget_oldest
-from ironcrab.market.price import UNKNOWN, Price
+from ironcrab.market.price import Price
 
-KEEP_SLOTS = 750
-"""Slots a trade is kept (300 s of 0.4 s): the longest window that anyone may ask for."""
+LONGEST_WINDOW = 750
+"""Slots of the longest window that anyone may ask for: 300 s of 0.4 s."""
+
+KEEP_SLOTS = LONGEST_WINDOW + 50
+"""Slots a trade is kept: the longest window, and room for trades that come late."""
 
 MOST_TICKS = 2_048
 """Trades of one pool that a window holds at most, the newest; no more are kept at a trim."""
@@ -52,7 +57,9 @@ class FlowRow(Struct, gc=False):
         first_slot: slot of the first trade; never moves.
         ticks: the newest trades, oldest first.
         dropped: how many stood before `ticks[0]`; `dropped + i` numbers a tick for good.
-        best_dropped: the dearest price among those.
+        best_base: with `best_quote` the dearest price of all trades so far; (1, 0) none. A fork that takes that trade
+            leaves the dearest of the kept ones.
+        best_slot: slot of that trade.
         edition: counts the rewrites (a fork took ticks out of the middle): whoever numbered ticks starts anew.
         room: length of `ticks` at which the next trim is due.
     """
@@ -63,9 +70,16 @@ class FlowRow(Struct, gc=False):
     first_slot: Slot
     ticks: list[Tick] = field(default_factory=list)
     dropped: int = 0
-    best_dropped: Price = UNKNOWN
+    best_base: Raw = 1
+    best_quote: int = 0
+    best_slot: Slot = 0
     edition: int = 0
     room: int = 64
+
+    @property
+    def best(self) -> Price:
+        """The dearest price of all trades so far."""
+        return Price(self.best_base, self.best_quote)
 
 
 class FlowState(Struct):
@@ -109,7 +123,10 @@ class Flow:
             return ()
         row.seq = seq
         ticks = row.ticks
-        ticks.append(Tick(slot, event.is_buy, event.sol_amount, event.token_amount, event.trader))
+        quote, base = event.sol_amount, event.token_amount
+        ticks.append(Tick(slot, event.is_buy, quote, base, event.trader))
+        if base * row.best_quote < row.best_base * quote and base:
+            row.best_base, row.best_quote, row.best_slot = base, quote, slot
         if len(ticks) >= row.room:
             _trim(row, self.now.slot - KEEP_SLOTS)
         return ()
@@ -131,6 +148,8 @@ class Flow:
             if any(tick.slot == slot for tick in row.ticks):
                 row.ticks = [tick for tick in row.ticks if tick.slot != slot]
                 row.edition += 1
+                if row.best_slot == slot:
+                    _find_best(row)
 
 
 def dearest(best: Price, ticks: Sequence[Tick]) -> Price:
@@ -142,14 +161,20 @@ def dearest(best: Price, ticks: Sequence[Tick]) -> Price:
     return Price(base, quote)
 
 
+def _find_best(row: FlowRow) -> None:
+    """The dearest of the kept trades."""
+    row.best_base, row.best_quote, row.best_slot = 1, 0, 0
+    for tick in row.ticks:
+        if tick.base * row.best_quote < row.best_base * tick.quote and tick.base:
+            row.best_base, row.best_quote, row.best_slot = tick.base, tick.quote, tick.slot
+
+
 def _trim(row: FlowRow, oldest: int) -> None:
     """Drop ticks before slot `oldest` and beyond the count; the next trim is due when twice as many stand here."""
     ticks = row.ticks
-    keep = max(0, len(ticks) - MOST_TICKS)
-    while keep < len(ticks) and ticks[keep].slot < oldest:
-        keep += 1
+    # a trade that came late stands a little out of order: that moves the cut, but never into the longest window
+    keep = max(0, len(ticks) - MOST_TICKS, bisect_left(ticks, oldest, key=attrgetter("slot")))
     if keep:
-        row.best_dropped = dearest(row.best_dropped, ticks[:keep])
         del ticks[:keep]
         row.dropped += keep
     # twice at least: a window that follows every trade then never loses a tick that it still holds

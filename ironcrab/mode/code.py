@@ -2,10 +2,10 @@
 
 import ast
 import importlib
-import importlib.util
 import io
 import tokenize
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -133,11 +133,20 @@ def _imports(name: str) -> list[str]:
 
 @cache
 def _file(name: str) -> Path | None:
-    """The source file of a module, None where it has none (built in, compiled, absent, or only an attribute)."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
+    """The source file of a module, None where it has none (built in, compiled, absent, or only an attribute).
+
+    Nothing is imported on the way, not even a parent package: a module is judged before any of it runs.
+    """
+    spec, where = None, None
+    parts = name.split(".")
+    for index in range(len(parts)):
+        try:
+            spec = PathFinder.find_spec(".".join(parts[: index + 1]), where)
+        except (ImportError, ValueError, AttributeError):
+            return None
+        if spec is None:
+            return None
+        where = list(spec.submodule_search_locations or ())
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     return Path(spec.origin)

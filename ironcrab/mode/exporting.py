@@ -32,7 +32,11 @@ def export(recording: Recording, out: Path) -> dict[str, int]:
         DiskFault: it cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    exporter = Exporter(recording.log_id, runs_of(recording), recording.record)
+    decisions = {
+        (record.event.intent, record.event.attempt): record.seq  # type: ignore[attr-defined]  # only decisions are read
+        for record in recording.records((DecisionRecord,))
+    }
+    exporter = Exporter(recording.log_id, runs_of(recording), recording.record, decisions)
     counts: dict[str, int] = {}
     files: dict[str, IO[bytes]] = {}
     try:

@@ -26,7 +26,8 @@ def query(recording: Recording, sql: str) -> tuple[list[str], list[tuple[Any, ..
         names = [column[0] for column in cursor.description or ()]
         return names, cursor.fetchall()
     except duckdb.Error as error:
-        raise InputFault(f"query on {recording.path}: {error}; run: ironcrab inspect {recording.path}") from error
+        reason = str(error).splitlines()[0]
+        raise InputFault(f"query on {recording.path}: {reason}; run: ironcrab inspect {recording.path}") from error
     finally:
         connection.close()
 

@@ -25,8 +25,9 @@ from ironcrab.domain.market import AccountWritten, DexPoolAccounts, PoolCreated,
 from ironcrab.ingest.discovery import GeyserPoolDiscovery
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contents import is_recording
-from ironcrab.log.recording import Recording, Session
+from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
+from ironcrab.log.session import Session
 from ironcrab.loop import Loop, Now
 from ironcrab.market.tracked import Priority, TrackedSet
 from ironcrab.mode.code import path_of, source_digest

@@ -16,6 +16,9 @@ from ironcrab.strategy.params import Shared, slots
 from ironcrab.strategy.rows import MomentumState, Position, Row
 from ironcrab.strategy.shape import Number
 
+BEHIND_MARK = "QUOTE_SLOT_BEFORE_LAST_POSITION_MARK_SLOT"
+"""Guard: the pool traded after its reserves were told."""
+
 
 class Exit(NamedTuple):
     """A reason to leave: code, exit type of the wire contract, numbers."""
@@ -77,7 +80,7 @@ class Exits:
         if quote.slot <= position.slot:
             return "QUOTE_SLOT_NOT_AFTER_ENTRY_CONFIRM"
         if quote.slot < position.mark_slot:
-            return "QUOTE_SLOT_BEFORE_LAST_POSITION_MARK_SLOT"
+            return BEHIND_MARK
         pool = self.known.pools.get(quote.pool_address)
         if (
             pool is not None
@@ -164,7 +167,7 @@ class Exits:
         windows, trades = self.gates.windows_of(row.pool), 0
         if windows is not None:
             small = policy.entry.min_trade_size_lamports
-            trades = windows.buyers_of(policy.buyers, small, self.now.slot).trades
+            trades = windows.buyers_of(policy.regime, policy.buyers, small, self.now.slot).trades
         if shared.time_exit_requires_low_velocity and not policy.too_slow(trades):
             return None
         rate = ("trades_per_min_milli", policy.per_min_milli(trades), policy.entry.min_trades_per_min_milli)

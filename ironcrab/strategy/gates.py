@@ -121,7 +121,7 @@ class Gates:
         windows = self.windows_of(row.pool)
         if windows is None:
             return "WAIT_BUYER_WINDOW", (("unique_buyers", 0, entry.min_unique_buyers),)
-        buyers = windows.buyers_of(policy.buyers, entry.min_trade_size_lamports, head)
+        buyers = windows.buyers_of(policy.regime, policy.buyers, entry.min_trade_size_lamports, head)
         unique = len(buyers.counts)
         if unique < entry.min_unique_buyers:
             return "WAIT_BUYER_WINDOW", (("unique_buyers", unique, entry.min_unique_buyers),)
@@ -146,7 +146,7 @@ class Gates:
         found = PASS
         if policy.trend:
             ticks = windows.ticks_of(policy.trend, head)
-            found = price_trend(ticks, head, windows.session_best(), entry, row.memory)
+            found = price_trend(ticks, head, windows.flow.best, entry, row.memory)
         if found is PASS:
             found = dump_recovery(windows.sums_of(policy.dump, head), head, entry, row.memory)
         return found
@@ -170,7 +170,7 @@ class Gates:
         liquidity = ("liquidity_lamports", liquidity_of(pool) or 0, entry.min_liquidity_lamports)
         if windows is None:
             return (liquidity,)
-        buyers = windows.buyers_of(policy.buyers, entry.min_trade_size_lamports, head)
+        buyers = windows.buyers_of(policy.regime, policy.buyers, entry.min_trade_size_lamports, head)
         inflow = windows.sums_of(policy.inflow, head)
         return (
             liquidity,

@@ -30,7 +30,7 @@ from ironcrab.market.pools import PoolRow
 from ironcrab.market.price import Price, dearer, gain_at_most, gain_bps
 from ironcrab.strategy import intents
 from ironcrab.strategy.book import NANOS, Answer, Book
-from ironcrab.strategy.exits import Exit, Exits, Look
+from ironcrab.strategy.exits import BEHIND_MARK, Exit, Exits, Look
 from ironcrab.strategy.gates import Gates, Policy
 from ironcrab.strategy.params import MomentumParams, entry_of, shared_of
 from ironcrab.strategy.rows import FOREVER, Entering, MomentumState, Position, Row
@@ -335,7 +335,9 @@ class Momentum:
             if said is not None:
                 return said
         if look.guard:
-            return self._say(row, "suppress", look.guard, (), policy.regime)
+            # within the slot of the last trade its reserves may still come: that is no reason yet
+            coming = look.guard == BEHIND_MARK and self.now.slot == position.mark_slot
+            return NOTHING if coming else self._say(row, "suppress", look.guard, (), policy.regime)
         return self._say(row, "hold", "HOLD_FULL" if position.full else "HOLD_PROBE", (), policy.regime)
 
     def _scale_in(

@@ -10,10 +10,10 @@ from msgspec import Meta, Struct, defstruct
 from msgspec.structs import fields
 
 from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT
-from ironcrab.market.flow import KEEP_SLOTS
+from ironcrab.market.flow import LONGEST_WINDOW
 
 MOST_LAMPORTS = 2**63 - 1
-LONGEST_WINDOW_SECS = KEEP_SLOTS * 400 // 1000
+LONGEST_WINDOW_SECS = LONGEST_WINDOW * 400 // 1000
 SYSTEM_PROGRAM = "11111111111111111111111111111111"
 
 

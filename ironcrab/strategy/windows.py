@@ -7,8 +7,7 @@ count over `FlowRow.ticks`, so they are a cache and no state: after a restore th
 
 from heapq import nlargest
 
-from ironcrab.market.flow import MOST_TICKS, FlowRow, Tick, dearest
-from ironcrab.market.price import Price
+from ironcrab.market.flow import MOST_TICKS, FlowRow, Tick
 
 
 class Sums:
@@ -107,7 +106,7 @@ class Buyers:
         dropped = flow.dropped
         if self.low < dropped or self.edition != flow.edition:
             self.clear()
-        ticks, counts = flow.ticks, self.counts
+        ticks, counts, small_below = flow.ticks, self.counts, self.small_below
         high, low, end = self.high - dropped, self.low - dropped, len(ticks)
         while high < end:
             tick = ticks[high]
@@ -116,7 +115,12 @@ class Buyers:
                 count = counts[tick.trader] = counts.get(tick.trader, 0) + 1
                 if count == 2:
                     self.repeats += 1
-                self._count(1, tick.quote)
+                quote = tick.quote
+                if quote < small_below:
+                    self.small += 1
+                self.buys += 1
+                self.bought += quote
+                self.surplus += quote
         least = end - MOST_TICKS
         while low < end and ((tick := ticks[low]).slot < oldest or low < least):
             low += 1
@@ -126,20 +130,13 @@ class Buyers:
                     self.repeats -= 1
                 elif not count:
                     del counts[tick.trader]
-                self._count(-1, tick.quote)
+                quote = tick.quote
+                if quote < small_below:
+                    self.small -= 1
+                self.buys -= 1
+                self.bought -= quote
         self.high, self.low, self.trades = end + dropped, low + dropped, end - low
         return self
-
-    def _count(self, one: int, quote: int) -> None:
-        """Count a buy that comes (`one` 1) or goes (-1)."""
-        self.buys += one
-        if quote < self.small_below:
-            self.small += one
-        if one > 0:
-            self.bought += quote
-            self.surplus += quote
-        else:
-            self.bought -= quote
 
     def within(self, top1: int, top3: int, whole: int) -> bool:
         """Whether the largest wallet holds at most top1/whole of the volume and the three largest top3/whole.
@@ -175,17 +172,14 @@ class Windows:
         flow: the pool's flow; another object means that the row was forgotten and began anew.
     """
 
-    __slots__ = ("after", "best", "buyers", "edition", "flow", "seen", "since_slot", "sums")
+    __slots__ = ("after", "buyers", "flow", "since_slot", "sums")
 
     def __init__(self, flow: FlowRow) -> None:
         self.flow = flow
         self.sums: dict[int, Sums] = {}
-        self.buyers: dict[tuple[int, int], Buyers] = {}
+        self.buyers: dict[str, Buyers] = {}
         self.since_slot = -1
         self.after = Sums()
-        self.edition = flow.edition
-        self.seen = flow.dropped
-        self.best = flow.best_dropped
 
     def sums_of(self, span: int, head: int) -> Sums:
         """The trades of the last `span` slots."""
@@ -194,11 +188,11 @@ class Windows:
             sums = self.sums[span] = Sums()
         return sums.follow(self.flow, head - span)
 
-    def buyers_of(self, span: int, small_below: int, head: int) -> Buyers:
-        """The buyers of the last `span` slots."""
-        buyers = self.buyers.get((span, small_below))
+    def buyers_of(self, regime: str, span: int, small_below: int, head: int) -> Buyers:
+        """The buyers of the last `span` slots, as this regime sees them."""
+        buyers = self.buyers.get(regime)
         if buyers is None:
-            buyers = self.buyers[span, small_below] = Buyers(self.flow, small_below)
+            buyers = self.buyers[regime] = Buyers(self.flow, small_below)
         return buyers.follow(head - span)
 
     def since(self, slot: int, span: int, head: int) -> Sums:
@@ -210,14 +204,3 @@ class Windows:
     def ticks_of(self, span: int, head: int) -> list[Tick]:
         """The trades of the last `span` slots one by one, in the order they arrived."""
         return self.flow.ticks[self.sums_of(span, head).low - self.flow.dropped :]
-
-    def session_best(self) -> Price:
-        """The dearest price of all trades of the pool."""
-        flow = self.flow
-        if self.seen < flow.dropped or self.edition != flow.edition:
-            self.edition, self.seen, self.best = flow.edition, flow.dropped, flow.best_dropped
-        new = flow.ticks[self.seen - flow.dropped :]
-        if new:
-            self.best = dearest(self.best, new)
-            self.seen += len(new)
-        return self.best

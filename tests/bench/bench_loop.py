@@ -14,13 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from ironcrab.domain.market import Trade  # noqa: E402
-from ironcrab.log.recording import Recording  # noqa: E402
-from ironcrab.log.sealed import seal  # noqa: E402
-from ironcrab.mode.run import run, run_events  # noqa: E402
-from ironcrab.mode.scenario import read  # noqa: E402
-from ironcrab.mode.verify import follow  # noqa: E402
-from tests.bench.ema import EmaCross, Params  # noqa: E402
+from ironcrab.domain.market import Trade
+from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import seal
+from ironcrab.mode.run import run, run_events
+from ironcrab.mode.scenario import read
+from ironcrab.mode.verify import follow
+from tests.bench.ema import EmaCross, Params
 
 SECOND = 1_000_000_000
 POOLS = [f"Pool{index:040d}" for index in range(50)]
@@ -84,7 +84,9 @@ def main():
         run(market, full, folder / "full")
         seal(folder / "full")
         made = Recording.open(folder / "full")
-        whole = best("follow, all market reducers, momentum and engine", lambda: reports.append(follow(made)), made.next_seq)
+        whole = best(
+            "follow, all market reducers, momentum and engine", lambda: reports.append(follow(made)), made.next_seq
+        )
         print(f"  = {whole / rate:.0%} of the bare loop; {reports[-1].verdict}")
 
 

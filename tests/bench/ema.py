@@ -45,5 +45,7 @@ class EmaCross:
         row[3] += 1
         resources = TradeResources(event.quote_mint, event.mint, (event.pool_address,))
         return (
-            TradeIntent(self.name, "Tier1", "StrategyA", ExplicitAmount(1_000_000, 9), resources, 0, 100, "Buy", "NotApplicable"),
+            TradeIntent(
+                self.name, "Tier1", "StrategyA", ExplicitAmount(1_000_000, 9), resources, 0, 100, "Buy", "NotApplicable"
+            ),
         )

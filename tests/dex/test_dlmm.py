@@ -96,9 +96,7 @@ def judge(row, accounts, clock):
 
 def test_every_executed_swap(rows, truth_table):
     wrong = [row["id"] for row, accounts, clock in rows if not judge(row, accounts, clock)]
-    truth_table.add(
-        "meteora_dlmm", "executed swaps, amounts and error codes", len(rows), len(rows) - len(wrong)
-    )
+    truth_table.add("meteora_dlmm", "executed swaps, amounts and error codes", len(rows), len(rows) - len(wrong))
     assert wrong == []
     assert len(rows) == 722
 
@@ -108,9 +106,7 @@ def test_pool_account_after_every_executed_swap(rows, truth_table):
     for row, accounts, clock in rows:
         if not row["result"]["ok"] or "host_fee_in" in row["accounts"]:
             continue
-        found = quote(
-            row["pool"], accounts, mint_in=mint_in(row), amount=row["amount"], exact=exact(row), clock=clock
-        )
+        found = quote(row["pool"], accounts, mint_in=mint_in(row), amount=row["amount"], exact=exact(row), clock=clock)
         judged += 1
         equal += found.after[row["pool"]].data == base64.b64decode(row["post_lb_pair"])
     truth_table.add("meteora_dlmm", "pool account afterwards, byte by byte", judged, equal)
@@ -121,14 +117,10 @@ def test_reserves_and_fees_of_every_executed_swap(rows):
     for row, accounts, clock in rows:
         if not row["result"]["ok"] or "host_fee_in" in row["accounts"]:
             continue
-        found = quote(
-            row["pool"], accounts, mint_in=mint_in(row), amount=row["amount"], exact=exact(row), clock=clock
-        )
+        found = quote(row["pool"], accounts, mint_in=mint_in(row), amount=row["amount"], exact=exact(row), clock=clock)
         for side in ("x", "y"):
             vault = names(row)[f"reserve_{side}"]
-            before, after = (
-                int.from_bytes(a.data[64:72], "little") for a in (accounts[vault], found.after[vault])
-            )
+            before, after = (int.from_bytes(a.data[64:72], "little") for a in (accounts[vault], found.after[vault]))
             assert after - before == row["result"][f"reserve_{side}"]
         event = row["result"]["events"][1]
         fees = {fee.name: fee.amount for fee in found.fees if fee.name != "transfer"}
@@ -146,16 +138,12 @@ def moved_twice(row):
 
 def test_state_carries_through_the_executed_sequence(rows, truth_table):
     """Step after step of one executed sequence: accounts after a quote are those the next step starts from."""
-    steps = {
-        int(r["note"].split()[-1]): (r, a, c) for r, a, c in rows if r["note"].startswith("sequence step")
-    }
+    steps = {int(r["note"].split()[-1]): (r, a, c) for r, a, c in rows if r["note"].startswith("sequence step")}
     judged = equal = 0
     for step, (row, accounts, clock) in sorted(steps.items()):
         if step + 1 not in steps or not row["result"]["ok"]:
             continue
-        found = quote(
-            row["pool"], accounts, mint_in=mint_in(row), amount=row["amount"], exact=exact(row), clock=clock
-        )
+        found = quote(row["pool"], accounts, mint_in=mint_in(row), amount=row["amount"], exact=exact(row), clock=clock)
         following = steps[step + 1][1]
         for address, account in found.after.items():
             judged += 1
@@ -168,9 +156,7 @@ def test_compute_units_cover_what_was_measured(rows):
     for row, accounts, clock in rows:
         if not row["result"]["ok"]:
             continue
-        found = quote(
-            row["pool"], accounts, mint_in=mint_in(row), amount=row["amount"], exact=exact(row), clock=clock
-        )
+        found = quote(row["pool"], accounts, mint_in=mint_in(row), amount=row["amount"], exact=exact(row), clock=clock)
         asked = dlmm.VENUE.compute_units(found)
         assert row["result"]["cu"] <= asked <= 3 * row["result"]["cu"], row["id"]
     assert dlmm.VENUE.compute_units(Quote(1, 1, (), 0, False, {})) == 140_000
@@ -436,9 +422,7 @@ def test_a_farm_pays_its_bins_equally(plain):
     now = clock.unix_timestamp
     farm = patched(accounts, POOL, "<B", 35, 1)
     for place, paid_until in ((0, now - 100), (1, now - 40)):
-        farm = patched(
-            farm, POOL, "<32s64xQQQQQ", 264 + 144 * place, b"\7" * 32, 9, now - 20, 0, 1000, paid_until
-        )
+        farm = patched(farm, POOL, "<32s64xQQQQQ", 264 + 144 * place, b"\7" * 32, 9, now - 20, 0, 1000, paid_until)
     found = ask(row, farm, clock, amount=10**6)
     assert found.after.bins == (15, 14)
     raw = found.after[POOL].data
@@ -505,9 +489,7 @@ def test_real_accounts_decode(shared):
     folder = shared / "data" / "meteora" / "accounts"
 
     def raw(name):
-        return base64.b64decode(
-            json.loads((folder / f"carbon__{name}_account.json").read_text())["data_base64"]
-        )
+        return base64.b64decode(json.loads((folder / f"carbon__{name}_account.json").read_text())["data_base64"])
 
     pair = dlmm_state.decode_pair(raw("lb_pair"))
     assert (pair.bin_step, pair.base_factor, pair.status) != (0, 0, 1)
@@ -555,9 +537,7 @@ def test_short_and_strange_accounts_are_none(decoder):
 
 def oracle_of(newest, used, length, *observations):
     head = dlmm_state.ORACLE + struct.pack("<QQQ", newest, used, length)
-    body = b"".join(
-        t.to_bytes(16, "little", signed=True) + struct.pack("<qq", c, u) for t, c, u in observations
-    )
+    body = b"".join(t.to_bytes(16, "little", signed=True) + struct.pack("<qq", c, u) for t, c, u in observations)
     return head + body + bytes(32 * (length - len(observations)))
 
 
@@ -569,9 +549,7 @@ def test_oracle_observations():
     third = dlmm_after.oracle_after(second, -3, 1120)
     assert third == oracle_of(1, 2, 3, (1681, 1000, 1119), (1678, 1120, 1120))
     full = oracle_of(2, 3, 3, (1, 1, 1), (2, 2, 2), (3, 3, 3))
-    assert dlmm_after.oracle_after(full, 2, 200) == oracle_of(
-        0, 3, 3, (3 + 2 * 197, 200, 200), (2, 2, 2), (3, 3, 3)
-    )
+    assert dlmm_after.oracle_after(full, 2, 200) == oracle_of(0, 3, 3, (3 + 2 * 197, 200, 200), (2, 2, 2), (3, 3, 3))
     assert dlmm_after.oracle_after(b"none", 2, 200) == b"none"
     assert dlmm_after.oracle_after(oracle_of(0, 0, 0), 2, 200) == oracle_of(0, 0, 0)
     assert dlmm_state.decode_oracle(oracle_of(0, 4, 3)) is None

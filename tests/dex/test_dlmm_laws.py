@@ -67,9 +67,7 @@ def pair_bytes(shape, bitmap):
     raw = bytearray(904)
     raw[:8] = dlmm_state.PAIR
     struct.pack_into("<HHHHII", raw, 8, shape["base_factor"], 30, 600, 5000, shape["control"], 350_000)
-    struct.pack_into(
-        "<iiHBBB", raw, 24, -443_636, 443_636, shape["share"], 0, shape["function"], shape["mode"]
-    )
+    struct.pack_into("<iiHBBB", raw, 24, -443_636, 443_636, shape["share"], 0, shape["function"], shape["mode"])
     struct.pack_into("<IIi4xq", raw, 40, shape["volatility"], shape["volatility"] // 2, shape["active"] + 1,
                      NOW - shape["elapsed"])  # fmt: skip
     struct.pack_into("<iH", raw, 76, shape["active"], shape["step"])
@@ -125,10 +123,7 @@ def world(shape):
         accounts[key(name)] = mint(fee)
         accounts[key(place)] = vault(name, amount, fee is not None)
     oracle = (
-        dlmm_state.ORACLE
-        + struct.pack("<QQQ", 0, 1, 2)
-        + struct.pack("<qqqq", 5, 0, NOW - 200, NOW - 200)
-        + bytes(32)
+        dlmm_state.ORACLE + struct.pack("<QQQ", 0, 1, 2) + struct.pack("<qqqq", 5, 0, NOW - 200, NOW - 200) + bytes(32)
     )
     accounts[ORACLE] = Account(dlmm_state.PROGRAM, 1, oracle)
     return accounts
@@ -245,15 +240,8 @@ def test_the_next_quote_starts_where_the_last_one_ended(shape, side, one, two):
     following = pay(after, side[0], two)
     assert following == dlmm_pool.decode(POOL, after).quote(amount=two, **ask)
     together = pay(accounts, side[0], one + two)
-    if (
-        isinstance(following, Quote)
-        and isinstance(together, Quote)
-        and shape["fee_x"] is shape["fee_y"] is None
-    ):
-        assert (
-            abs(first.amount_out + following.amount_out - together.amount_out)
-            <= together.amount_out // 5 + 50
-        )
+    if isinstance(following, Quote) and isinstance(together, Quote) and shape["fee_x"] is shape["fee_y"] is None:
+        assert abs(first.amount_out + following.amount_out - together.amount_out) <= together.amount_out // 5 + 50
     pair = dlmm_state.decode_pair(after[POOL].data)
     assert pair.active_id == first.after.bins[-1]
     assert len(first.after) == len(dict(first.after))

@@ -106,9 +106,7 @@ def patch(dice, accounts, role, now):
             at = 264 + 144 * place
             rate = dice.getrandbits(64), dice.choice([0, 5, 10**6])
             until = now - dice.choice([0, 40, 60, 1000])
-            write(
-                pair, ("<32s", at, b"\7" * 32), ("<QQQQ", at + 104, now + dice.choice([0, 500]), *rate, until)
-            )
+            write(pair, ("<32s", at, b"\7" * 32), ("<QQQQ", at + 104, now + dice.choice([0, 500]), *rate, until))
     for name, address in role.items():
         if name.startswith("bin_array_"):
             write(address, *bins(dice, int(name[10:]), active))
@@ -148,9 +146,7 @@ def test_the_program_agrees(vectors, machine, truth_table):
         row = dice.choice(rows)
         role = {name: a["pubkey"] for name, a in row["accounts"].items()}
         clock = Clock(**row["clock"])
-        clock = structs.replace(
-            clock, unix_timestamp=clock.unix_timestamp + dice.choice([0, 1, -3, 200, 700, 2000])
-        )
+        clock = structs.replace(clock, unix_timestamp=clock.unix_timestamp + dice.choice([0, 1, -3, 200, 700, 2000]))
         accounts = {a["pubkey"]: known[a["ref"]] for a in row["accounts"].values()}
         accounts = patch(dice, accounts, role, clock.unix_timestamp)
         down, exact = dice.random() < 0.5, dice.choice(["in", "out"])

@@ -168,9 +168,7 @@ def test_observed_trades_on_curves(vectors, real, truth_table):
             CURVE,
             accounts,
             COIN if row["op"] == "sell" else WSOL,
-            row["amount"]
-            if "spent_total" not in row or row["op"] != "buy_exact_quote_in"
-            else row["spent_total"],
+            row["amount"] if "spent_total" not in row or row["op"] != "buy_exact_quote_in" else row["spent_total"],
             exact,
         )
         assert isinstance(got, Quote), got
@@ -186,9 +184,7 @@ def test_observed_trades_on_curves(vectors, real, truth_table):
             continue
         after = pumpfun.decode_curve(got.after[CURVE])
         reserves = (after.virtual_quote, after.virtual_token, after.real_quote, after.real_token)
-        want = tuple(
-            told[f"{key}_after"] for key in ("virtual_quote", "virtual_token", "real_quote", "real_token")
-        )
+        want = tuple(told[f"{key}_after"] for key in ("virtual_quote", "virtual_token", "real_quote", "real_token"))
         assert fees.get("protocol") == (told["fee"] or 0)
         assert fees.get("cashback", 0) == (told["cashback"] or 0)
         assert fees.get("creator", 0) == (told["creator_fee"] or 0)
@@ -220,17 +216,14 @@ def test_the_buy_that_completes_a_curve(shared, real):
     assert complete.lamports == 1_231_920 + 85_005_359_557
     for mint, exact in ((WSOL, "in"), (COIN, "in"), (WSOL, "out"), (COIN, "out")):
         assert (
-            ask(CURVE, curve_accounts(complete.data, rq, real.pump_config, real.global_), mint, 9, exact).code
-            == 6005
+            ask(CURVE, curve_accounts(complete.data, rq, real.pump_config, real.global_), mint, 9, exact).code == 6005
         )
 
 
 # --- PumpSwap --------------------------------------------------------------------------------------------------
 
 
-def pool_accounts(
-    data: bytes, reserves: tuple[int, int], supply: int, config: Account, house: Account
-) -> dict:
+def pool_accounts(data: bytes, reserves: tuple[int, int], supply: int, config: Account, house: Account) -> dict:
     pool = pumpswap.decode_pool(Account(AMM, 1, data))
     return {
         POOL: Account(AMM, 1, data),
@@ -242,9 +235,7 @@ def pool_accounts(
     }
 
 
-def pool_bytes(
-    *, quote_mint=WSOL, creator=True, migrated=True, virtual=0, cashback=False, mayhem=False, kept=(0, 0)
-):
+def pool_bytes(*, quote_mint=WSOL, creator=True, migrated=True, virtual=0, cashback=False, mayhem=False, kept=(0, 0)):
     keys = (AUTHORITY if migrated else name(9), COIN, quote_mint, name(20), name(21), name(22))
     data = bytes.fromhex("f19a6d0411b16dbc") + b"\xff\0\0" + b"".join(map(base58.decode, keys)) + bytes(8)
     data += bytes((3,)) * 32 if creator else bytes(32)
@@ -262,9 +253,7 @@ def test_pool_rows_of_the_official_sdk(vectors, real, truth_table):
         data = bytearray(base64.b64decode(row["pool_account_b64"]))
         data[75:107] = base58.decode(row["quote"])
         data[139:203] = bytes((21,)) * 32 + bytes((22,)) * 32
-        accounts = pool_accounts(
-            bytes(data), (int(row["b"]), int(row["q"])), int(row["base_supply"]), config, house
-        )
+        accounts = pool_accounts(bytes(data), (int(row["b"]), int(row["q"])), int(row["base_supply"]), config, house)
         amount, told = int(row["amount"]), row["result"]
         exact = "out" if row["op"] == "buy" else "in"
         base_mint = base58.encode(bytes(data[43:75]))
@@ -301,9 +290,7 @@ def test_observed_trades_on_pools(vectors, real, truth_table):
         lp, protocol, creator = row["fee_bps"]
         rates = (lp, protocol, 30 if cashback else creator)
         data = pool_bytes(virtual=before["virtual"], cashback=bool(cashback))
-        accounts = pool_accounts(
-            data, (before["b"], before["q"]), 10**15, one_tier(*rates), real.global_config
-        )
+        accounts = pool_accounts(data, (before["b"], before["q"]), 10**15, one_tier(*rates), real.global_config)
         exact = "out" if row["op"] == "buy" else "in"
         got = ask(POOL, accounts, COIN if row["op"] == "sell" else WSOL, row["amount"], exact)
         assert isinstance(got, Quote), got
@@ -323,13 +310,9 @@ def test_a_trade_with_its_real_accounts(vectors, shared, real, truth_table):
     """The pool, configs and mint of February 2026 with the reserves of the trade's event."""
     (row,) = (row for row in vectors("pumpswap") if row.get("name") == "k13_full")
     rows = json.loads((shared / "data/pump/accounts_k13_2026-02-17.json").read_text())["accounts"]
-    accounts = {
-        key: Account(v["owner"], v["lamports"], base64.b64decode(v["data_b64"])) for key, v in rows.items()
-    }
+    accounts = {key: Account(v["owner"], v["lamports"], base64.b64decode(v["data_b64"])) for key, v in rows.items()}
     pool = pumpswap.decode_pool(accounts[POOL])
-    accounts[pool.base_vault] = token_account(
-        COIN, POOL, row["pool_before"]["b"], TOKEN_2022, b"\2" + bytes(4)
-    )
+    accounts[pool.base_vault] = token_account(COIN, POOL, row["pool_before"]["b"], TOKEN_2022, b"\2" + bytes(4))
     accounts[pool.quote_vault] = token_account(WSOL, POOL, row["pool_before"]["q"])
     told = row["result"]
     got = ask(POOL, accounts, WSOL, row["amount"])
@@ -347,9 +330,7 @@ def test_a_trade_with_its_real_accounts(vectors, shared, real, truth_table):
 # --- accounts of our own making --------------------------------------------------------------------------------
 
 
-def a_curve(
-    vq=30_000_000_000, vt=1_073_000_000_000_000, rq=0, rt=793_100_000_000_000, own_fee=0, **kw
-) -> dict:
+def a_curve(vq=30_000_000_000, vt=1_073_000_000_000_000, rq=0, rt=793_100_000_000_000, own_fee=0, **kw) -> dict:
     data = bytearray(curve_bytes(vq, vt, rq, rt, **kw))
     if own_fee:
         data[115:123] = own_fee.to_bytes(8, "little")
@@ -492,10 +473,7 @@ def test_pool_refusals():
     assert code(ask(POOL, a_pool(virtual=-80_000_000_001), COIN, 5_000)) == 6023
     assert code(ask(POOL, a_pool(virtual=2**64), COIN, 5_000)) == 6023
     assert code(ask(POOL, a_pool(amount=1000, virtual=10**9), COIN, 10**14)) == 6063
-    assert (
-        code(ask(POOL, a_pool(amount=10**9, virtual=-(10**8), kept=(5 * 10**7, 5 * 10**8)), COIN, 10**15))
-        == 6063
-    )
+    assert code(ask(POOL, a_pool(amount=10**9, virtual=-(10**8), kept=(5 * 10**7, 5 * 10**8)), COIN, 10**15)) == 6063
     assert code(ask(POOL, a_pool(base=2**64 - 10), COIN, 10**14)) == 6023
     assert code(ask(POOL, a_pool(amount=2**64 - 10, virtual=-(2**63)), WSOL, 10**14)) == 6023
     for mint, flag, wanted in ((WSOL, 8, 6020), (COIN, 16, 6021)):
@@ -600,8 +578,7 @@ def held(pool: str, accounts: dict) -> dict[str, int]:
         curve = pumpfun.decode_curve(accounts[CURVE])
         return {COIN: curve.real_token, WSOL: curve.real_quote}
     return {
-        mint: int.from_bytes(accounts[key].data[64:72], "little")
-        for mint, key in ((COIN, name(21)), (WSOL, name(22)))
+        mint: int.from_bytes(accounts[key].data[64:72], "little") for mint, key in ((COIN, name(21)), (WSOL, name(22)))
     }
 
 
@@ -708,9 +685,7 @@ CURVES = st.builds(
     **dict.fromkeys(("virtual_token", "virtual_quote", "real_token", "real_quote", "supply"), U64_OR_0),
     **dict.fromkeys(("creator_fee_bps", "creator_fee", "protocol_fees", "initial_virtual_quote"), U64_OR_0),
     **dict.fromkeys(("post_complete_base", "post_complete_quote"), U64_OR_0),
-    **dict.fromkeys(
-        ("complete", "mayhem", "cashback", "can_edit_creator_fee", "holder_reward"), st.booleans()
-    ),
+    **dict.fromkeys(("complete", "mayhem", "cashback", "can_edit_creator_fee", "holder_reward"), st.booleans()),
     creator=MAYBE,
     quote_mint=st.one_of(st.just(WSOL), KEYS),
     depth=st.integers(0, 255),
@@ -737,9 +712,7 @@ def test_decode_of_encode_is_identity(curve, pool):
 
 
 def test_real_accounts_encode_to_themselves(shared):
-    row = json.loads(
-        (shared / "data/pump/raw/chainstack_raw_bonding_curve_from_getaccountinfo.json").read_text()
-    )
+    row = json.loads((shared / "data/pump/raw/chainstack_raw_bonding_curve_from_getaccountinfo.json").read_text())
     data = base64.b64decode(row["result"]["value"]["data"][0])
     assert pumpfun.encode_curve(pumpfun.decode_curve(Account(PUMP, 1, data))) == data
     rows = json.loads((shared / "data/pump/accounts_k13_2026-02-17.json").read_text())["accounts"]

@@ -119,9 +119,7 @@ def frames(path: Path) -> list[tuple[str, list[Call], dict, dict]]:
     return found
 
 
-def flags_of(
-    keys: list[str], signers: int, read_only_signers: int, read_only: int
-) -> dict[str, tuple[bool, bool]]:
+def flags_of(keys: list[str], signers: int, read_only_signers: int, read_only: int) -> dict[str, tuple[bool, bool]]:
     """(signer, writable) of each static key, from the message header."""
     return {
         address: (at < signers, at < signers - read_only_signers or signers <= at < len(keys) - read_only)
@@ -230,10 +228,7 @@ def test_pumpswap_amounts_are_what_the_vaults_saw(block):
     compared = 0
     for _, calls, balances, _ in block:
         swaps = [
-            (call, item)
-            for call in walk(calls)
-            if call.program == AMM
-            for item in pumpswap_parse.parse_call(call)
+            (call, item) for call in walk(calls) if call.program == AMM for item in pumpswap_parse.parse_call(call)
         ]
         for call, swap in swaps:
             if sum(other.pool == swap.pool for _, other in swaps) > 1:
@@ -251,10 +246,7 @@ def test_pumpfun_amounts_are_what_the_curve_saw(block):
     compared = 0
     for _, calls, balances, _ in block:
         swaps = [
-            (call, item)
-            for call in walk(calls)
-            if call.program == PUMP
-            for item in pumpfun_parse.parse_call(call)
+            (call, item) for call in walk(calls) if call.program == PUMP for item in pumpfun_parse.parse_call(call)
         ]
         for call, swap in swaps:
             assert swap.pool == call.accounts[3]
@@ -352,9 +344,7 @@ def test_every_single_transaction_is_read(shared):
 
 
 def test_creation_with_first_buy(shared):
-    created, bought = parsed(
-        from_json(shared / "data/pump/raw/chainstack_raw_create_tx_from_gettransaction.json")[0]
-    )
+    created, bought = parsed(from_json(shared / "data/pump/raw/chainstack_raw_create_tx_from_gettransaction.json")[0])
     assert isinstance(created, Created)
     assert (created.amount_a, created.amount_b, created.mint_b) == (10**15, 0, WSOL)
     assert created.pool == bought.pool
@@ -397,9 +387,7 @@ def test_pumpswap_under_a_router(shared):
 # --- events that were printed, in calls made round them -----------------------------------------------------
 
 
-def call_with(
-    program: str, event: bytes, accounts: tuple = (), *, data: bytes = b"", logged: bool = False
-) -> Call:
+def call_with(program: str, event: bytes, accounts: tuple = (), *, data: bytes = b"", logged: bool = False) -> Call:
     """A call that emits one event, by self-call or by log only."""
     own = Call(program, ("authority",), EVENT_TAG + event, 4, 2)
     return Call(program, accounts, data, 3, 1, () if logged else (own,), (event,) if logged else ())
@@ -479,17 +467,13 @@ DEPOSIT = bytes(8) + u64s(7, 0, 0, 0, 0, 1000, 2000, 11, 22, 70) + key(4) + key(
 def test_pool_creation_and_liquidity():
     accounts = tuple(f"a{i}" for i in range(18))
     plain = call_with(AMM, CREATE_POOL, accounts)
-    assert pumpswap_parse.parse_call(plain) == (
-        Created(name(4), 3, name(2), name(3), 500, 600, name(1)),
-    )
+    assert pumpswap_parse.parse_call(plain) == (Created(name(4), 3, name(2), name(3), 500, 600, name(1)),)
     coin = call_with(AMM, CREATE_POOL + key(9), accounts)
     assert pumpswap_parse.parse_call(coin)[0].creator == name(9)
     accounts = (name(4), "config", "user", "base", "quote")
     for tag, added in (("78f83d531f8e6b90", True), ("1609851aa02c47c0", False)):
         call = call_with(AMM, bytes.fromhex(tag) + DEPOSIT, accounts)
-        assert pumpswap_parse.parse_call(call) == (
-            Liquidity(name(4), 3, added, "base", "quote", 11, 22, name(5)),
-        )
+        assert pumpswap_parse.parse_call(call) == (Liquidity(name(4), 3, added, "base", "quote", 11, 22, name(5)),)
         assert pumpswap_parse.parse_call(call_with(AMM, bytes.fromhex(tag) + DEPOSIT, ())) == ()
 
 
@@ -829,9 +813,7 @@ def test_curve_forms(pump_global):
         (WSOL, True, True, False, "out", 17, "sell"),
     ):
         accounts = curve_world(pump_global, quote_mint, cashback=cashback)
-        (built,) = build(
-            pumpfun.VENUE, CURVE, accounts, quote_mint if buys else COIN, exact=exact, fallback=fallback
-        )
+        (built,) = build(pumpfun.VENUE, CURVE, accounts, quote_mint if buys else COIN, exact=exact, fallback=fallback)
         assert (built.program, len(built.metas)) == (PUMP, size), word
         assert built.data[:8] == pump_send.discriminator(word)
         turned = not buys and exact == "out"
@@ -858,9 +840,7 @@ def test_pool_forms(amm_config):
         (None, False, amm_config, False, False, "in", 17, "sell_v2"),
     ):
         accounts = pool_accounts(sent, creator, config, cashback=cashback)
-        (built,) = build(
-            pumpswap.VENUE, sent[0], accounts, WSOL if buys else COIN, exact=exact, fallback=fallback
-        )
+        (built,) = build(pumpswap.VENUE, sent[0], accounts, WSOL if buys else COIN, exact=exact, fallback=fallback)
         assert (built.program, len(built.metas)) == (AMM, size), word
         assert built.data[:8] == pump_send.discriminator(word)
         assert [meta.pubkey for meta in built.metas if meta.signer] == [name(1)]
@@ -885,9 +865,7 @@ def test_instructions_that_cannot_be_built(pump_global, amm_config):
     nobody = Account(PUMP, 1, bytes.fromhex("a7e8e8b1c86c727f") + bytes(200))
     assert "recipient" in build(pumpfun.VENUE, CURVE, {**world, pumpfun.GLOBAL: nobody}, WSOL).reason
     old = Account(PUMP, 1, pump_global.data[:500])
-    assert (
-        len(build(pumpfun.VENUE, CURVE, {**world, pumpfun.GLOBAL: old}, WSOL, fallback=True)[0].metas) == 17
-    )
+    assert len(build(pumpfun.VENUE, CURVE, {**world, pumpfun.GLOBAL: old}, WSOL, fallback=True)[0].metas) == 17
     sent = (name(40), "", "", COIN, WSOL, "", "", name(21), name(22), "", "", TOKEN_2022, TOKEN)
     world = pool_accounts(sent, None, amm_config)
     assert build(pumpswap.VENUE, name(40), {}, WSOL).missing == (name(40), pumpswap.GLOBAL_CONFIG)
@@ -902,9 +880,7 @@ def test_instructions_that_cannot_be_built(pump_global, amm_config):
     bare = {name(40): world[name(40)], pumpswap.GLOBAL_CONFIG: amm_config}
     assert build(pumpswap.VENUE, name(40), bare, WSOL).missing == (name(21), name(22))
     nobody = Account(AMM, 1, bytes.fromhex("95089ccaa0fcb0d9") + bytes(400))
-    assert (
-        "recipient" in build(pumpswap.VENUE, name(40), {**world, pumpswap.GLOBAL_CONFIG: nobody}, WSOL).reason
-    )
+    assert "recipient" in build(pumpswap.VENUE, name(40), {**world, pumpswap.GLOBAL_CONFIG: nobody}, WSOL).reason
     mayhem = pool_accounts(sent, None, amm_config, mayhem=True)
     (built,) = build(pumpswap.VENUE, name(40), mayhem, WSOL, fallback=True)
     assert built.metas[9].pubkey in pumpswap.decode_config(amm_config).reserved_recipients

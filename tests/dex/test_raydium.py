@@ -356,9 +356,7 @@ def ask(accounts, amount=10**6, *, coin_in=True, exact="in", clock=None, mint_in
     if mint_in is None:
         mint_in = amm.coin_mint if coin_in else amm.pc_mint
     clock = clock or Clock(0, 1_800_000_000, 951)
-    return raydium.VENUE.quote(
-        POOL, accounts, mint_in=mint_in, amount=amount, exact=exact, clock=clock, **more
-    )
+    return raydium.VENUE.quote(POOL, accounts, mint_in=mint_in, amount=amount, exact=exact, clock=clock, **more)
 
 
 def test_missing_accounts_are_all_named(real):

@@ -180,9 +180,7 @@ def ask(accounts, amount=10**7, *, zero_in=True, exact="in", clock=None, mint_in
     cpmm = raydium_cpmm.decode(accounts[POOL])
     mint_in = mint_in or (cpmm.mint_0 if zero_in else cpmm.mint_1)
     clock = clock or Clock(0, 1_800_000_000, 1100)
-    return raydium_cpmm.VENUE.quote(
-        POOL, accounts, mint_in=mint_in, amount=amount, exact=exact, clock=clock, **more
-    )
+    return raydium_cpmm.VENUE.quote(POOL, accounts, mint_in=mint_in, amount=amount, exact=exact, clock=clock, **more)
 
 
 def test_the_worked_real_pool(real):
@@ -352,8 +350,7 @@ def test_refusals(real):
     ):
         assert raydium_cpmm.decode(account).code == number
         assert (
-            raydium_cpmm.VENUE.quote(POOL, {POOL: account}, mint_in=USER, amount=1, clock=Clock(0, 0, 0)).code
-            == number
+            raydium_cpmm.VENUE.quote(POOL, {POOL: account}, mint_in=USER, amount=1, clock=Clock(0, 0, 0)).code == number
         )
 
 

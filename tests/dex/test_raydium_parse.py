@@ -99,7 +99,7 @@ def test_amm_v2_swap_by_a_router():
     call = call_of(raydium, b"\x11" + bytes(16), a, inner, (b"other", log))
     balances = {a[3]: balance("COIN", 500, 496), a[4]: balance("PC", 1000, 1010)}
     (swap,) = raydium.VENUE.parse(call, transaction(call, balances))
-    assert swap == Swap(a[1], 0, K[0], "PC", "COIN", 10, 4, (), 1010, 496)
+    assert swap == Swap(a[1], 0, K[0], "PC", "COIN", 10, 4, (), 1010, 496, mint_b="PC")
 
 
 @pytest.mark.parametrize(
@@ -157,17 +157,13 @@ def test_cpmm_liquidity(added):
     ways = ((a[4], a[6]), (a[5], a[7])) if added else ((a[6], a[4]), (a[7], a[5]))
     inner = tuple(checked(*way, amount) for way, amount in zip(ways, (7, 9), strict=True))
     call = call_of(raydium_cpmm, head + bytes(24), a, inner)
-    assert raydium_cpmm.VENUE.parse(call, transaction(call)) == (
-        Liquidity(a[2], 0, added, a[10], a[11], 7, 9, a[0]),
-    )
+    assert raydium_cpmm.VENUE.parse(call, transaction(call)) == (Liquidity(a[2], 0, added, a[10], a[11], 7, 9, a[0]),)
     bare = call_of(raydium_cpmm, head + bytes(24), a)
     assert raydium_cpmm.VENUE.parse(bare, transaction(bare)) == ()
 
 
 def cpmm_event(pool, *, old=False, on_input=True, creator=2):
-    head = raydium_cpmm._EVENT_HEAD.pack(
-        raydium_cpmm._SWAP_EVENT, base58.decode(pool), 1000, 500, 90, 40, 10, 4, True
-    )
+    head = raydium_cpmm._EVENT_HEAD.pack(raydium_cpmm._SWAP_EVENT, base58.decode(pool), 1000, 500, 90, 40, 10, 4, True)
     return head if old else head + raydium_cpmm._EVENT_TAIL.pack(bytes(32), bytes(32), 3, creator, on_input)
 
 
@@ -246,9 +242,7 @@ def test_transfers_never_raise(tag, rest, count, program):
 
 
 HEADS = [bytes((tag,)) for tag in (1, 3, 4, 9, 11, 16, 17)]
-HEADS += [
-    getattr(raydium_cpmm, name) for name in ("_SWAP_IN", "_SWAP_OUT", "_INITIALIZE", "_DEPOSIT", "_WITHDRAW")
-]
+HEADS += [getattr(raydium_cpmm, name) for name in ("_SWAP_IN", "_SWAP_OUT", "_INITIALIZE", "_DEPOSIT", "_WITHDRAW")]
 
 
 @given(st.data())
@@ -264,13 +258,9 @@ def test_parse_never_raises(data):
         for _ in range(data.draw(st.integers(0, 3)))
     )
     logs = tuple(
-        data.draw(
-            st.lists(st.one_of(st.binary(max_size=180), st.binary(min_size=57, max_size=57)), max_size=2)
-        )
+        data.draw(st.lists(st.one_of(st.binary(max_size=180), st.binary(min_size=57, max_size=57)), max_size=2))
     )
-    balances = {
-        a: balance("M", None, data.draw(st.integers(0, 99))) for a in accounts if data.draw(st.booleans())
-    }
+    balances = {a: balance("M", None, data.draw(st.integers(0, 99))) for a in accounts if data.draw(st.booleans())}
     for venue in (raydium, raydium_cpmm):
         call = call_of(venue, head + data.draw(st.binary(max_size=40)), accounts, inner, logs)
         for parsed in venue.VENUE.parse(call, transaction(call, balances)):

@@ -34,9 +34,7 @@ def amm_account(*, status=6, fee=(25, 10_000), owed=(0, 0), open_time=0):
     for at, value in ((0, status), (8, 254), (176, fee[0]), (184, fee[1]), (192, owed[0]), (200, owed[1])):
         struct.pack_into("<Q", data, at, value)
     struct.pack_into("<Q", data, 224, open_time)
-    for at, key in zip(
-        (336, 368, 400, 432, 496, 528, 560), (*VAULTS, *MINTS, ORDERS, MARKET, PROGRAM), strict=True
-    ):
+    for at, key in zip((336, 368, 400, 432, 496, 528, 560), (*VAULTS, *MINTS, ORDERS, MARKET, PROGRAM), strict=True):
         data[at : at + 32] = raw(key)
     return Account(raydium.PROGRAM, 1, bytes(data))
 
@@ -117,9 +115,7 @@ RUNS = settings(max_examples=250, derandomize=True, deadline=None)
 @RUNS
 def test_more_in_pays_no_less_out(accounts, amounts, zero_in, exact, which):
     generation = GENERATIONS[accounts[POOL].owner][which]
-    few, many = (
-        ask(accounts, n, zero_in=zero_in, exact=exact, generation=generation) for n in sorted(amounts)
-    )
+    few, many = (ask(accounts, n, zero_in=zero_in, exact=exact, generation=generation) for n in sorted(amounts))
     if isinstance(few, Quote) and isinstance(many, Quote):
         assert few.amount_in <= many.amount_in
         assert few.amount_out <= many.amount_out
@@ -182,8 +178,7 @@ def test_the_next_quote_starts_from_after(accounts, a, b, zero_in):
         side = (1, -1) if zero_in else (-1, 1)
         amounts = (first.amount_in, first.amount_out) if zero_in else (first.amount_out, first.amount_in)
         reserves = [
-            amount_of(accounts[key]) + sign * moved
-            for key, sign, moved in zip(VAULTS, side, amounts, strict=True)
+            amount_of(accounts[key]) + sign * moved for key, sign, moved in zip(VAULTS, side, amounts, strict=True)
         ]
         data = accounts[POOL].data
         fresh = amm_set(*reserves, fee=struct.unpack_from("<QQ", data, 176))
@@ -295,9 +290,7 @@ def test_mutated_accounts_never_raise(venue, fuzz_rounds):
     generations = [None, *(name for name, _ in venue.generations)]
     quotes = 0
     for _ in range(fuzz_rounds):
-        mutants = {
-            key: mutated(dice, account) for key, account in dice.choice(sets).items() if dice.randrange(30)
-        }
+        mutants = {key: mutated(dice, account) for key, account in dice.choice(sets).items() if dice.randrange(30)}
         asked = {
             "mint_in": dice.choice([*MINTS, *MINTS, "", POOL]),
             "amount": dice.choice((0, 1, 10**3, 10**6, dice.randrange(2**64), 2**64 - 1, -1, 2**64)),
@@ -310,9 +303,7 @@ def test_mutated_accounts_never_raise(venue, fuzz_rounds):
         if dice.randrange(4) == 0:
             venue.needs(POOL, mutants, asked["mint_in"])
             fallback = dice.randrange(2) == 0
-            built = venue.instructions(
-                POOL, mutants, **asked, user=KEYS[0], other_amount=1, fallback=fallback
-            )
+            built = venue.instructions(POOL, mutants, **asked, user=KEYS[0], other_amount=1, fallback=fallback)
             assert isinstance(built, tuple | Refusal)
     assert quotes > fuzz_rounds // 100
 

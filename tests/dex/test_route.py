@@ -20,9 +20,7 @@ CLOCK = Clock(0, 1_800_000_000, 951)
 def pools(shared):
     """The real SOL/USDC pool, and a twin of it with other vaults and other reserves."""
     held = json.loads((shared / "data/raydium/amm_v4_accounts_mainnet.json").read_text())
-    accounts = {
-        a["pubkey"]: Account(a["owner"], a["lamports"], base64.b64decode(a["data_b64"])) for a in held
-    }
+    accounts = {a["pubkey"]: Account(a["owner"], a["lamports"], base64.b64decode(a["data_b64"])) for a in held}
     amm = raydium.decode(accounts[POOL])
     data = accounts[POOL].data
     data = data[:336] + data[464:496] + data[496:528] + data[400:]

@@ -17,9 +17,7 @@ def executed(row):
 
 
 def built(*instructions):
-    return [
-        (i.program, i.data.hex(), [(m.pubkey, m.signer, m.writable) for m in i.metas]) for i in instructions
-    ]
+    return [(i.program, i.data.hex(), [(m.pubkey, m.signer, m.writable) for m in i.metas]) for i in instructions]
 
 
 def same(entry):

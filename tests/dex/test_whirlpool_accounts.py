@@ -11,8 +11,7 @@ import pytest
 from ironcrab.dex import Account, Refusal
 from ironcrab.dex import ticks as tick_math
 from ironcrab.dex import whirlpool_state as state
-from ironcrab.dex.whirlpool_pool import array_address, oracle_address
-from ironcrab.dex.whirlpool_state import PROGRAM
+from ironcrab.dex.whirlpool_state import PROGRAM, array_address, oracle_address
 
 DECODERS = {
     state.WHIRLPOOL: state.decode_whirlpool,
@@ -34,9 +33,7 @@ ENCODERS = {
 
 def real(shared, name):
     row = json.loads((shared / f"data/orca/accounts/{name}.json").read_text())
-    return row["pubkey"], Account(
-        row["owner"], int(row["lamports"] or 0), base64.b64decode(row["data_base64"])
-    )
+    return row["pubkey"], Account(row["owner"], int(row["lamports"] or 0), base64.b64decode(row["data_base64"]))
 
 
 def test_whirlpool(shared):
@@ -143,9 +140,7 @@ def test_every_account_of_the_vectors(vectors, truth_table):
             if head in ENCODERS:
                 assert ENCODERS[head](DECODERS[head](account), account.data) == account.data
                 seen[head] += 1
-    truth_table.add(
-        "orca", "vector accounts: decoded and written back", sum(seen.values()), sum(seen.values())
-    )
+    truth_table.add("orca", "vector accounts: decoded and written back", sum(seen.values()), sum(seen.values()))
     assert all(seen.values()), seen
 
 

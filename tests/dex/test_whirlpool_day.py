@@ -51,9 +51,7 @@ def test_whole_day(shared, truth_table):
     """
     total = judge(shared, lambda _: True)
     truth_table.add("orca", "whirlpool day 2022-04-06: swaps", total["swaps"], total["exact"])
-    truth_table.add(
-        "orca", "whirlpool day 2022-04-06: pools at their end", total["pools"], total["end reached"]
-    )
+    truth_table.add("orca", "whirlpool day 2022-04-06: pools at their end", total["pools"], total["end reached"])
     assert total["exact"] == total["swaps"] == SWAPS
     assert total["end reached"] == total["pools"] == 8
     assert (total["unsolved"], total["narrowed"]) == (0, 66)

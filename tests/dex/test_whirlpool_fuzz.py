@@ -58,7 +58,9 @@ def test_no_bytes_raise(vectors):
             limit=chance.choice((None, None, int(row["sqrt_price_limit"]), chance.getrandbits(97))),
         )  # fmt: skip
         assert isinstance(answer, Quote | Refusal)
-        quoted += isinstance(answer, Quote)
+        if isinstance(answer, Quote):
+            quoted += 1
+            assert all(isinstance(account, Account) for account in answer.after.values())
         if chance.random() < 0.1:
             assert isinstance(VENUE.needs(row["pool"], accounts, state.mint_a), tuple)
             VENUE.instructions(
@@ -105,9 +107,7 @@ def test_no_call_raises():
     balances = {name: TokenBalance(f"mint of {name}", "", TOKEN, 6, 1, 2) for name in keys[::2]}
     read = 0
     for _ in range(FUZZ):
-        inner = tuple(
-            any_call(chance, keys, (TOKEN, TOKEN_2022, MEMO, PROGRAM)) for _ in range(chance.randrange(5))
-        )
+        inner = tuple(any_call(chance, keys, (TOKEN, TOKEN_2022, MEMO, PROGRAM)) for _ in range(chance.randrange(5)))
         call = any_call(chance, keys, (PROGRAM,), inner)
         found = VENUE.parse(call, Transaction("sig", 1, "payer", ("payer",), (call,), balances, {}))
         assert all(isinstance(each, Swap | Created | Liquidity) for each in found)
@@ -119,7 +119,5 @@ def any_call(chance, keys, programs, inner=()):
     accounts = tuple(chance.choices(keys, k=chance.choice((0, 3, 4, 11, 15, 20, 24, 40))))
     head = chance.choice((*_READERS, b"\x03", b"\x0c", b"\x1a\x01", b"TFe: 12, 345", chance.randbytes(8)))
     data = head + chance.randbytes(chance.choice((0, 8, 34, 51, 90))) if chance.random() < 0.9 else head[:4]
-    logs = tuple(
-        TRADED + chance.randbytes(chance.choice((0, 40, 113, 120))) for _ in range(chance.randrange(2))
-    )
+    logs = tuple(TRADED + chance.randbytes(chance.choice((0, 40, 113, 120))) for _ in range(chance.randrange(2)))
     return Call(chance.choice(programs), accounts, data, chance.randrange(60), 1, inner, logs)

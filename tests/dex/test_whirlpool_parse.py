@@ -96,8 +96,7 @@ def read_transaction(raw):
             old = balances.setdefault(keys[one(balance, 1, 0)], [one(balance, 2).decode(), None, None])
             old[1 + side] = int(one(amount, 3))
     named = {
-        vault: TokenBalance(mint, "", TOKEN, 0, before, after)
-        for vault, (mint, before, after) in balances.items()
+        vault: TokenBalance(mint, "", TOKEN, 0, before, after) for vault, (mint, before, after) in balances.items()
     }
     signers = tuple(keys[: one(fields(message[1][0]), 1, 0)])
     calls = tree([instruction(each) for each in message.get(4, [])], inner)
@@ -212,9 +211,7 @@ def test_swap():
 
 def test_swap_the_other_way_with_event():
     log = traded(POOL, 50, 100, 0, 0, 3, 1, a_to_b=0)
-    call = swap_call(
-        [sent(OWN_B, VAULT_B, 50, 4), sent(VAULT_A, OWN_A, 100, 5)], a_to_b=0, logs=[b"noise", log]
-    )
+    call = swap_call([sent(OWN_B, VAULT_B, 50, 4), sent(VAULT_A, OWN_A, 100, 5)], a_to_b=0, logs=[b"noise", log])
     (swap,) = VENUE.parse(call, transaction_of(call, balances=BALANCES))
     assert (swap.mint_in, swap.amount_in, swap.amount_out) == (MINT_B, 50, 100)
     assert swap.fees == (Fee("lp", MINT_B, 3), Fee("protocol", MINT_B, 1))
@@ -349,9 +346,7 @@ def test_real_pool_creations(shared):
         call = Call(row["program"], accounts, bytes.fromhex(row["data"]), 0, 1)
         (created,) = VENUE.parse(call, transaction_of(call))
         named = ("whirlpool", "tokenMintA", "tokenMintB", "funder")
-        assert (created.pool, created.mint_a, created.mint_b, created.creator) == tuple(
-            roles[k] for k in named
-        )
+        assert (created.pool, created.mint_a, created.mint_b, created.creator) == tuple(roles[k] for k in named)
         assert created.accounts == (roles["tokenVaultA"], roles["tokenVaultB"])
 
 
@@ -414,9 +409,7 @@ calls = st.builds(
     st.one_of(
         st.binary(max_size=80),
         st.tuples(st.sampled_from(sorted(_READERS)), st.binary(max_size=80)).map(b"".join),
-        st.tuples(st.sampled_from([b"\x03", b"\x0c", b"\x1a\x01", b"TFe: 1, 2"]), st.binary(max_size=30)).map(
-            b"".join
-        ),
+        st.tuples(st.sampled_from([b"\x03", b"\x0c", b"\x1a\x01", b"TFe: 1, 2"]), st.binary(max_size=30)).map(b"".join),
     ),
     st.integers(0, 100),
     st.integers(1, 5),

@@ -17,8 +17,7 @@ from ironcrab.dex import ABSENT, Account, Clock, Refusal, base58, quote
 from ironcrab.dex.address import TOKEN, associated
 from ironcrab.dex.ticks import MAX_SQRT_PRICE, MIN_SQRT_PRICE, swap_starts
 from ironcrab.dex.whirlpool import VENUE
-from ironcrab.dex.whirlpool_pool import array_address
-from ironcrab.dex.whirlpool_state import IMMUTABLE, decode_whirlpool
+from ironcrab.dex.whirlpool_state import IMMUTABLE, array_address, decode_whirlpool
 
 SPEC = spec_from_file_location("whirlpool_rows", Path(__file__).with_name("whirlpool_rows.py"))
 shape = module_from_spec(SPEC)
@@ -58,13 +57,9 @@ def test_program_agrees(vectors, truth_table):
                     wrong.append((run, turn, row["variant"], case, limit, told, answer))
                 break
             paid += 1
-            same = isinstance(told, dict) and all(
-                told.get(at) == account for at, account in answer.after.items()
-            )
+            same = isinstance(told, dict) and all(told.get(at) == account for at, account in answer.after.items())
             if not same:
-                wrong.append(
-                    (run, turn, row["variant"], case, limit, None if isinstance(told, dict) else told)
-                )
+                wrong.append((run, turn, row["variant"], case, limit, None if isinstance(told, dict) else told))
                 break
             accounts |= answer.after
     truth_table.add("orca", f"program in litesvm, varied ({paid} paid)", judged, judged - len(wrong))
@@ -126,9 +121,7 @@ class Chain:
             # Wrapped SOL moves with its lamports, so they are there for every account.
             self.set(associated(self.user, mint, program), Account(program, 2**60 + 2_039_280, bytes(data)))
         self.time(clock)
-        fallback = (
-            all(accounts[mint].owner == TOKEN for mint in (state.mint_a, state.mint_b)) and amount % 2 == 0
-        )
+        fallback = all(accounts[mint].owner == TOKEN for mint in (state.mint_a, state.mint_b)) and amount % 2 == 0
         other = 0 if exact == "in" else 2**64 - 1
         (built,) = VENUE.instructions(
             pool, accounts, user=self.user, mint_in=mint_in, amount=amount, other_amount=other, exact=exact,

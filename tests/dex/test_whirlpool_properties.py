@@ -6,19 +6,21 @@ from hypothesis import strategies as st
 from ironcrab.dex import ABSENT, Account, Clock, Quote, Refusal, base58, quote
 from ironcrab.dex.address import TOKEN, TOKEN_2022
 from ironcrab.dex.ticks import ARRAY_TICKS, array_start, sqrt_price_at, swap_starts, tick_at
-from ironcrab.dex.whirlpool_pool import array_address, load, oracle_address, trade
+from ironcrab.dex.whirlpool_pool import decode
 from ironcrab.dex.whirlpool_state import (
     DYNAMIC_ARRAY,
     FIXED_ARRAY,
     ORACLE,
     PROGRAM,
     WHIRLPOOL,
+    array_address,
     decode_array,
     decode_oracle,
     decode_whirlpool,
     encode_array,
     encode_oracle,
     encode_whirlpool,
+    oracle_address,
 )
 from ironcrab.dex.whirlpool_steps import delta_a, delta_b
 
@@ -45,8 +47,7 @@ def array_account(start, ticks, spacing, *, dynamic):
     """A tick array; `ticks` maps tick to (net, gross)."""
     places = {(tick - start) // spacing: numbers for tick, numbers in ticks.items()}
     bodies = {
-        place: u(net, 16) + u(gross, 16) + u(place << 70, 16) + bytes(64)
-        for place, (net, gross) in places.items()
+        place: u(net, 16) + u(gross, 16) + u(place << 70, 16) + bytes(64) for place, (net, gross) in places.items()
     }
     head = u(start, 4)
     if dynamic:
@@ -58,19 +59,9 @@ def array_account(start, ticks, spacing, *, dynamic):
 
 
 def oracle_account(*, spacing, control, peak, filtering=30, decay=600, age=100):
-    constants = (
-        u(filtering, 2)
-        + u(decay, 2)
-        + u(5000, 2)
-        + u(control, 4)
-        + u(peak, 4)
-        + u(spacing, 2)
-        + u(spacing, 2)
-    )
+    constants = u(filtering, 2) + u(decay, 2) + u(5000, 2) + u(control, 4) + u(peak, 4) + u(spacing, 2) + u(spacing, 2)
     variables = u(NOW.unix_timestamp - age, 8) + u(0, 8) + u(0, 4) + u(0, 4) + u(min(20_000, peak), 4)
-    return Account(
-        PROGRAM, 1, ORACLE + base58.decode(POOL) + bytes(8) + constants + bytes(16) + variables + bytes(144)
-    )
+    return Account(PROGRAM, 1, ORACLE + base58.decode(POOL) + bytes(8) + constants + bytes(16) + variables + bytes(144))
 
 
 def token_account(mint, amount, program=TOKEN, tail=b""):
@@ -86,15 +77,15 @@ def mint_account(fee=None):
     return Account(TOKEN_2022, 1, data.ljust(165, b"\0") + b"\1\1\0" + u(108, 2) + bytes(72) + schedule * 2)
 
 
-class Market(dict):
+class Known(dict):
     """Accounts by address, with a short name in failures."""
 
     def __repr__(self):
-        return f"Market({decode_whirlpool(self[POOL])})"
+        return f"Known({decode_whirlpool(self[POOL])})"
 
 
 @st.composite
-def markets(draw, adaptive=None, fees=None):
+def pools(draw, adaptive=None, fees=None):
     """A consistent pool: positions round a price, vaults that hold exactly what the positions are owed."""
     spacing = draw(st.sampled_from([1, 8, 64, 128]))
     tick = draw(st.integers(-2_000, 2_000))
@@ -110,10 +101,10 @@ def markets(draw, adaptive=None, fees=None):
             ticks[at] = (old[0] + net, old[1] + amount)
         liquidity += amount if lower <= tick < upper else 0
         middle = min(max(price, sqrt_price_at(lower)), sqrt_price_at(upper))
-        held[0] += delta_a(amount, middle, sqrt_price_at(upper), up=True)
-        held[1] += delta_b(amount, sqrt_price_at(lower), middle, up=True)
+        held[0] += delta_a(amount, middle, sqrt_price_at(upper), True)
+        held[1] += delta_b(amount, sqrt_price_at(lower), middle, True)
     is_adaptive = draw(st.booleans()) if adaptive is None else adaptive
-    accounts = Market()
+    accounts = Known()
     accounts[POOL] = pool_account(
         spacing=spacing,
         tier=spacing + is_adaptive,
@@ -129,17 +120,11 @@ def markets(draw, adaptive=None, fees=None):
             here = {at: numbers for at, numbers in ticks.items() if array_start(at, spacing) == start}
             made = array_account(start, here, spacing, dynamic=draw(st.booleans())) if here else ABSENT
             accounts[array_address(PROGRAM, POOL, start)] = made
-    oracle = oracle_account(
-        spacing=spacing, control=draw(st.integers(0, 99_999)), peak=draw(st.integers(1, 350_000))
-    )
+    oracle = oracle_account(spacing=spacing, control=draw(st.integers(0, 99_999)), peak=draw(st.integers(1, 350_000)))
     accounts[oracle_address(PROGRAM, POOL)] = oracle if is_adaptive else ABSENT
     taxed = draw(st.booleans()) if fees is None else fees
     for mint, vault, amount in ((MINT_A, VAULT_A, held[0]), (MINT_B, VAULT_B, held[1])):
-        tax = (
-            (draw(st.integers(0, 10_000)), draw(st.integers(0, 10**6)))
-            if taxed and draw(st.booleans())
-            else None
-        )
+        tax = (draw(st.integers(0, 10_000)), draw(st.integers(0, 10**6))) if taxed and draw(st.booleans()) else None
         accounts[mint] = mint_account(tax)
         tail = b"" if tax is None else b"\2\2\0\x08\0" + bytes(8)
         accounts[vault] = token_account(mint, amount, TOKEN if tax is None else TOKEN_2022, tail)
@@ -156,7 +141,7 @@ def ask(accounts, mint_in, amount, exact="in", **more):
 
 
 @bounded
-@given(markets(), ways, amounts, amounts)
+@given(pools(), ways, amounts, amounts)
 def test_more_in_is_never_less_out(accounts, mint_in, first, second):
     small, large = (ask(accounts, mint_in, amount) for amount in sorted((first, second)))
     assume(isinstance(small, Quote) and isinstance(large, Quote))
@@ -165,7 +150,7 @@ def test_more_in_is_never_less_out(accounts, mint_in, first, second):
 
 
 @bounded
-@given(markets(), ways, amounts, amounts)
+@given(pools(), ways, amounts, amounts)
 def test_more_out_is_never_less_in(accounts, mint_in, first, second):
     small, large = (ask(accounts, mint_in, amount, "out") for amount in sorted((first, second)))
     assume(isinstance(small, Quote) and isinstance(large, Quote))
@@ -173,7 +158,7 @@ def test_more_out_is_never_less_in(accounts, mint_in, first, second):
 
 
 @bounded
-@given(markets(), ways, amounts, st.sampled_from(["in", "out"]))
+@given(pools(), ways, amounts, st.sampled_from(["in", "out"]))
 def test_never_pays_more_than_the_vault_holds(accounts, mint_in, amount, exact):
     """Vaults hold what the positions are owed and not one unit more: the program never asks for more."""
     answer = ask(accounts, mint_in, amount, exact)
@@ -186,7 +171,7 @@ def test_never_pays_more_than_the_vault_holds(accounts, mint_in, amount, exact):
 
 
 @bounded
-@given(markets(), ways, amounts)
+@given(pools(), ways, amounts)
 def test_exact_out_of_an_exact_in_quote_never_asks_for_more(accounts, mint_in, amount):
     forward = ask(accounts, mint_in, amount)
     assume(isinstance(forward, Quote) and forward.amount_out > 0)
@@ -197,7 +182,7 @@ def test_exact_out_of_an_exact_in_quote_never_asks_for_more(accounts, mint_in, a
 
 
 @bounded
-@given(markets(), ways, amounts)
+@given(pools(), ways, amounts)
 def test_round_trip_never_gains(accounts, mint_in, amount):
     there = ask(accounts, mint_in, amount)
     assume(isinstance(there, Quote))
@@ -209,12 +194,12 @@ def test_round_trip_never_gains(accounts, mint_in, amount):
 
 
 @bounded
-@given(markets(adaptive=False, fees=False), ways, amounts, amounts)
+@given(pools(adaptive=False, fees=False), ways, amounts, amounts)
 def test_a_decoded_pool_answers_as_its_bytes_do(accounts, mint_in, first, second):
     """What a path remembers of earlier trades changes no later one."""
-    pool = load(POOL, accounts)
+    pool = decode(POOL, accounts)
     for amount in (first, second, first):
-        done = trade(pool, a_to_b=mint_in == MINT_A, amount=amount, exact="in", clock=NOW)
+        done = pool.quote(mint_in=mint_in, amount=amount, exact="in", clock=NOW)
         answer = ask(accounts, mint_in, amount)
         if isinstance(answer, Refusal):
             assert (done.code, done.missing) == (answer.code, answer.missing)
@@ -223,7 +208,7 @@ def test_a_decoded_pool_answers_as_its_bytes_do(accounts, mint_in, first, second
 
 
 @bounded
-@given(markets(fees=False), ways, st.integers(2**30, 2**46), st.integers(1, 60))
+@given(pools(fees=False), ways, st.integers(2**30, 2**46), st.integers(1, 60))
 def test_quote_after_applying_after_is_the_next_quote(accounts, mint_in, amount, steps):
     """Up to a limit and then on from there costs what going at once costs, but for one rounding a piece."""
     state = decode_whirlpool(accounts[POOL])
@@ -241,7 +226,7 @@ def test_quote_after_applying_after_is_the_next_quote(accounts, mint_in, amount,
 
 
 @bounded
-@given(markets())
+@given(pools())
 def test_decode_of_encode_is_identity(accounts):
     for account in accounts.values():
         head = account.data[:8]

@@ -44,9 +44,7 @@ def test_single_swaps(vectors, truth_table):
         accounts = accounts_of(row, refs)
         answer = quote(row["pool"], accounts, **asked(row, accounts))
         if answered(row, answer) != told(row):
-            wrong.append(
-                (row["id"], row["variant"], told(row), answered(row, answer), getattr(answer, "reason", ""))
-            )
+            wrong.append((row["id"], row["variant"], told(row), answered(row, answer), getattr(answer, "reason", "")))
     truth_table.add("orca", "orca_whirlpool (executed)", len(judged), len(judged) - len(wrong))
     assert not wrong, wrong[:5]
     assert len(judged) == 939
@@ -68,8 +66,7 @@ def test_state_after(vectors, truth_table):
         pool = decode_whirlpool(accounts[row["pool"]])
         ends = (pool.vault_a, pool.vault_b)
         delta = [
-            int.from_bytes(answer.after[v].data[64:72], "little")
-            - int.from_bytes(accounts[v].data[64:72], "little")
+            int.from_bytes(answer.after[v].data[64:72], "little") - int.from_bytes(accounts[v].data[64:72], "little")
             for v in ends
         ]
         mint_in = pool.mint_a if row["a_to_b"] else pool.mint_b
@@ -134,9 +131,7 @@ def test_compute_units(vectors):
         answer = quote(row["pool"], accounts, **asked(row, accounts))
         assert isinstance(answer, Quote)
         if VENUE.compute_units(answer) < row["result"]["cu"]:
-            short.append(
-                (row["variant"], row["result"]["cu"], VENUE.compute_units(answer), row["ticks_crossed"])
-            )
+            short.append((row["variant"], row["result"]["cu"], VENUE.compute_units(answer), row["ticks_crossed"]))
     assert not short, (len(short), short[:10])
 
 

@@ -31,7 +31,6 @@ from ironcrab.dex.ticks import (
     tick_at,
 )
 from ironcrab.dex.whirlpool import VENUE
-from ironcrab.dex.whirlpool_pool import array_address
 from ironcrab.dex.whirlpool_state import (
     FIXED_ARRAY,
     POSITION,
@@ -39,6 +38,7 @@ from ironcrab.dex.whirlpool_state import (
     WHIRLPOOL,
     Tick,
     TickArray,
+    array_address,
     decode_array,
     decode_position,
     decode_whirlpool,
@@ -146,14 +146,8 @@ def read(folder):
     """The pools of the day by address, each with what happened to it, in order; and position ranges by address."""
     with gzip.open(folder / "whirlpool-state-20220406.json.gz") as file:
         state = json.load(file)
-    accounts = {
-        each["pubkey"]: Account(PROGRAM, 10**9, base64.b64decode(each["data"])) for each in state["accounts"]
-    }
-    pools = {
-        address: Pool(address, account)
-        for address, account in accounts.items()
-        if account.data[:8] == WHIRLPOOL
-    }
+    accounts = {each["pubkey"]: Account(PROGRAM, 10**9, base64.b64decode(each["data"])) for each in state["accounts"]}
+    pools = {address: Pool(address, account) for address, account in accounts.items() if account.data[:8] == WHIRLPOOL}
     ranges = {}
     for address, account in accounts.items():
         if account.data[:8] == POSITION:
@@ -307,7 +301,7 @@ def owed(liquidity, price, lower, upper, *, up):
     """Amounts A and B of a liquidity change at a price."""
     bottom, top = sqrt_price_at(lower), sqrt_price_at(upper)
     middle = min(max(price, bottom), top)
-    return delta_a(liquidity, middle, top, up=up), delta_b(liquidity, bottom, middle, up=up)
+    return delta_a(liquidity, middle, top, up), delta_b(liquidity, bottom, middle, up)
 
 
 def forward(pool, price, ranges):

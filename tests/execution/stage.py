@@ -11,6 +11,7 @@ from ironcrab.loop import Loop, Now, Record
 from ironcrab.market.known import Known
 from ironcrab.mode.paper import Paper, PaperParams
 
+PAPER = PaperParams()
 T0 = 1_735_000_000_000
 """Milliseconds at which every stage opens."""
 MINT = "Mint1111111111111111111111111111111111111111"
@@ -20,7 +21,7 @@ POOL = "Pool1111111111111111111111111111111111111111"
 class Stage:
     """Drives world events; the paper outlet (if any) answers asks in between, as the shell does."""
 
-    def __init__(self, paper: PaperParams | None = PaperParams(), native: int = 1_000_000_000, **params: Any) -> None:
+    def __init__(self, paper: PaperParams | None = PAPER, native: int = 1_000_000_000, **params: Any) -> None:
         self.records: list[Record] = []
         self.outlet = None if paper is None else Paper(paper)
         self.now = Now()

@@ -162,7 +162,9 @@ def decide_both(stage, first, second):
     """Two intents of one turn; the decision on the second, which is refused at once."""
     before = len(stage.decisions)
     stage.loop.take(msgspec.structs.replace(first, intent_id=first.intent_id), stage.time_ms * 1_000_000)
-    stage.engine.state.waiting.append(msgspec.structs.replace(stage.engine.state.waiting[0], intent=10**6, event=second))
+    stage.engine.state.waiting.append(
+        msgspec.structs.replace(stage.engine.state.waiting[0], intent=10**6, event=second)
+    )
     stage.take(ClockTick())
     return stage.decisions[before]
 
@@ -303,7 +305,11 @@ def test_reads_name_the_records():
 def test_config_is_judged_key_by_key():
     stage = ready()
     before = stage.engine.state.config_id
-    stage.take(ConfigUpdate("execution-engine", {"max_open_positions": "7", "max_slippage_bps": "0", "wallet": "x", "colour": "red"}))
+    stage.take(
+        ConfigUpdate(
+            "execution-engine", {"max_open_positions": "7", "max_slippage_bps": "0", "wallet": "x", "colour": "red"}
+        )
+    )
     told = stage.records[-1].event
     assert [(one.key, one.value) for one in told.settings] == [("max_open_positions", "7")]
     assert [(one.key, one.origin) for one in told.rejected] == [
@@ -316,7 +322,14 @@ def test_config_is_judged_key_by_key():
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)
-@given(st.integers(0, 2**63), st.integers(0, 20_000), st.sampled_from(["Buy", "Sell"]), st.dictionaries(st.sampled_from(["dex", "min_out_raw", "current_open_positions", "creator", "spread_bps"]), st.text(max_size=24)))
+@given(
+    st.integers(0, 2**63),
+    st.integers(0, 20_000),
+    st.sampled_from(["Buy", "Sell"]),
+    st.dictionaries(
+        st.sampled_from(["dex", "min_out_raw", "current_open_positions", "creator", "spread_bps"]), st.text(max_size=24)
+    ),
+)
 def test_any_intent_ends_in_a_decision_or_an_ask(raw, slippage, side, metadata):
     stage = holding(ready())
     make = buy if side == "Buy" else sell

@@ -39,9 +39,14 @@ def sent(stage, slot=10, ok=True, error=None):
 
 
 def confirmed(stage, fill_in=None, fill_out=None, status="confirmed", slot=12, fee=5200, error=None):
-    fills = (None if fill_in is None else ExplicitAmount(*fill_in), None if fill_out is None else ExplicitAmount(*fill_out))
+    fills = (
+        None if fill_in is None else ExplicitAmount(*fill_in),
+        None if fill_out is None else ExplicitAmount(*fill_out),
+    )
     stage.take(
-        ConfirmAnswer(ask(stage, SendAsk), status, slot, "sig", *fills, fees=ResultFees(fee, 0, 1), error_code=error, ordinal=1)
+        ConfirmAnswer(
+            ask(stage, SendAsk), status, slot, "sig", *fills, fees=ResultFees(fee, 0, 1), error_code=error, ordinal=1
+        )
     )
 
 
@@ -204,7 +209,11 @@ def test_a_passed_simulation_is_no_profit():
     simulate(stage, buy(min_out=100))
     simulated(stage, out=99)
     row = stage.decisions[0].checks[-1]
-    assert (row.check_name, row.reason_code, row.details) == ("simulation_profit", "SIM_UNPROFITABLE", "amount_out=99 < min_out=100")
+    assert (row.check_name, row.reason_code, row.details) == (
+        "simulation_profit",
+        "SIM_UNPROFITABLE",
+        "amount_out=99 < min_out=100",
+    )
     assert stage.decisions[0].outcome == "Rejected"
 
 
@@ -311,7 +320,11 @@ def test_an_unknown_end_is_an_rpc_error_and_stays_sent():
     sent(stage)
     confirmed(stage, status="rpc_error", slot=None)
     decision = stage.decisions[0]
-    assert (decision.outcome, decision.checks[-1].reason_code, stage.results[-1].status) == ("Sent", "confirm_rpc_error", "timeout")
+    assert (decision.outcome, decision.checks[-1].reason_code, stage.results[-1].status) == (
+        "Sent",
+        "confirm_rpc_error",
+        "timeout",
+    )
 
 
 def two_of_one_turn(stage, first, second):
@@ -327,7 +340,11 @@ def test_the_better_of_two_goes_first_and_the_loser_is_decided():
     stage.take(ClockTick())
     assert stage.of(SimulateAsk)[0].intent == 4
     decision = stage.decisions[0]
-    assert (decision.intent, decision.primary_reject_reason, decision.checks[-1].details) == (3, "LOCK_RESOURCE_CONFLICT", "pool locked by 4")
+    assert (decision.intent, decision.primary_reject_reason, decision.checks[-1].details) == (
+        3,
+        "LOCK_RESOURCE_CONFLICT",
+        "pool locked by 4",
+    )
     assert decision.decided_at == 5
 
 
@@ -337,7 +354,11 @@ def test_tier0_preempts_and_the_victim_is_decided_and_freed():
     victim = stage.of(SimulateAsk)[0].intent
     simulate(stage, buy(15_000_000, tier="Tier0", intent_id="urgent"))
     decision = stage.decisions[0]
-    assert (decision.intent, decision.outcome, decision.primary_reject_reason) == (victim, "Rejected", "LOCK_RESOURCE_CONFLICT")
+    assert (decision.intent, decision.outcome, decision.primary_reject_reason) == (
+        victim,
+        "Rejected",
+        "LOCK_RESOURCE_CONFLICT",
+    )
     assert decision.checks[-1].details == "preempted by urgent"
     state = stage.engine.state
     assert list(state.attempts) == list(state.capital.locks) != [victim]
@@ -381,9 +402,17 @@ def test_a_sell_on_a_complete_curve_is_tried_on_pump_swap():
     simulate(stage, curve(stage))
     simulated(stage, False, "Error processing Instruction 2: custom program error: 0x1775")
     again = stage.of(SimulateAsk)[1]
-    assert (again.intent, again.attempt, again.plan.pool_address, again.plan.dex) == (stage.of(SimulateAsk)[0].intent, 1, POOL, "pump_amm")
+    assert (again.intent, again.attempt, again.plan.pool_address, again.plan.dex) == (
+        stage.of(SimulateAsk)[0].intent,
+        1,
+        POOL,
+        "pump_amm",
+    )
     simulated(stage, False, "Custom(6005)")
-    assert [(one.outcome, one.attempt, one.intent_id) for one in stage.decisions] == [("SimFailed", 0, "a"), ("SimFailed", 1, "a")]
+    assert [(one.outcome, one.attempt, one.intent_id) for one in stage.decisions] == [
+        ("SimFailed", 0, "a"),
+        ("SimFailed", 1, "a"),
+    ]
     assert all(one.checks[0].passed for one in stage.decisions), "the second attempt is no repeat"
     assert [one.attempt for one in stage.results] == [0, 1]
     nothing_is_held(stage)
@@ -416,7 +445,12 @@ def test_asks_that_nobody_here_made_are_ignored():
     for told in (SimulateAsk(99, 0, plan), SendAsk(3, 0, plan), SimulateAsk(3, 7, plan)):
         stage.take(told)
     assert len(stage.engine.state.asks) == 1
-    for told in (SimulateAnswer(99, True), SendAnswer(99, True, 1, "x"), SignedAnswer(99, "", "", "", 1), ConfirmAnswer(99, "confirmed")):
+    for told in (
+        SimulateAnswer(99, True),
+        SendAnswer(99, True, 1, "x"),
+        SignedAnswer(99, "", "", "", 1),
+        ConfirmAnswer(99, "confirmed"),
+    ):
         stage.take(told)
     assert not stage.decisions
 

@@ -81,7 +81,16 @@ class World(Stage):
     def on_trade(self, told):
         index, price = told
         self.slot += 1
-        self.take(trade(self.slot, 10**9 + price, pool=f"P{index}", mint=MINTS[index], dex="pumpfun" if index == 2 else "pump_amm"), 400)
+        self.take(
+            trade(
+                self.slot,
+                10**9 + price,
+                pool=f"P{index}",
+                mint=MINTS[index],
+                dex="pumpfun" if index == 2 else "pump_amm",
+            ),
+            400,
+        )
 
     def on_kill(self, active):
         self.take(ControlRequest("r", "all", "kill_switch" if active else "reset_kill_switch", active=active or None))
@@ -122,7 +131,9 @@ class World(Stage):
         plan = record.event.plan
         status = {"bad": "failed", "timeout": "timeout", "6005": "odd"}.get(how, "confirmed")
         fills = (ExplicitAmount(plan.amount_in, 9), ExplicitAmount(1000 * share, 6)) if share != 4 else (None, None)
-        answer = ConfirmAnswer(record.seq, status, self.slot + share % 3, None, *fills, fees=ResultFees(5200, 0, 1), ordinal=2)
+        answer = ConfirmAnswer(
+            record.seq, status, self.slot + share % 3, None, *fills, fees=ResultFees(5200, 0, 1), ordinal=2
+        )
         for _ in range(2 if how == "again" else 1):
             self.take(answer)
 
@@ -148,7 +159,11 @@ class World(Stage):
         assert all(position.balance_raw >= 0 for position in state.authority.positions.values())
 
     def decisions_are_sound(self, state):
-        decided = Counter((record.event.intent, record.event.attempt) for record in self.records if isinstance(record.event, DecisionRecord))
+        decided = Counter(
+            (record.event.intent, record.event.attempt)
+            for record in self.records
+            if isinstance(record.event, DecisionRecord)
+        )
         assert all(count == 1 for count in decided.values()), "one outcome an attempt"
         said = [record.seq for record in self.records if isinstance(record.event, TradeIntent)]
         waiting = {(one.intent, one.attempt) for one in state.waiting}
@@ -221,7 +236,9 @@ def test_any_sequence(ops, params):
 
 
 @pytest.mark.slow
-@settings(derandomize=True, deadline=None, max_examples=max(SEQUENCES // 3, 1), phases=PHASES, report_multiple_bugs=False)
+@settings(
+    derandomize=True, deadline=None, max_examples=max(SEQUENCES // 3, 1), phases=PHASES, report_multiple_bugs=False
+)
 @given(sequences, sizes, st.sets(st.integers(0, 59), max_size=4))
 def test_restart_anywhere_is_never_restarted(ops, params, restarts):
     straight, broken = World(**params), World(**params)

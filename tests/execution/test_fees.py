@@ -63,10 +63,18 @@ def test_profit_after_fees():
 
 def test_liquidation_policy():
     params = msgspec.structs.replace(
-        PARAMS, liquidation_priority_fee_micro_lamports=7, liquidation_max_priority_fee_micro_lamports=9, liquidation_max_tx_cost_lamports=11
+        PARAMS,
+        liquidation_priority_fee_micro_lamports=7,
+        liquidation_max_priority_fee_micro_lamports=9,
+        liquidation_max_tx_cost_lamports=11,
     )
     told = policy_of(params, sell(1, metadata={"purpose": "liquidation"}))
-    assert (told.name, told.static_fee_micro_lamports, told.max_priority_fee_micro_lamports, told.max_tx_cost_lamports) == ("liquidation", 7, 9, 11)
+    assert (
+        told.name,
+        told.static_fee_micro_lamports,
+        told.max_priority_fee_micro_lamports,
+        told.max_tx_cost_lamports,
+    ) == ("liquidation", 7, 9, 11)
     assert policy_of(params, sell(1)).name == "standard"
 
 
@@ -77,11 +85,16 @@ def test_the_config_id_follows_the_values():
 
 
 def order(*intents, now=T0, slot=100):
-    return [one.intent for one in ranked([Waiting(seq, 0, T0, intent) for seq, intent in enumerate(intents)], PARAMS, now, slot)]
+    return [
+        one.intent
+        for one in ranked([Waiting(seq, 0, T0, intent) for seq, intent in enumerate(intents)], PARAMS, now, slot)
+    ]
 
 
 def test_tier_goes_before_value():
-    assert order(buy(tier="Arb", expected_value_lamports=10**9), buy(expected_value_lamports=5), sell(1, tier="Tier0")) == [2, 1, 0]
+    assert order(
+        buy(tier="Arb", expected_value_lamports=10**9), buy(expected_value_lamports=5), sell(1, tier="Tier0")
+    ) == [2, 1, 0]
 
 
 def test_value_times_urgency_times_nearness():
@@ -96,6 +109,9 @@ def test_value_times_urgency_times_nearness():
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(st.permutations(range(6)))
 def test_order_does_not_depend_on_the_order_of_asking(places):
-    made = [Waiting(seq, 0, T0, buy(tier=("Tier0", "Tier1", "Arb")[seq % 3], expected_value_lamports=seq // 3)) for seq in range(6)]
+    made = [
+        Waiting(seq, 0, T0, buy(tier=("Tier0", "Tier1", "Arb")[seq % 3], expected_value_lamports=seq // 3))
+        for seq in range(6)
+    ]
     first = ranked(made, PARAMS, T0, 1)
     assert ranked([made[place] for place in places], PARAMS, T0, 1) == first

@@ -308,3 +308,32 @@ def test_a_blessing_is_kept(recorded):
     )
     listed = Recording.open(path).manifest
     assert (listed.blessed, listed.pinned) == ((Blessing("wider stop", 7),), True)
+
+
+def test_a_newer_schema_halts_reducers_and_not_readers(recorded, monkeypatch):
+    with monkeypatch.context() as newer:
+        newer.setattr("ironcrab.log.anchor.SCHEMA_VERSION", 2)
+        path = recorded(10)
+    recording = Recording.open(path)
+    with pytest.raises(SchemaFault, match="schema 2"):
+        list(recording.records())
+    assert [record.seq for record in recording.loose()] == list(range(10))
+    assert recording.verify_bytes(deep=True).faults == ()
+    with pytest.raises(SchemaFault, match="schema 2"):
+        seal(path)
+
+
+def test_loose_records_are_the_same_hot_and_sealed(recorded):
+    path = recorded(40)
+    hot = list(Recording.open(path).loose(3, 37))
+    seal(path)
+    assert list(Recording.open(path).loose(3, 37)) == hot
+    assert [record.seq for record in hot] == list(range(3, 37))
+
+
+def test_a_reader_opened_before_sealing_is_told_to_open_again(recorded):
+    path = recorded(60, segment_bytes=9_000)
+    recording = Recording.open(path)
+    seal(path)
+    with pytest.raises(DamageFault, match="open the recording again"):
+        list(recording.records())

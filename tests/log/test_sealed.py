@@ -212,7 +212,7 @@ STEPS = ("mkdir", "write_table", "finish", "fsync", "read", "rename", "sync_fold
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("nth", "after"), [(0, False), (0, True), (2, False), (2, True)])
-def test_a_crash_between_any_two_steps_loses_nothing(recorded, history, monkeypatch, step, nth, after):  # noqa: PLR0917 - pytest passes by name
+def test_a_crash_between_any_two_steps_loses_nothing(recorded, history, monkeypatch, step, nth, after):
     path = recorded(60, segment_bytes=12_000)
     head = Recording.open(path).head
     places = {
@@ -337,3 +337,40 @@ def test_a_column_of_a_newer_schema_halts(tmp_path, history):
     assert to_records(SlotUpdate, table.drop_columns(["parent"])) == [record]
     with pytest.raises(SchemaFault, match="current_slot"):
         to_records(SlotUpdate, table.drop_columns(["current_slot"]))
+
+
+def test_sealed_sizes_hold_the_figures(tmp_path):
+    """Random base58 keys and signatures, as on the chain: 100 bytes a trade, 60 what has no signature."""
+    import random
+
+    from ironcrab.domain.market import PoolStateUpdate
+
+    dice = random.Random(2)
+    alphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+    def text(length):
+        return "".join(dice.choices(alphabet, k=length))
+
+    keys = [text(44) for _ in range(600)]
+    records = []
+    for seq in range(12_000):
+        key, slot = dice.choice(keys), 250_000_000 + seq // 20
+        if seq % 3:
+            event = Trade(
+                key, key, dice.choice(keys), seq % 2 == 0, dice.randrange(10**10), dice.randrange(10**13), 6, "orca",
+                signature=text(88), slot=slot, index=dice.randrange(1500), position=dice.randrange(4), lp_fee=dice.randrange(10**6),
+            )  # fmt: skip
+        elif seq % 2:
+            event = SlotUpdate(slot, slot=slot, parent=slot - 1)
+        else:
+            event = PoolStateUpdate(
+                key, "orca", dice.randrange(10**15), dice.randrange(10**12), key, key, slot, slot=slot
+            )
+        records.append(Record(seq, None, None, 10**18 + seq * 400_000_007, event))
+    sizes = {
+        file.type: file.size / file.rows
+        for file in parquet.write(tmp_path, iter([(record, 600) for record in records]))
+    }
+    assert sizes["Trade"] <= 100, sizes
+    assert sizes["PoolStateUpdate"] <= 60, sizes
+    assert sizes["SlotUpdate"] <= 60, sizes

@@ -136,9 +136,9 @@ def test_works_on_a_log_that_is_still_written(small):
     path = next((small.path / "segments").glob("*.jsonl"))
     data = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(data[:500]) + data[500][:40])
-    from ironcrab.log import manifest
-
     import msgspec
+
+    from ironcrab.log import manifest
 
     listed = manifest.load(small.path)
     manifest.save(small.path, msgspec.structs.replace(listed, segments=()))

@@ -180,11 +180,11 @@ def test_resume_after_a_crash(position, tmp_path):
             endpoint = Endpoint(f"127.0.0.1:{server.port}", tls=False)
             async with leg(folder, endpoint, last_event(folder, position)):
                 shutil.copytree(folder, torn)
-            hot = sorted((torn / "segments").glob("*.jsonl"))[-1]
+            hot = max((torn / "segments").glob("*.jsonl"))
             hot.write_bytes(hot.read_bytes()[: -(1 + position % 97)])
             async with leg(torn, endpoint, last_event(torn, len(told))):
                 pass
-            async with leg(torn, endpoint, lambda: chain.finished.is_set()):
+            async with leg(torn, endpoint, chain.finished.is_set):
                 pass
 
     asyncio.run(legs())

@@ -258,7 +258,8 @@ def test_overflow_opens_a_gap_and_is_made_good(tmp_path):
                 if count % 40 == 0 and count < 200:
                     await asyncio.sleep(0.1)
                 if message_is_last(what, updates[-2].slot):
-                    return found, lost
+                    break
+        return found, lost
 
     found, lost = asyncio.run(asyncio.wait_for(run(), 20))
     assert lost >= 1

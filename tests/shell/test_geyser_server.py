@@ -19,9 +19,9 @@ def serve(test, updates=None, **settings):
     async def run():
         chain = Chain(iter(demo(1, 100, 40) if updates is None else updates), **settings)
         async with GeyserServer(chain, **server_settings) as server:
-            async with aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-                async with asyncio.timeout(15):
-                    await test(server, channel)
+            channel = aio.insecure_channel(f"127.0.0.1:{server.port}")
+            async with channel, asyncio.timeout(15):
+                await test(server, channel)
 
     asyncio.run(run())
 

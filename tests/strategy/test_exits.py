@@ -224,6 +224,17 @@ def test_suppression_is_said_once(held):
     assert [v for v in w.verdicts() if v[0] == "suppress"] == [("suppress", "QUOTE_SLOT_NOT_AFTER_ENTRY_CONFIRM")]
 
 
+def test_reserves_that_follow_their_trade_are_awaited_for_its_slot(held):
+    w = held()
+    pool_worth(w, 101, 5 * M)
+    for slot in range(102, 106):
+        assert w.trade(slot, sol=5 * M, tokens=M) == []
+        assert pool_worth(w, slot, 5 * M) == []
+    w.trade(106, sol=5 * M, tokens=M)
+    w.tick(107)
+    assert last(w) == ("suppress", "QUOTE_SLOT_BEFORE_LAST_POSITION_MARK_SLOT")
+
+
 def test_an_orphaned_mark_is_read_again(held):
     w = held()
     w.trade(102, sol=6 * M, tokens=M)

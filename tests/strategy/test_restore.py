@@ -222,3 +222,62 @@ def test_the_random_lives_are_lively(world):
     assert {"ENTER_PROBE_BUY", "ENTER_SCALE_IN", "HOLD_PROBE", "HOLD_FULL", "WAIT_REENTRY_COOLDOWN"} <= codes
     assert len([code for code in codes if code.startswith("EXIT_")]) >= 5, codes
     assert len([code for code in codes if code.startswith(("WAIT_", "REJECT_"))]) >= 14, codes
+
+
+NUMBERS = st.sampled_from([0, 1, 2, 10**6, 2**63, 2**64 - 1])
+KEYS = st.sampled_from(["P", "M", "", SOL_MINT, USDC_MINT])
+ODD = st.one_of(
+    st.builds(
+        Trade,
+        KEYS,
+        KEYS,
+        KEYS,
+        st.booleans(),
+        NUMBERS,
+        NUMBERS,
+        st.sampled_from([0, 6, 255]),
+        st.sampled_from(["raydium", "pumpfun", "pump_amm", "?"]),
+        quote_mint=KEYS,
+        slot=st.one_of(st.none(), st.integers(0, 400)),
+    ),
+    st.builds(PoolStateUpdate, KEYS, st.just("raydium"), NUMBERS, NUMBERS, KEYS, KEYS, st.integers(0, 400)),
+    st.builds(PoolCreated, KEYS, KEYS, KEYS, st.just("?"), st.sampled_from([None, "", "x", "-5", "9" * 30])),
+    st.builds(LiquidityRemoved, KEYS, KEYS, NUMBERS, NUMBERS),
+    st.builds(DevWalletIdentified, KEYS, KEYS, st.sampled_from(["", "nan", "-1", "1000"])),
+    st.builds(TokenMintInfo, KEYS, KEYS, st.just(0), NUMBERS),
+    st.builds(BondingCurveProgress, KEYS, KEYS, NUMBERS, st.booleans()),
+    st.builds(GapOpened, KEYS, NUMBERS, st.none(), KEYS),
+    st.builds(WalletBalanceSnapshot, KEYS, NUMBERS, st.just(0), KEYS, slot=st.integers(0, 400)),
+    st.builds(
+        ExecutionResult,
+        st.just("momentum-bot"),
+        st.sampled_from(["confirmed", "CONFIRMED", "failed", "sent", "?"]),
+        intent=st.one_of(st.none(), st.integers(0, 60)),
+        token_mint=st.one_of(st.none(), KEYS),
+        fill_in=st.one_of(st.none(), st.builds(ExplicitAmount, NUMBERS, st.just(6))),
+        fill_out=st.one_of(st.none(), st.builds(ExplicitAmount, NUMBERS, st.just(6))),
+        metadata=st.sampled_from([{}, {"side": "SELL"}, {"side": "BUY", "pool_address": "P"}]),
+    ),
+    st.builds(
+        DecisionRecord,
+        KEYS,
+        st.just("StrategyA"),
+        st.just("Early"),
+        st.just(()),
+        st.sampled_from(["Rejected", "Sent", "SimFailed"]),
+        intent=st.one_of(st.none(), st.integers(0, 60)),
+    ),
+    st.builds(ClockTick),
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.lists(ODD, max_size=60))
+def test_nothing_odd_raises(world, events):
+    w = world(**{**LOOSE, "min_liquidity_lamports": 0})
+    for n, event in enumerate(events):
+        w.take(event, n * 3_000_000_000)
+    for _, intent in w.intents():
+        assert intent.required_capital.raw > 0
+        assert intent.execution.min_out.raw >= 0
+    restore(w)

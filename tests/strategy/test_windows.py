@@ -6,7 +6,7 @@ from ironcrab.domain.market import Trade
 from ironcrab.loop import Now
 from ironcrab.market import flow as flow_module
 from ironcrab.market.flow import MOST_TICKS, Flow, FlowRow, Tick, dearest
-from ironcrab.market.price import UNKNOWN
+from ironcrab.market.price import UNKNOWN, gain_bps
 from ironcrab.strategy import windows as windows_module
 from ironcrab.strategy.windows import Windows
 
@@ -76,7 +76,7 @@ def check(steps, most):
             start = next((n for n, tick in enumerate(everything) if tick.slot >= oldest), len(everything))
             inside = everything[max(start, len(everything) - most) :]
             expect = counted(inside)
-            sums, buyers = windows.sums_of(span, now.slot), windows.buyers_of(span, 10, now.slot)
+            sums, buyers = windows.sums_of(span, now.slot), windows.buyers_of(str(span), span, 10, now.slot)
             for name in ("trades", "buys", "bought", "sold"):
                 assert getattr(sums, name) == expect[name], name
             for name in ("trades", "buys", "bought", "small", "counts", "repeats"):
@@ -88,8 +88,9 @@ def check(steps, most):
                 )
             assert buyers.shares() == expect["shares"]
             assert windows.ticks_of(span, now.slot) == inside
-        if most > len(steps) * 2 and all(fork for *_, fork in steps):
-            assert windows.session_best() == dearest(UNKNOWN, everything)
+    if all(fork for *_, fork in steps):
+        assert flow.get("P").best.known == dearest(UNKNOWN, everything).known
+        assert not gain_bps(flow.get("P").best, dearest(UNKNOWN, everything))
 
 
 def test_buyer_quality_of_the_sheet():
@@ -98,14 +99,14 @@ def test_buyer_quality_of_the_sheet():
     for trader, quote in (("A", 50), ("A", 30), ("A", 20), ("B", 50), ("C", 50)):
         row.ticks.append(Tick(5, True, quote, 1, trader))
     row.ticks.append(Tick(5, False, 70, 1, "A"))
-    buyers = Windows(row).buyers_of(300, 0, 5)
+    buyers = Windows(row).buyers_of("Early", 300, 0, 5)
     assert (len(buyers.counts), buyers.bought, buyers.shares(), buyers.repeats) == (3, 200, (100, 200), 1)
 
 
 def test_a_window_of_ten_seconds_sees_one_of_five():
     row = FlowRow("P", "M", 0, 0)
     row.ticks += [Tick(slot, True, 1, 1, f"W{slot}") for slot in (0, 10_000, 20_000, 30_000, 40_000)]
-    assert len(Windows(row).buyers_of(25, 0, 40_005).counts) == 1
+    assert len(Windows(row).buyers_of("Early", 25, 0, 40_005).counts) == 1
 
 
 def test_dominance_counts_in_the_window_only():
@@ -124,15 +125,3 @@ def test_trades_since_an_entry():
     assert windows.since(10, 75, 99).trades == 76
     row.ticks.append(Tick(100, True, 1, 1, "W"))
     assert windows.since(10, 75, 100).trades == 76
-
-
-def test_session_best_survives_trims():
-    now = Now()
-    flow = Flow(now)
-    for slot in range(3_000):
-        now.slot = slot
-        flow.step(slot, Trade("P", "M", "W", True, 100, 50 if slot == 5 else 100, 6, "raydium", slot=slot))
-    windows = Windows(flow.get("P"))
-    assert windows.session_best().base == 50
-    flow.step(3_001, Trade("P", "M", "W", True, 100, 40, 6, "raydium", slot=3_000))
-    assert windows.session_best().base == 40

@@ -1,0 +1,314 @@
+"""The command line: every command, its exit code, its streams, its --json; bad input is one sentence."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from ironcrab.app.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+BLOCK = ROOT / "recordings" / "mainnet-block-332254908"
+DAY = ROOT / "recordings" / "whirlpool-2022-04-06"
+SCENARIO = ROOT / "scenarios" / "mainnet-block.toml"
+
+
+def ironcrab(*args, cwd=None, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "ironcrab.app", *map(str, args)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **environment},
+        cwd=cwd, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def refused(*args, code=1, **more):
+    """A refusal: the code, nothing on stdout, one sentence on stderr."""
+    got, out, err = ironcrab(*args, **more)
+    assert got == code, out + err
+    assert out == ""
+    assert "Traceback" not in err
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert sum(line.startswith(("error:", "Error:")) for line in lines) == 1, err
+    return lines[-1]
+
+
+def test_help_names_every_command():
+    code, out, _ = ironcrab("--help")
+    assert code == 0
+    for name, _, text in COMMANDS:
+        assert name in out
+        assert text.split()[0] in out
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in COMMANDS])
+def test_every_command_has_help(name):
+    code, out, err = ironcrab(name, "--help")
+    assert code == 0, err
+    assert out.startswith("Usage: ironcrab")
+
+
+def test_a_mistyped_command_is_met_halfway():
+    assert "Did you mean 'verify'?" in refused("verfy", code=2)
+
+
+def test_imports_are_lazy():
+    """--help loads neither pyarrow nor duckdb nor protobuf nor the venues."""
+    script = (
+        "import sys\nfrom ironcrab.app.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = [m for m in ('pyarrow', 'duckdb', 'google.protobuf', 'ironcrab.dex', 'msgspec') if m in sys.modules]\n"
+        "sys.stderr.write(repr(heavy))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == "[]"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("verify", "nowhere"), "nowhere"),
+        (("replay", ROOT / "scenarios"), "scenarios"),
+        (("explain", BLOCK, "999999"), "999999"),
+        (("explain", BLOCK, "dec-00000000-5"), "dec-00000000-5"),
+        (("inspect", BLOCK, "9999999"), "9999999"),
+        (("query", BLOCK, "select nonsense from trade"), "nonsense"),
+        (("run", BLOCK, "no.toml", "--out", "x"), "no.toml"),
+        (("run", BLOCK, SCENARIO, "--set", "momentum.nothing=1", "--out", "x"), "momentum.nothing"),
+        (("import", "frames", "nothing.bin", "--out", "x"), "nothing.bin"),
+        (("import", "ironcrab", ROOT / "scenarios", "--out", "x"), "no .jsonl file"),
+        (("bless", BLOCK, "--because", " "), "--because"),
+        (("slice", BLOCK, "--from", "5", "--to", "5", "--out", "x"), "nothing to cut"),
+        (("decide", "nothing.jsonl", "--out", "x"), "nothing.jsonl"),
+        (("quote", "Pool", "--accounts", "nothing.json", "--in", "M", "--amount", "1"), "nothing.json"),
+        (("seal", "nowhere"), "nowhere"),
+        (("export", "nowhere", "--out", "x"), "nowhere"),
+        (("diff", BLOCK, "nowhere"), "nowhere"),
+        (("check", "nowhere"), "nowhere"),
+        (("why", DAY, "zzz", "--at", "2022-04-06T12:00:00", "--json"), ""),
+    ],
+)
+def test_bad_input_is_one_sentence(args, said, tmp_path):
+    if args[0] == "why":
+        assert json.loads(ironcrab(*args)[1])["answer"] == "never seen"
+        return
+    sentence = refused(*args, cwd=tmp_path)
+    assert said in sentence
+    assert not (tmp_path / "x").exists()
+    assert not list(tmp_path.glob(".x*"))
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("inspect", BLOCK, "a..b"), "neither SEQ nor A..B"),
+        (("why", BLOCK, "M", "--at", "noon"), "no UTC time"),
+        (("slice", BLOCK, "--out", "x"), "--around"),
+        (("check",), "--list"),
+        (("run", BLOCK, SCENARIO, "--set", "momentum", "--out", "x"), "KEY=VALUE"),
+        (("retain", BLOCK), "--max-age-hours"),
+        (("quote", "A", "B", "--accounts", "f", "--in", "M", "--amount", "1"), "RECORDING POOL"),
+    ],
+)
+def test_wrong_usage_is_exit_2(args, said, tmp_path):
+    code, out, err = ironcrab(*args, cwd=tmp_path)
+    assert code == 2
+    assert out == ""
+    assert said in err
+
+
+SCENARIOS = [
+    ("strategies = [", "no TOML"),
+    ('strategies = ["momentun"]', "did you mean 'momentum'"),
+    ("strategy = []", "unknown key 'strategy'"),
+    ("[momentum]\nx = 1", "unknown key 'momentum'"),
+    ('strategies = ["momentum"]\n[momentum]\nposition_lamport = 5', "did you mean 'position_lamports'"),
+    ('strategies = ["momentum"]\n[momentum]\nposition_lamports = -5', "position_lamports"),
+    ('strategies = ["momentum"]\n[momentum]\nposition_lamports = "many"', "position_lamports"),
+    ('strategies = ["momentum", "momentum"]', "twice"),
+    ('outlets = ["rocket"]', "'rocket' is unknown"),
+    ("strategies = 5", "list of texts"),
+    ('strategies = ["no.such.module:Class"]', "no.such.module"),
+    ("engine = 7", "[engine] must be a table"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), SCENARIOS)
+def test_a_bad_scenario_is_one_sentence(text, said, tmp_path):
+    (tmp_path / "s.toml").write_text(text)
+    sentence = refused("params", "s.toml", cwd=tmp_path)
+    assert "s.toml" in sentence or "no.such" in sentence
+    assert said in sentence
+
+
+IMPURE = [
+    ("import time", "time"),
+    ("from datetime import datetime", "datetime"),
+    ("import random as r", "random"),
+    ("import os.path", "os.path"),
+    ("x = hash('a')", "hash()"),
+    ("y = open('f')", "open()"),
+]
+
+
+@pytest.mark.parametrize(("line", "named"), IMPURE)
+def test_an_impure_strategy_is_refused_with_file_and_line(line, named, tmp_path):
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "inner.py").write_text(f'"""Doc."""\n\n{line}\n')
+    (package / "outer.py").write_text("from mine.inner import *\nclass Mine:\n    name = 'mine'\n")
+    (tmp_path / "s.toml").write_text('strategies = ["mine.outer:Mine"]')
+    sentence = refused("params", "s.toml", cwd=tmp_path)
+    assert re.search(r"mine/inner\.py:3", sentence)
+    assert named in sentence
+
+
+USER_STRATEGY = '''
+from msgspec import Struct, field
+from ironcrab.domain.market import Trade
+from ironcrab.domain.trade import Verdict
+
+class Params(Struct, frozen=True):
+    every: int = 10
+
+class State(Struct):
+    seen: dict[str, int] = field(default_factory=dict)
+
+class Counter:
+    """Says a verdict at every n-th trade of a pool."""
+    Params, name, wants = Params, "counter", (Trade,)
+
+    def __init__(self, params, known):
+        self.params, self.state = params, State()
+
+    def step(self, seq, event):
+        count = self.state.seen[event.pool_address] = self.state.seen.get(event.pool_address, 0) + 1
+        if count % self.params.every == 0:
+            yield Verdict(self.name, event.mint, event.pool_address, "track", f"SEEN_{count}", "NotApplicable")
+'''
+
+
+def test_a_strategy_in_a_folder_of_the_users_own(tmp_path):
+    (tmp_path / "mine.py").write_text(USER_STRATEGY)
+    (tmp_path / "s.toml").write_text('strategies = ["mine:Counter"]\n[counter]\nevery = 3\n')
+    code, out, err = ironcrab("run", DAY, "s.toml", "--out", "r", cwd=tmp_path)
+    assert code == 0, out + err
+    code, out, err = ironcrab("verify", "r", cwd=tmp_path)
+    assert code == 0, out + err
+    assert "identical" in out
+    (tmp_path / "mine.py").write_text(USER_STRATEGY.replace("% self.params.every == 0", "% self.params.every == 1"))
+    assert ironcrab("verify", "r", cwd=tmp_path)[0] == 3
+
+
+def test_json_of_every_reporting_command(tmp_path):
+    out = tmp_path / "r"
+    for args in (
+        ("run", BLOCK, SCENARIO, "--out", out),
+        ("params", SCENARIO),
+        ("replay", out),
+        ("verify", out),
+        ("explain", out, "20"),
+        ("why", out, "So"),
+        ("inspect", out),
+        ("diff", BLOCK, out),
+        ("check", out),
+        ("slice", out, "--from", "10", "--to", "60", "--out", tmp_path / "cut"),
+        ("export", out, "--out", tmp_path / "exported"),
+        ("seal", out),
+        ("retain", out, "--max-bytes", "10", "--dry-run"),
+        ("bless", out, "--because", "a test"),
+        ("venues",),
+    ):
+        code, text, err = ironcrab(*args, "--json")
+        assert code in (0, 3), f"{args}: {err}"
+        assert json.loads(text) is not None, args
+        assert err == "", args
+    rows = ironcrab("query", out, "select seq, type from log order by seq limit 2", "--json")[1].splitlines()
+    assert [json.loads(row)["seq"] for row in rows] == [0, 1]
+    records = ironcrab("inspect", out, "0..3", "--json")[1].splitlines()
+    assert [json.loads(row)["seq"] for row in records] == [0, 1, 2, 3]
+
+
+def test_slice_around_a_decision_verifies_and_explains(tmp_path):
+    code, text, _ = ironcrab("query", DAY, "select max(seq) s from decision_record", "--csv")
+    seq = text.split()[-1]
+    code, text, err = ironcrab("slice", DAY, "--around", seq, "--spread", "80", "--golden", "--out", tmp_path / "cut")
+    assert code == 0, err
+    code, text, err = ironcrab("verify", tmp_path / "cut")
+    assert code == 0, text + err
+    assert "identical" in text
+    code, text, err = ironcrab("explain", tmp_path / "cut", seq)
+    assert code == 0, err
+    assert "identical bytes" in text
+    installed = any(point.value == "ironcrab.app.pytest_plugin" for point in entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "ironcrab.app.pytest_plugin"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, tmp_path], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_slice_by_slot_and_time(tmp_path):
+    for begin, end in (("s128450000", "s128450200"), ("2022-04-06T05:00:00", "2022-04-06T05:02:00Z")):
+        out = tmp_path / end.replace(":", "")
+        code, text, err = ironcrab("slice", DAY, "--from", begin, "--to", end, "--out", out)
+        assert code == 0, text + err
+        assert ironcrab("verify", out)[0] == 0
+
+
+def test_bless_accepts_a_change_and_keeps_the_reason(tmp_path):
+    package = tmp_path / "edited"
+    package.mkdir()
+    subprocess.run(["cp", "-r", ROOT / "ironcrab", package], check=True)
+    gates = package / "ironcrab" / "strategy" / "gates.py"
+    gates.write_text(gates.read_text().replace("if unique < entry.min_unique_buyers", "if unique > 10**6"))
+    golden = tmp_path / "golden"
+    subprocess.run(["cp", "-r", BLOCK, golden], check=True)
+    with_edit = {"PYTHONPATH": str(package), "cwd": package}
+    assert ironcrab("verify", golden, **with_edit)[0] == 3
+    code, text, err = ironcrab("bless", golden, "--because", "one buyer is enough", **with_edit)
+    assert code == 0, text + err
+    assert "differs" in text
+    assert ironcrab("verify", golden, **with_edit)[0] == 0
+    assert ironcrab("verify", golden)[0] == 3
+    told = json.loads(ironcrab("inspect", golden, "--json")[1])
+    assert told["blessed"] == ["one buyer is enough"]
+    assert told["golden"] is True
+
+
+def test_sealed_files_are_read_with_nothing_of_ours():
+    import duckdb
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    files = sorted((DAY / "segments").rglob("trade.parquet"))
+    assert sum(pq.read_table(file).num_rows for file in files) == 9466
+    assert sum(pl.read_parquet(file).height for file in files) == 9466
+    for path in sorted((DAY / "segments").rglob("*.parquet")):
+        assert pl.read_parquet(path).height == duckdb.sql(f"select count(*) from '{path}'").fetchall()[0][0]
+
+
+def test_second_writer_is_refused(tmp_path):
+    from ironcrab.domain.fault import LockFault
+    from ironcrab.log.recording import Recording
+
+    with Recording.create(tmp_path / "r", "ab" * 16), pytest.raises(LockFault, match="writ"):
+        Recording.resume(tmp_path / "r")
+
+
+@pytest.mark.parametrize("name", ["engine-checks", "mainnet-block-332254908"])
+def test_blessing_what_did_not_change_changes_nothing_but_the_reason(name, tmp_path):
+    copy = tmp_path / name
+    subprocess.run(["cp", "-r", ROOT / "recordings" / name, copy], check=True)
+    assert ironcrab("bless", copy, "--because", "nothing changed")[0] == 0
+    assert ironcrab("diff", copy, ROOT / "recordings" / name)[0] == 0
+    assert ironcrab("verify", copy)[0] == 0

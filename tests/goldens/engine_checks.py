@@ -1,0 +1,390 @@
+"""Our own intents that hit every check of the engine, pass and fail: the input of the golden `engine-checks`.
+
+World records only. An answer must name its ask's seq, so the script is driven once through the same loop as the
+run that records it, and reads the seq of each ask from there. It opens 20 s before midnight UTC, so that a day of
+losses ends on its way.
+"""
+
+from pathlib import Path
+
+from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest, ForkOrphaned, GapClosed, GapOpened
+from ironcrab.domain.market import (
+    BondingCurveProgress,
+    DexPoolAccounts,
+    ExplicitAmount,
+    PoolStateUpdate,
+    PriorityFeePercentiles,
+    TokenMintInfo,
+    Trade,
+    WalletBalanceSnapshot,
+    WalletSnapshotComplete,
+)
+from ironcrab.domain.trade import Execution, ResultFees, TradeIntent, TradeResources
+from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM
+from ironcrab.mode.run import Drive, with_ticks
+from ironcrab.mode.scenario import load
+
+SCENARIO = "scenarios/engine-checks.toml"
+ROOT = Path(__file__).parents[2]
+START_MS = 1_748_735_980_000
+"""2025-05-31 23:59:40 UTC."""
+SLOT = 343_000_000
+MINTS = ("CheckMintA", "CheckMintB", "CheckMintC", "CheckMintD")
+POOLS = {mint: f"CheckPool{mint[-1]}" for mint in MINTS}
+CURVE = "CheckCurveA"
+
+
+def engine_check_events():
+    """(time in ns, event) of every world record of the golden, in order."""
+    return drive()[0]
+
+
+def drive():
+    """The events, and every record that came of them."""
+    events, records = [], []
+    stage = Drive(load(ROOT / SCENARIO), records.append, ())
+
+    def told():
+        for pair in Script(records).events():
+            events.append(pair)
+            yield pair
+
+    for time, event in with_ticks(told()):
+        if stage.loop.seq == 0:
+            stage.open(time)
+        stage.take(event, time)
+    return events, records
+
+
+class Script:
+    """What the world says, act by act; `records` is what came of it so far."""
+
+    def __init__(self, records):
+        self.records = records
+        self.ms = START_MS
+        self.slot = SLOT
+        self.count = 0
+
+    def events(self):
+        acts = (
+            self.market, self.without_wallet, self.size_and_words, self.fees_and_arbitrage, self.plans, self.locks, self.fairness,
+            self.simulations, self.sends, self.confirmations, self.positions, self.losses, self.curve, self.time, self.kill,
+        )  # fmt: skip
+        for act in acts:
+            for event in act():
+                yield self.ms * 1_000_000, event
+
+    # words
+
+    def later(self, ms):
+        self.ms += ms
+        return ClockTick()
+
+    def trade(self, mint, dex="pump_amm", pool=None, sol=1_000_000_000, slots=1):
+        self.slot += slots
+        self.ms += 100
+        return Trade(pool or POOLS[mint], mint, "CheckTrader", True, sol, 1_000_000_000, 6, dex, slot=self.slot)
+
+    def intent(self, side, raw, mint, **more):
+        self.count += 1
+        paid = (SOL_MINT, mint) if side == "Buy" else (mint, SOL_MINT)
+        told = {
+            "source": "momentum-bot", "tier": "Tier1", "origin_type": "StrategyA",
+            "required_capital": ExplicitAmount(raw, 9 if side == "Buy" else 6),
+            "resources": TradeResources(*paid, (more.pop("pool", POOLS.get(mint, "CheckPoolX")),)),
+            "expected_roi_bps": 50, "max_slippage_bps": 300, "side": side, "regime": "Early", "intent_id": f"check-{self.count:03d}",
+            "metadata": {"dex": "pump_amm"}, "execution": Execution(ExplicitAmount(1_000, 6 if side == "Buy" else 9)),
+        }  # fmt: skip
+        return TradeIntent(**{**told, **more})
+
+    def buy(self, raw=10_000_000, mint=MINTS[0], **more):
+        return self.intent("Buy", raw, mint, **more)
+
+    def sell(self, raw=1_000_000, mint=MINTS[0], **more):
+        return self.intent("Sell", raw, mint, **more)
+
+    def arb(self, raw=100_000_000, roi=300, pools=1, **more):
+        resources = TradeResources(SOL_MINT, MINTS[0], tuple(POOLS.values())[:pools])
+        told = {
+            "source": "arb-strategy",
+            "tier": "Arb",
+            "regime": "NotApplicable",
+            "expected_roi_bps": roi,
+            "resources": resources,
+        }
+        return self.buy(raw, **{**told, **more})
+
+    def config(self, **values):
+        return ConfigUpdate(
+            "execution-engine", {key: str(value) for key, value in values.items()}, "2025-05-31T23:59:40Z"
+        )
+
+    def balance(self, mint, raw):
+        return WalletBalanceSnapshot(mint, raw, 6, TOKEN_PROGRAM, slot=self.slot)
+
+    def ask(self, kind):
+        return [record.seq for record in self.records if type(record.event) is kind][-1]
+
+    def simulated(self, error=None, out=None, units=142_000):
+        return SimulateAnswer(self.ask(SimulateAsk), error is None, error, None, units, out)
+
+    def signed(self):
+        return SignedAnswer(
+            self.ask(SendAsk), f"CheckSignature{self.count}", "AA==", "CheckBlockhash", 5, ordinal=self.answered()
+        )
+
+    def sent(self, error=None, method="rpc", bundle=None):
+        return SendAnswer(
+            self.ask(SendAsk),
+            error is None,
+            self.ms,
+            method,
+            self.slot,
+            bundle_id=bundle,
+            error=error,
+            ordinal=self.answered(),
+        )
+
+    def ended(self, status="confirmed", fill_in=None, fill_out=None, error=None, reason=None):
+        self.ms += 400
+        decimals = (9, 6) if self.side() == "Buy" else (6, 9)
+        fills = [
+            None if raw is None else ExplicitAmount(raw, digits)
+            for raw, digits in zip((fill_in, fill_out), decimals, strict=True)
+        ]
+        known = status in ("confirmed", "failed")
+        fees = ResultFees(5_200, 0, 142_000) if known else None
+        return ConfirmAnswer(
+            self.ask(SendAsk), status, self.slot + 1 if known else None, None, *fills, reason, fees,
+            error_code=error, ordinal=self.answered(), last=known,
+        )  # fmt: skip
+
+    def answered(self):
+        """How many answers the newest ask to send has: the next one's ordinal."""
+        ask = self.ask(SendAsk)
+        return sum(1 for record in self.records if getattr(record.event, "ask", None) == ask)
+
+    def side(self):
+        return self.records[self.ask(SendAsk)].event.plan.side
+
+    def filled(self, intent, fill_in, fill_out):
+        """An intent that goes all the way."""
+        yield intent
+        yield self.simulated()
+        yield self.signed()
+        yield self.sent()
+        yield self.ended("confirmed", fill_in, fill_out)
+
+    def stopped(self, intent, error="Custom(6001)"):
+        """An intent that passes its checks and fails in simulation."""
+        yield intent
+        yield self.simulated(error)
+
+    # acts
+
+    def market(self):
+        for mint in MINTS:
+            yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**15, None, None, slot=self.slot)
+            yield self.trade(mint)
+        yield self.trade(MINTS[0], "pumpfun", CURVE)
+        yield DexPoolAccounts(
+            "pump_amm", POOLS[MINTS[0]], MINTS[0], SOL_MINT, ("CheckKey1", "CheckKey2"), slot=self.slot
+        )
+
+    def without_wallet(self):
+        yield self.balance(MINTS[3], 5_000_000)
+        yield self.sell(mint=MINTS[3])
+        yield WalletSnapshotComplete("CheckWallet", (MINTS[3],), slot=self.slot)
+        yield self.sell(6_000_000, mint=MINTS[3])
+        yield from self.stopped(self.sell(mint=MINTS[3]))
+        yield self.balance(MINTS[3], 0)
+
+    def size_and_words(self):
+        yield self.buy(500_000_001)
+        yield self.buy(max_slippage_bps=501)
+        yield from self.stopped(self.buy(max_slippage_bps=9_999, metadata={"dex": "pump_amm", "market_order": "true"}))
+        yield self.buy(metadata={"dex": "pump_amm", "current_open_positions": "2"})
+        yield self.buy(metadata={})
+        yield self.buy(metadata={"dex": "unknown"})
+        yield self.buy(metadata={"dex": "orca"})
+        yield self.buy(0)
+
+    def fees_and_arbitrage(self):
+        yield self.config(max_compute_units=100_000, max_slippage_bps=0, colour="red")
+        yield self.buy()
+        yield self.config(max_compute_units=1_400_000, max_tx_cost_lamports=5_199)
+        yield self.buy()
+        yield self.config(max_tx_cost_lamports=50_000_000)
+        yield PriorityFeePercentiles(64, self.slot, 500, 100_000, 120_000, 150_000, 9_000, 120_000, 8_000)
+        yield self.buy()
+        yield PriorityFeePercentiles(64, self.slot, 500, 2_000, 3_000, 5_000, 9_000, 2_400, 8_000)
+        yield from self.stopped(self.buy())
+        yield self.arb(100_000, roi=100)
+        yield from self.stopped(self.arb())
+        yield self.config(cross_dex_enabled="false")
+        yield self.arb(pools=2)
+        yield self.config(cross_dex_enabled="true")
+        yield self.arb(pools=2)
+        yield self.arb(pools=2, metadata={"spread_bps": "12", "estimated_profit_lamports": "900000"})
+        yield self.arb(pools=2, metadata={"spread_bps": "120", "estimated_profit_lamports": "900000"})
+        yield self.config(jito_enabled="false")
+        yield self.buy(require_bundle=True)
+        yield self.config(jito_enabled="true")
+        yield self.buy(require_bundle=True, bundle_tip_lamports=999)
+
+    def plans(self):
+        yield self.buy(pool="CheckPoolNowhere")
+        yield self.buy(mint="CheckMintZ", pool=POOLS[MINTS[0]])
+        yield self.buy(execution=Execution(ExplicitAmount(1_000, 9)))
+        yield self.buy(execution=None)
+        yield self.buy(execution=None, metadata={"dex": "pump_amm", "min_out_raw": "many"})
+        yield Trade("CheckPoolE", "CheckMintE", "CheckTrader", True, 10**9, 10**9, 6, "pump_amm", slot=self.slot)
+        yield self.buy(
+            mint="CheckMintE", pool="CheckPoolE", execution=None, metadata={"dex": "pump_amm", "min_out_raw": "1000"}
+        )
+        yield self.buy(pool=CURVE, metadata={"dex": "pumpfun"})
+        yield GapOpened("geyser", self.slot, self.slot + 2, "drill")
+        yield self.buy()
+        yield GapClosed("geyser", None, self.slot + 2, filled=False)
+        for mint in MINTS:
+            yield self.trade(mint)
+        yield ForkOrphaned(self.slot, "drill")
+        yield self.buy(mint=MINTS[3])
+        yield self.trade(MINTS[3])
+        yield self.balance(MINTS[3], 5_000_000)
+        yield PoolStateUpdate("CheckPoolF", "pump_amm", 0, 0, MINTS[3], SOL_MINT, self.slot, slot=self.slot)
+        yield self.sell(mint=MINTS[3], pool="CheckPoolF")
+        yield self.balance(MINTS[3], 0)
+
+    def locks(self):
+        yield self.config(max_open_positions=9)
+        yield self.buy(450_000_000)
+        yield self.buy(450_000_000, mint=MINTS[1])
+        yield self.buy(450_000_000, mint=MINTS[2])
+        yield self.buy()
+        yield self.buy(tier="Tier0", hint_urgency=2)
+        yield self.simulated("Custom(6001)")
+        yield self.buy(450_000_000, mint=MINTS[2])
+        yield self.later(11_000)
+        yield self.config(max_open_positions=2)
+
+    def fairness(self):
+        for _ in range(5):
+            yield self.arb()
+            yield from self.stopped(self.buy())
+        yield self.arb()
+        yield self.buy()
+        yield self.simulated("sim_timeout")
+
+    def simulations(self):
+        for mint in MINTS:
+            yield self.trade(mint)
+        yield self.buy(intent_id="check-twice")
+        yield self.simulated(out=999)
+        yield self.buy(intent_id="check-twice")
+        yield self.config(send_enabled="false")
+        yield self.buy()
+        yield self.simulated(out=5_000)
+        yield self.config(send_enabled="true")
+
+    def sends(self):
+        yield self.buy()
+        yield self.simulated()
+        yield self.sent("all endpoints refused")
+        yield self.buy(require_bundle=True)
+        yield self.simulated()
+        yield self.sent("rate limited", "jito")
+
+    def confirmations(self):
+        yield self.buy()
+        yield self.simulated()
+        yield self.signed()
+        yield self.sent()
+        yield self.ended("failed", error="Custom(6004)")
+        yield self.buy(require_bundle=True, bundle_tip_lamports=100_000)
+        yield self.simulated()
+        yield self.sent(method="jito", bundle="check-bundle-1")
+        yield self.ended("failed", error="dropped")
+        yield self.buy(require_bundle=True)
+        yield self.simulated()
+        yield self.sent(method="jito", bundle="check-bundle-2")
+        yield self.ended("timeout")
+        yield self.ended("failed", error="late")
+        yield self.buy()
+        yield self.simulated()
+        yield self.sent()
+        yield self.ended("rpc_error")
+        yield self.ended("failed", error="late")
+        yield self.buy()
+        yield self.simulated()
+        yield self.sent()
+        yield self.later(15_001)
+        yield self.ended("confirmed", 10_000_000, None, reason="rpc_tx_fetch_failed")
+        yield self.buy(mint=MINTS[1])
+        yield self.simulated()
+        yield self.sent()
+        yield self.ended("confirmed", None, None, reason="tx_meta_missing")
+
+    def positions(self):
+        yield from self.filled(self.buy(), 10_000_000, 8_000_000)
+        yield from self.filled(self.buy(mint=MINTS[1]), 10_000_000, 8_000_000)
+        yield self.buy(mint=MINTS[2])
+        scale_in = {"dex": "pump_amm", "entry_kind": "scale_in"}
+        yield self.buy(mint=MINTS[2], metadata=scale_in)
+        yield from self.filled(self.buy(metadata=scale_in), 10_000_000, 9_000_000)
+        yield from self.filled(self.sell(8_500_000), 8_500_000, 12_000_000)
+        yield from self.filled(self.sell(8_000_000, mint=MINTS[1]), 8_000_000, 11_000_000)
+        yield self.balance(MINTS[0], 8_600_000)
+        yield self.balance(MINTS[0], 8_500_000)
+
+    def losses(self):
+        yield from self.filled(self.buy(80_000_000, mint=MINTS[1]), 80_000_000, 8_000_000)
+        yield from self.filled(self.sell(8_000_000, mint=MINTS[1]), 8_000_000, 40_000_000)
+        yield self.buy(mint=MINTS[1])
+        yield self.config(daily_loss_limit_lamports=40_000_000)
+        yield self.buy(mint=MINTS[2])
+        yield self.config(daily_loss_limit_lamports=5_000_000_000)
+        yield from self.filled(self.buy(50_000_000, mint=MINTS[2]), 50_000_000, 8_000_000)
+        yield from self.filled(self.sell(8_000_000, mint=MINTS[2]), 8_000_000, 30_000_000)
+        yield self.buy(mint=MINTS[3])
+        yield self.config(drawdown_limit_lamports=0)
+        yield self.later(5_001)
+        yield from self.stopped(self.buy(mint=MINTS[1]))
+
+    def curve(self):
+        told = {"dex": "pumpfun", "creator": "CheckCreator", "purpose": "liquidation"}
+        yield self.trade(MINTS[0], "pumpfun", CURVE)
+        yield self.trade(MINTS[0])
+        yield self.sell(pool=CURVE, metadata=told)
+        yield self.simulated("InstructionError(2, Custom(6005))")
+        yield self.simulated()
+        yield self.sent()
+        yield self.ended("confirmed", 1_000_000, 1_500_000)
+        yield BondingCurveProgress(MINTS[0], CURVE, 10_000, complete=True, slot=self.slot)
+        yield self.sell(pool=CURVE, metadata=told)
+
+    def time(self):
+        yield self.buy(deadline_slot=self.slot - 1)
+        yield self.config(max_open_positions=9)
+        for mint in MINTS[1:]:
+            yield self.buy(mint=mint, expected_value_lamports=1_000_000)
+        yield self.buy(ttl_ms=1_500)
+        yield self.later(1_000)
+        yield self.later(1_000)
+        yield self.later(11_000)
+        yield self.buy(mint=MINTS[1])
+        yield self.simulated()
+        yield self.later(15_001)
+        yield self.later(90_001)
+
+    def kill(self):
+        yield self.buy(mint=MINTS[1])
+        yield ControlRequest(
+            "check-kill", "execution-engine", "kill_switch", active=True, reason="drill", liquidate_positions=False
+        )
+        yield self.simulated()
+        yield self.buy(mint=MINTS[1])
+        yield from self.stopped(self.sell())
+        yield ControlRequest("check-reset", "execution-engine", "reset_kill_switch")
+        yield from self.stopped(self.buy(mint=MINTS[1]))

@@ -1,0 +1,81 @@
+"""The golden `engine-checks` says of every check, code and outcome that it happens."""
+
+from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent
+from ironcrab.execution.checks import CHECKS
+from tests.goldens.engine_checks import drive, engine_check_events
+
+CODES = [
+    "TTL_EXPIRED",
+    "DEADLINE_SLOT_PASSED",
+    "RISK_DAILY_LOSS_LIMIT",
+    "RISK_MAX_POSITION",
+    "RISK_MAX_OPEN_POSITIONS",
+    "RISK_DRAWDOWN_LIMIT",
+    "RISK_COOLDOWN_ACTIVE",
+    "SIM_FAILED",
+    "SIM_SLIPPAGE_EXCEEDED",
+    "SIM_INSUFFICIENT_BALANCE",
+    "SIM_TIMEOUT",
+    "LOCK_CAPITAL_CONFLICT",
+    "LOCK_RESOURCE_CONFLICT",
+    "LOCK_DUPLICATE_INTENT",
+    "MISSING_DECIMALS",
+    "INVALID_MINT",
+    "POOL_NOT_FOUND",
+    "QUOTE_UNAVAILABLE",
+    "INVALID_INTENT",
+    "UNSUPPORTED_INTENT",
+    "KILL_SWITCH_ACTIVE",
+    "INTERNAL_ERROR",
+    "SEND_FAILED",
+    "BUNDLE_FAILED",
+    "BUNDLE_TIMEOUT",
+    "BUNDLE_NOT_CONFIGURED",
+    "FEE_COMPUTE_EXCEEDS_LIMIT",
+    "FEE_PRIORITY_EXCEEDS_LIMIT",
+    "FEE_EXCEEDS_MAX_COST",
+    "FEE_UNPROFITABLE",
+    "FAIRNESS_BLOCKED",
+    "ARB_SPREAD_INSUFFICIENT",
+    "ARB_VALIDATION_ERROR",
+    "ARB_HANDLER_NOT_CONFIGURED",
+    "SIM_UNPROFITABLE",
+    "send_disabled",
+    "confirmed_err",
+    "confirm_timeout",
+    "confirm_rpc_error",
+]
+"""The wire contract's codes that this engine can say, and its own SIM_UNPROFITABLE."""
+ROWS = {"cross_dex": "cross_dex_validation", "bundle": None, "pump_amm_quote_ready": None}
+"""Rows of a check where they are named otherwise; None: it has no row when it passes."""
+
+
+def test_every_check_code_and_outcome_occurs():
+    events, records = drive()
+    decisions = [record.event for record in records if isinstance(record.event, DecisionRecord)]
+    rows = [row for decision in decisions for row in decision.checks]
+    passed = {row.check_name for row in rows if row.passed}
+    for check in CHECKS:
+        name = ROWS.get(check.__name__, check.__name__)
+        assert name is None or name in passed, f"{name} never passes"
+    assert {"simulation", "send", "confirm"} <= passed
+    assert sorted({row.reason_code for row in rows if not row.passed}) == sorted(CODES)
+    assert {decision.outcome for decision in decisions} == {
+        "Rejected",
+        "Expired",
+        "SimFailed",
+        "Sent",
+        "Confirmed",
+        "FailedConfirmed",
+    }
+    results = [record.event for record in records if isinstance(record.event, ExecutionResult)]
+    assert {result.status for result in results} == {"sent", "confirmed", "failed", "timeout"}
+    assert {result.fill_status for result in results} == {None, "complete", "partial", "unavailable"}
+    assert any(decision.attempt == 1 for decision in decisions)
+    intents = [record.seq for record in records if isinstance(record.event, TradeIntent)]
+    assert sorted({decision.intent for decision in decisions}) == intents, "every intent is decided"
+    assert len(events) > len(intents)
+
+
+def test_the_script_is_deterministic():
+    assert engine_check_events() == engine_check_events()
