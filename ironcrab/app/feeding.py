@@ -117,6 +117,9 @@ def _speed(text: str) -> float | None:
 @click.option("--pools", multiple=True, metavar="POOL[,POOL..]", help="Accounts of these pools alone.")
 @click.option("--data", type=PATH, default=Path("data"), show_default=True, help="Folder of recordings.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
+@click.option(
+    "--tracked", type=click.IntRange(0), default=20_000, show_default=True, help="Most vaults, mints.. of found pools."
+)
 @click.option("--hot", is_flag=True, help="Leave the segments as JSONL; do not seal.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def record_command(
@@ -128,6 +131,7 @@ def record_command(
     pools: tuple[str, ...],
     data: Path,
     seconds: float | None,
+    tracked: int,
     hot: bool,
     as_json: bool,
 ) -> None:
@@ -151,6 +155,7 @@ def record_command(
         pools=_keys(pools),
         seconds=seconds,
         hot=hot,
+        most_tracked=tracked,
     )
     summary = record(folder, settings, status_line())
     if as_json:

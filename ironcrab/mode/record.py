@@ -21,16 +21,18 @@ from ironcrab import __version__
 from ironcrab.dex import VENUES
 from ironcrab.domain.control import GapClosed, GapOpened, InputCounted, LogRecovered, ReducerInfo, RunEnded, RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.fault import InputFault
+from ironcrab.domain.market import AccountWritten, DexPoolAccounts, PoolCreated, Trade
+from ironcrab.ingest.discovery import GeyserPoolDiscovery
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contents import is_recording
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
 from ironcrab.log.session import Session
 from ironcrab.loop import Loop, Now
+from ironcrab.market.tracked import Priority, TrackedSet
 from ironcrab.mode.code import path_of, source_digest
 from ironcrab.mode.resuming import Tail
-from ironcrab.shell.clock import now_ns
+from ironcrab.shell.clock import now_ns, steady_ns
 from ironcrab.shell.endpoint import Endpoint, Wanted
 from ironcrab.shell.geyser_client import GeyserClient
 from ironcrab.shell.inbox import Arrival, Connected, Lost
@@ -44,6 +46,10 @@ COMMIT_S = 0.005
 """Group commit, seconds."""
 STATUS_S = 1.0
 """Seconds between two looks at what happened."""
+TRACKED_S = 2.0
+"""Seconds between two changes of the subscription: providers dislike storms of them."""
+MOST_TRACKED = 20_000
+"""Accounts tracked by default: a request of less than 1 MB, and endpoints take 4 MB."""
 STOPPED = "the recorder was stopped"
 KILLED = "the recorder ended without a word"
 _BREATH = 64
@@ -62,6 +68,8 @@ class RecordSettings(Struct, frozen=True):
         segment_bytes: as of the log.
         segment_age_ns: as of the log.
         silence_s: as of the client.
+        most_tracked: accounts beside those of the six programs (vaults, mints, configs of pools that were found)
+            that are subscribed to at most; 0: none.
     """
 
     endpoint: Endpoint
@@ -72,6 +80,7 @@ class RecordSettings(Struct, frozen=True):
     segment_bytes: int = SEGMENT_BYTES
     segment_age_ns: int = SEGMENT_AGE_NS
     silence_s: float = 30.0
+    most_tracked: int = MOST_TRACKED
 
 
 class RecordSummary(Struct, frozen=True):
@@ -107,9 +116,20 @@ class Recorder:
         normaliser: its tree, restored where a log is resumed.
         tail: of the log that is resumed; None: a new one.
         raw: keeps frames; None: nobody.
+        pools: follow these alone; (): all.
+        most_tracked: cap of the tracked set; 0: nothing is followed.
     """
 
-    def __init__(self, session: Session, normaliser: Normaliser, tail: Tail | None, raw: RawFrames | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        normaliser: Normaliser,
+        tail: Tail | None,
+        raw: RawFrames | None,
+        *,
+        pools: tuple[str, ...] = (),
+        most_tracked: int = 0,
+    ) -> None:
         self.session = session
         self.normaliser = normaliser
         self.tail = tail
@@ -120,10 +140,16 @@ class Recorder:
         self.loop = Loop((), session.append, now, session.next_seq)
         self.first_seq = session.next_seq
         self._gap_seq: int | None = None
+        self.is_open = False
+        self.discovery = GeyserPoolDiscovery(pools)
+        self.tracked = TrackedSet(most_tracked)
+        for pool in pools:
+            self.tracked.put(pool, "wallet", (pool,))
         self.run = 0 if tail is None else tail.run
 
     def open(self, time: int) -> None:
         """Begin the run; close what an interrupted one left open."""
+        self.is_open = True
         made = ReducerInfo("record", path_of(Normaliser), source_digest(Normaliser))
         self.loop.take(RunStarted(self.run, "record", __version__, "market-data", (made,), (), ()), time)
         recovered = self.session.recovered
@@ -133,8 +159,10 @@ class Recorder:
             self._take(self.normaliser.disconnected(time, KILLED))
 
     def take(self, arrival: Arrival) -> None:
-        """Append what one arrival says. DiskFault."""
+        """Append what one arrival says; the first one opens the run. DiskFault."""
         time, what = arrival
+        if not self.is_open:
+            self.open(time)
         if isinstance(what, Connected):
             self.status.is_up = True
             self._take(self.normaliser.connected(time, what.from_slot))
@@ -152,7 +180,9 @@ class Recorder:
             self._take(said)
 
     def close(self, time: int, reason: str, counts: dict[str, int]) -> None:
-        """End the run; the gap that opens here is closed by the run that goes on."""
+        """End the run, if it was opened; the gap that opens here is closed by the run that goes on."""
+        if not self.is_open:
+            return
         if self.status.is_up:
             self._take(self.normaliser.disconnected(time, reason))
         self.loop.take(InputCounted("", {**self.normaliser.counts, **counts}), time)
@@ -177,8 +207,21 @@ class Recorder:
             self._gap_seq = record.seq
             self.status.gaps += 1
             self.status.open_gap = True
+        if self.tracked.cap:
+            self._follow(event)
         self.status.slot = max(self.status.slot, getattr(event, "slot", None) or 0)
         self.status.records = record.seq + 1
+
+
+    def _follow(self, event: Event) -> None:
+        """Track what quoting the pools that this event is about needs."""
+        if not isinstance(event, AccountWritten | Trade | PoolCreated | DexPoolAccounts):
+            return
+        for need in self.discovery.see(event):
+            priority: Priority = "wallet" if need.pool in self.discovery.only else "tracker"
+            self.tracked.put(need.pool, priority, need.keys)
+        for pool in self.discovery.forgotten():
+            self.tracked.drop(pool)
 
 
 def record(
@@ -201,33 +244,29 @@ async def record_until(
 ) -> RecordSummary:
     """The same inside a running loop, until `stop` is set (None: until SIGTERM or SIGINT)."""
     session, normaliser, tail = _opened(folder, settings)
-    is_void = False
-    with session:
-        raw = RawFrames(folder) if settings.raw else None
-        recorder = Recorder(session, normaliser, tail, raw)
-        client = GeyserClient(
-            settings.endpoint,
-            wanted_of(settings.pools),
-            from_slot=None if tail is None else tail.from_slot,
-            silence_s=settings.silence_s,
-        )
-        recorder.open(now_ns())
-        beside = None if settings.hot else Sealing(folder)
-        try:
-            await _run(recorder, client, settings, stop, show, beside)
-        except InputFault:
-            is_void = tail is None and not recorder.status.records
-            raise
-        finally:
+    raw = RawFrames(folder) if settings.raw else None
+    recorder = Recorder(session, normaliser, tail, raw, pools=settings.pools, most_tracked=settings.most_tracked)
+    client = GeyserClient(
+        settings.endpoint,
+        wanted_of(settings.pools),
+        from_slot=None if tail is None else tail.from_slot,
+        silence_s=settings.silence_s,
+    )
+    beside = None if settings.hot else Sealing(folder)
+    try:
+        await _run(recorder, client, settings, stop, show, beside)
+    finally:
+        with session:
             recorder.close(now_ns(), STOPPED, _counts(client))
-            if raw is not None:
-                raw.close()
-            if beside is not None:
-                await beside.finished()
-            if is_void:
-                session.close()
-                shutil.rmtree(folder)
-    if not settings.hot:
+        if raw is not None:
+            raw.close()
+        if beside is not None:
+            await beside.finished()
+        is_void = tail is None and not recorder.is_open
+        if is_void:
+            # nothing ever came: a recording that never was is not left behind
+            shutil.rmtree(folder)
+    if not settings.hot and not is_void:
         seal(folder)
     added = recorder.loop.seq - recorder.first_seq
     return RecordSummary(
@@ -238,9 +277,7 @@ async def record_until(
 def wanted_of(pools: tuple[str, ...]) -> Wanted:
     """The subscription that reducers need: the six programs' transactions and accounts, or those of some pools."""
     programs = tuple(program for venue in VENUES for program in venue.programs)
-    if pools:
-        return Wanted(programs=programs, accounts=pools)
-    return Wanted(programs=programs, owners=programs)
+    return Wanted(programs=programs, owners=() if pools else programs, accounts=pools)
 
 
 def _opened(folder: Path, settings: RecordSettings) -> tuple[Session, Normaliser, Tail | None]:
@@ -283,7 +320,7 @@ async def _run(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
     reading = asyncio.create_task(_read(recorder, client))
-    watching = asyncio.create_task(_watch(recorder, show, beside))
+    watching = asyncio.create_task(_watch(recorder, client, show, beside))
     waiting = asyncio.create_task(ended.wait())
     try:
         done, _ = await asyncio.wait(
@@ -309,9 +346,15 @@ async def _read(recorder: Recorder, client: GeyserClient) -> None:
                 await asyncio.sleep(0)
 
 
-async def _watch(recorder: Recorder, show: Callable[[Status], None] | None, beside: "Sealing | None") -> None:
+async def _watch(
+    recorder: Recorder, client: GeyserClient, show: Callable[[Status], None] | None, beside: "Sealing | None"
+) -> None:
+    asked = steady_ns()
     while True:
         await asyncio.sleep(STATUS_S)
+        if recorder.tracked.cap and steady_ns() - asked >= TRACKED_S * 1e9:
+            asked = steady_ns()
+            client.want(replace(client.wanted, accounts=recorder.tracked.keys))
         if recorder.raw is not None:
             recorder.raw.flush()
         if beside is not None:

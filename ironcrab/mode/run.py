@@ -6,6 +6,7 @@ recording, scenario and code give the same bytes.
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Self
 
 from blake3 import blake3
 from msgspec import Struct
@@ -40,8 +41,6 @@ LONGEST_SILENCE = 86_400
 """Seconds of one silence that tick."""
 OURS = (*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned)
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
-OURS_WITHOUT_ANSWERS = tuple(kind for kind in OURS if kind not in ANSWER)
-"""Of a run without outlets the answers are the world's: they stay."""
 SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
 
@@ -60,11 +59,11 @@ class RunSummary(Struct, frozen=True):
     counts: dict[str, int]
 
 
-def source(records: Iterable[Record], ours: tuple[type[Event], ...] = OURS) -> Iterator[tuple[int, Event]]:
-    """(time, event) of the world records of a recording that any run of its market starts from; without `ours`."""
+def source(records: Iterable[Record]) -> Iterator[tuple[int, Event]]:
+    """(time, event) of the world records of a recording that any run of its market starts from."""
     for record in records:
         event = record.event
-        if record.cause is not None or isinstance(event, ours):
+        if record.cause is not None or isinstance(event, OURS):
             continue
         if isinstance(event, WalletBalanceSnapshot) and event.source == SCENARIO:
             continue
@@ -173,8 +172,7 @@ def run(recording: Recording, scenario: Scenario, out: Path, progress: Progress 
         LogFault: `out` exists or cannot be written.
     """
     generations = next((event.generations for _, event in runs_of(recording)), ())
-    ours = OURS if scenario.outlets else OURS_WITHOUT_ANSWERS
-    return run_events(source(recording.records(), ours), _source_head(recording), scenario, out, generations, progress)
+    return run_events(source(recording.records()), source_head(recording), scenario, out, generations, progress)
 
 
 def run_events(
@@ -187,41 +185,73 @@ def run_events(
 ) -> RunSummary:
     """The same over (time, event) pairs of any origin, which `source_name` identifies (it has no blanks)."""
     paper = Paper(scenario.paper)
-    log_id = derive_log_id(source_name, scenario, Wiring(scenario))
-    counts: dict[str, int] = {}
-    digest = Digest()
-    derived = 0
-    with Recording.create(out, log_id, origin=f"run of {source_name} under {scenario.name}") as writer:
-
-        def append(record: Record) -> None:
-            nonlocal derived
-            writer.append(record)
-            paper.see(record)
-            name = type(record.event).__name__
-            counts[name] = counts.get(name, 0) + 1
-            if record.by is not None:
-                derived += 1
-                digest.add(record.by, record.event)
-
-        drive = Drive(scenario, append, (paper,) if "paper" in scenario.outlets else ())
-        next_snapshot = SNAPSHOT_EVERY
+    with Written(out, source_name, scenario, (paper,) if "paper" in scenario.outlets else ()) as run_to:
+        drive = run_to.drive
         for time, event in with_ticks(events):
             if drive.loop.seq == 0:
                 drive.open(time, generations)
             drive.take(event, time)
-            if drive.loop.seq >= next_snapshot:
-                states = encode_states(drive.wiring.reducers, drive.wiring.now)
-                saved = snapshot.save(out, drive.loop.seq, writer.head, states, made_by(drive.started))
-                next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
-            if progress is not None:
-                progress(drive.loop.seq)
+            run_to.rest(progress)
         if drive.loop.seq == 0:
             raise InputFault(f"{source_name} holds no world record; import one first: ironcrab import --help")
         drive.close()
-    return RunSummary(log_id, drive.loop.seq, derived, digest.text(), counts)
+        return run_to.summary()
 
 
-def _source_head(recording: Recording) -> str:
+class Written:
+    """A run that is written as it is driven: records, their counts and digest, snapshots on the way.
+
+    Args:
+        out: the new folder.
+        source_name: identifies the market that is driven through.
+        scenario: what decides.
+        outlets: perform the asks.
+    """
+
+    def __init__(self, out: Path, source_name: str, scenario: Scenario, outlets: tuple[Outlet, ...]) -> None:
+        self.out = out
+        self.log_id = derive_log_id(source_name, scenario, Wiring(scenario))
+        self.session = Recording.create(out, self.log_id, origin=f"run of {source_name} under {scenario.name}")
+        self.outlets = outlets
+        self.drive = Drive(scenario, self.append, outlets)
+        self.counts: dict[str, int] = {}
+        self.digest = Digest()
+        self.derived = 0
+        self.next_snapshot = SNAPSHOT_EVERY
+
+    def append(self, record: Record) -> None:
+        """One record, before anyone folds it."""
+        self.session.append(record)
+        for outlet in self.outlets:
+            outlet.see(record)
+        name = type(record.event).__name__
+        self.counts[name] = self.counts.get(name, 0) + 1
+        if record.by is not None:
+            self.derived += 1
+            self.digest.add(record.by, record.event)
+
+    def rest(self, progress: Progress) -> None:
+        """Between two turns: a snapshot where one is due."""
+        drive = self.drive
+        if drive.loop.seq >= self.next_snapshot:
+            states = encode_states(drive.wiring.reducers, drive.wiring.now)
+            saved = snapshot.save(self.out, drive.loop.seq, self.session.head, states, made_by(drive.started))
+            self.next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
+        if progress is not None:
+            progress(drive.loop.seq)
+
+    def summary(self) -> RunSummary:
+        """What was written."""
+        return RunSummary(self.log_id, self.drive.loop.seq, self.derived, self.digest.text(), self.counts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
+
+
+def source_head(recording: Recording) -> str:
     """The head that names a recording's market: its own, or, where it is itself a run, that of its source.
 
     So a run made anew from a run is the run that its source would give.

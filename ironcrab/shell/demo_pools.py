@@ -24,7 +24,7 @@ from ironcrab.dex.address import SYSTEM, TOKEN, WSOL, associated
 from ironcrab.dex.bins import price_of
 from ironcrab.dex.face import Account
 from ironcrab.dex.ticks import array_start, sqrt_price_at
-from ironcrab.dex.whirlpool_pool import array_address
+from ironcrab.dex.whirlpool_state import array_address
 
 DECIMALS = 6
 """Of every base mint."""

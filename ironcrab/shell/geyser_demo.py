@@ -31,6 +31,8 @@ COINS = 8
 """PumpFun coins traded at a time."""
 RISE_SLOTS = 250
 """Slots for which a coin is mostly bought; then it is mostly sold for as many."""
+AGAIN = 4
+"""Accounts of a slot that are written again without a change."""
 _FINAL_AFTER = 31
 _EPOCH = 900
 _VERSION = 10**9
@@ -58,6 +60,7 @@ class Market:
         self.version = _VERSION
         self.coins: list[Coin] = []
         self.born = 0
+        self.again = 0
         self.purses: dict[tuple[str, str], int] = {}
         demo_pools.found(self.chain)
         self.listings: list[Listing] = []
@@ -91,12 +94,22 @@ class Market:
                 yield update
                 told += 1
             index += 1
+        for update in self._again(slot):
+            yield update
+            told += 1
         self.coins = [coin for coin in self.coins if slot - coin.born < 2 * RISE_SLOTS]
         while told < self.quota:
             updates = self._trade(slot, index, clock)
             index += bool(updates)
             told += max(1, len(updates))
             yield from updates
+
+    def _again(self, slot: int) -> Iterator[wire.SubscribeUpdate]:
+        """Writes that change nothing, of a few accounts in turn: who came late learns them all within some time."""
+        addresses = list(self.chain.accounts)
+        for _ in range(AGAIN):
+            self.again = (self.again + 1) % len(addresses)
+            yield self._write(addresses[self.again], slot, None)
 
     def _birth(self, slot: int, index: int, clock: Clock) -> list[wire.SubscribeUpdate]:
         self.born += 1

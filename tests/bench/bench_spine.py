@@ -24,7 +24,9 @@ def process(*args):
     seconds = []
     for _ in range(5):
         began = time.perf_counter()
-        subprocess.run(args, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+        subprocess.run(
+            args, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
+        )
         seconds.append(time.perf_counter() - began)
     return min(seconds)
 

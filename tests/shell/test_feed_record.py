@@ -85,9 +85,11 @@ def from_slot(slot, events):
 
 def test_first_slot_partial(tmp_path):
     """Who comes too late is told the slot in progress from its beginning all the same."""
-    updates, faults = demo_updates(), ("partial@0:lose=330",)
+    updates = demo_updates()
+    slot = updates[0].slot + 6
+    middle = next(place for place, update in enumerate(updates) if update.slot == slot) + 12
+    faults = (f"partial@0:lose={middle}",)
     told, _ = imported(updates, (), tmp_path)
-    slot = updates[330].slot
     start = next(place for place, event in enumerate(told) if getattr(event, "slot", None) == slot)
     folder = tmp_path / "recorded"
     until = last_event(folder, len(told) - start)
@@ -180,16 +182,16 @@ def test_resume_after_a_crash(position, tmp_path):
             endpoint = Endpoint(f"127.0.0.1:{server.port}", tls=False)
             async with leg(folder, endpoint, last_event(folder, position)):
                 shutil.copytree(folder, torn)
-            hot = sorted((torn / "segments").glob("*.jsonl"))[-1]
+            hot = max((torn / "segments").glob("*.jsonl"))
             hot.write_bytes(hot.read_bytes()[: -(1 + position % 97)])
             async with leg(torn, endpoint, last_event(torn, len(told))):
                 pass
-            async with leg(torn, endpoint, lambda: chain.finished.is_set()):
+            async with leg(torn, endpoint, chain.finished.is_set):
                 pass
 
     asyncio.run(legs())
     assert events_of(torn) == told
     names = [type(record.event).__name__ for record in Recording.open(torn).records()]
-    assert names.count("RunStarted") == 3
+    assert names.count("RunStarted") in (2, 3)  # the last leg may end before anything comes
+    assert names.count("RunEnded") == names.count("RunStarted") - 1
     assert names.count("LogRecovered") == 1
-    assert names.count("RunEnded") == 2
