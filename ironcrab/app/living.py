@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ironcrab.app.settings import environment
 from ironcrab.app.text import emit_json
 from ironcrab.domain.fault import InputFault
 
 if TYPE_CHECKING:
-    from ironcrab.mode.live import LiveSummary, Status
+    from ironcrab.mode.live import LiveSummary, Make, Status
+    from ironcrab.mode.outlets import Outlets
+    from ironcrab.mode.scenario import Scenario
     from ironcrab.shell.control import Request
 
 PATH = click.Path(path_type=Path)
@@ -26,6 +29,10 @@ DATA = click.option(
 @click.option("--token-file", type=PATH, help="The endpoint's token, on one line.")
 @click.option("--ca-file", type=PATH, help="PEM of the certificate authority to trust, where it is not a usual one.")
 @DATA
+@click.option("--armed", metavar="ADDRESS", help="Real money: the wallet, typed in full.")
+@click.option("--key-file", type=PATH, help="Its key, readable by its owner alone.")
+@click.option("--rpc", "rpc_url", metavar="URL", help="The node that simulates, sends and confirms.")
+@click.option("--jito", "jito_url", metavar="URL", help="A block engine for intents that tip.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--keep-hours", type=click.IntRange(1), help="Drop segments of the log older than this.")
 @click.option("--hot", is_flag=True, help="Leave the segments as JSONL; do not seal.")
@@ -37,6 +44,10 @@ def live_command(
     token_file: Path | None,
     ca_file: Path | None,
     data: Path,
+    armed: str | None,
+    key_file: Path | None,
+    rpc_url: str | None,
+    jito_url: str | None,
     seconds: float | None,
     keep_hours: int | None,
     hot: bool,
@@ -48,19 +59,44 @@ def live_command(
     Stop it with ctrl-C or SIGTERM: the log is closed in order, and the next `live` goes on with it.
     """
     from ironcrab.app.writing import _pairs  # noqa: PLC0415 - only here
-    from ironcrab.mode.live import LiveSettings, live  # noqa: PLC0415 - gRPC and the venues load only here
+    from ironcrab.mode.live import LiveSettings, folder_of, live  # noqa: PLC0415 - gRPC and the venues load only here
     from ironcrab.mode.outlets import Outlets, paper_outlets  # noqa: PLC0415 - as above
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
     from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
+    from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
 
+    refuse_if_key_in_reach(environment(), "live")
     loaded = load(scenario, _pairs(sets))
     settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours)
+    if armed is not None:
+        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url)
+    else:
+        if key_file is not None or rpc_url is not None or jito_url is not None:
+            raise click.UsageError("--key-file, --rpc and --jito go with --armed ADDRESS; else it is paper")
 
-    async def outlets(_: Callable[[], int]) -> Outlets:
-        return paper_outlets(loaded)
+        async def outlets(_: Callable[[], int]) -> Outlets:
+            return paper_outlets(loaded)
 
     summary = live(loaded, settings, outlets, status_line())
-    _tell(data / loaded.name, summary, as_json=as_json)
+    _tell(folder_of(data, loaded), summary, as_json=as_json)
+
+
+def _armed(
+    loaded: "Scenario", address: str, key_file: Path | None, rpc_url: str | None, jito_url: str | None
+) -> "tuple[Scenario, Make]":
+    """The scenario and the outlets of an armed session; every refusal comes before anything is begun."""
+    from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of  # noqa: PLC0415 - as above
+
+    if key_file is None or rpc_url is None:
+        raise click.UsageError("--armed demands --key-file FILE and --rpc URL")
+    arms = Arms(address, key_file, rpc_url, jito_url)
+    scenario = armed(loaded, address)
+    wallet = key_of(arms)
+
+    async def outlets(durable: Callable[[], int]) -> "Outlets":
+        return await armed_outlets(scenario, arms, wallet, durable)
+
+    return scenario, outlets
 
 
 def _tell(folder: Path, summary: "LiveSummary", *, as_json: bool) -> None:
@@ -145,7 +181,7 @@ def set_command(settings: tuple[str, ...], data: Path) -> None:
 
 
 def _all(data: Path, request: "Request") -> bool:
-    """Put a request to every session of the folder and tell the replies; exit 3 where one is a no; False: none listens."""
+    """Put a request to every session and tell the replies; exit 3 where one is a no; False: none listens."""
     from ironcrab.shell.control import ask, listening  # noqa: PLC0415 - only here
 
     replies = [(path, reply) for path in listening(data) if (reply := ask(path, request)) is not None]

@@ -27,7 +27,7 @@ from ironcrab.domain.control import (
     RunEnded,
 )
 from ironcrab.domain.event import Event
-from ironcrab.domain.fault import DiskFault, InputFault
+from ironcrab.domain.fault import DiskFault, Fault, InputFault
 from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.domain.trade import DecisionRecord
 from ironcrab.execution.params import FIELDS, text_of
@@ -46,7 +46,7 @@ from ironcrab.mode.record import SEGMENT_AGE_NS, SEGMENT_BYTES, wanted_of
 from ironcrab.mode.restart import restart
 from ironcrab.mode.resuming import Tail
 from ironcrab.mode.run import SECOND, Drive, opening
-from ironcrab.mode.scenario import Scenario
+from ironcrab.mode.scenario import ARMED, Scenario
 from ironcrab.mode.seconds import Seconds
 from ironcrab.mode.wiring import started
 from ironcrab.shell.clock import now_ns
@@ -61,6 +61,8 @@ LOOK_S = 1.0
 RESOLVE_S = 150.0
 """Longest wait for open asks of an earlier run: by then no blockhash of it lives."""
 STOPPED = "the session was stopped"
+Make = Callable[[Callable[[], int]], Coroutine[Any, Any, Outlets]]
+"""Makes the outlets of a session, told how far its log is on the disk."""
 _BREATH = 64
 """Arrivals folded before network and signals get their turn."""
 
@@ -149,7 +151,6 @@ class Live:
         self.finished = 0
         self.drive = Drive(scenario, self._append, outlets.every, session.next_seq, outlets.clock)
         self.engine = self.drive.wiring.engine
-        outlets.known = self.drive.wiring.known
         self.normaliser = Normaliser()
         self.seconds = Seconds()
         self.feeding = Feeding(self.normaliser, None, None)
@@ -168,6 +169,11 @@ class Live:
             return None
         self.run = max(run.run for _, run in runs) + 1
         mine = started(self.scenario, self.drive.wiring, self.run)
+        if runs[-1][1].outlets != mine.outlets:
+            raise InputFault(
+                f"{self.session.path} was made with outlets {', '.join(runs[-1][1].outlets) or 'none'}, this run has "
+                f"{', '.join(mine.outlets) or 'none'}: paper and real money never share a log; give another --data"
+            )
         found = restart(recording, mine, self.drive.wiring, self.drive.loop, self.outlets.every)
         self.finished = found.finished
         tail = Tail(recording, self.normaliser)
@@ -276,7 +282,7 @@ class Live:
 def live(
     scenario: Scenario,
     settings: LiveSettings,
-    outlets: Callable[[Callable[[], int]], Coroutine[Any, Any, Outlets]],
+    outlets: Make,
     show: Callable[[Status], None] | None = None,
 ) -> LiveSummary:
     """Run `scenario` on the feed until SIGTERM, SIGINT or `settings.seconds`.
@@ -297,13 +303,13 @@ def live(
 async def live_until(
     scenario: Scenario,
     settings: LiveSettings,
-    outlets: Callable[[Callable[[], int]], Coroutine[Any, Any, Outlets]],
+    outlets: Make,
     stop: asyncio.Event | None = None,
     show: Callable[[Status], None] | None = None,
 ) -> LiveSummary:
     """The same inside a running loop, until `stop` is set (None: until a signal)."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    folder = settings.data / scenario.name
+    folder = folder_of(settings.data, scenario)
     is_new = not is_recording(folder)
     session = _opened(folder, settings, is_new=is_new)
     tending = Beside(folder, settings.keep_hours, settings.states_every)
@@ -314,12 +320,12 @@ async def live_until(
             session_live = Live(scenario, session, performing, Room(settings.data))
             try:
                 await _run(session_live, settings, tending, stop, show)
-            except InputFault:
-                is_void = is_new and session_live.status.slot == 0
+            except Fault:
+                is_void = is_new and session_live.drive.wiring.now.slot == 0
                 raise
             finally:
                 await performing.stop()
-    except InputFault:
+    except Fault:
         is_void = is_void or (is_new and session.next_seq == 0)
         raise
     finally:
@@ -329,6 +335,11 @@ async def live_until(
     if not settings.hot:
         seal(folder)
     return _summary(session_live)
+
+
+def folder_of(data: Path, scenario: Scenario) -> Path:
+    """The recording of a session: by the scenario's name, apart where it is armed."""
+    return data / (f"{scenario.name}-{ARMED}" if ARMED in scenario.outlets else scenario.name)
 
 
 def _summary(live: Live) -> LiveSummary:
@@ -372,7 +383,7 @@ async def _run(
 ) -> None:
     """From the first record of the run to its last one."""
     ended = _until_signal() if stop is None else stop
-    control = Control(settings.data / f"{live.scenario.name}{SUFFIX}", live.operator.answer)
+    control = Control(settings.data / f"{live.session.path.name}{SUFFIX}", live.operator.answer)
     await control.open()
     client: GeyserClient | None = None
     try:

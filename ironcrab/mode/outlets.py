@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from ironcrab.domain.event import Event
 from ironcrab.loop import Outlet
-from ironcrab.market.known import Known
 from ironcrab.mode.paper import Paper
 from ironcrab.mode.scenario import Scenario
 
@@ -14,17 +14,14 @@ from ironcrab.mode.scenario import Scenario
 class Outlets:
     """The outlets of a session.
 
-    Attributes:
-        known: the market as the session's reducers know it; whoever wires them sets it.
-        arrived: set when an answer is there.
-
     Args:
         every: outlets, in the order in which they are told records.
         clock: time of their answers; None: that of the newest record (paper answers as in `run`).
         wallet: the wallet as the world tells it when the session begins; None: the scenario's.
         working: those that start, stop and hold asks open.
-        arrived: see above.
+        arrived: set when an answer of theirs is there.
         samples: reads of the world at intervals; runs as long as the session and takes events by the callable.
+        closing: what is left when the session has ended.
     """
 
     def __init__(
@@ -36,6 +33,7 @@ class Outlets:
         working: tuple[Any, ...] = (),
         arrived: asyncio.Event | None = None,
         samples: Callable[[Callable[[Event], object]], Any] | None = None,
+        closing: AsyncExitStack | None = None,
     ) -> None:
         self.every = every
         self.clock = clock
@@ -43,7 +41,7 @@ class Outlets:
         self.working = working
         self.arrived = arrived or asyncio.Event()
         self.samples = samples
-        self.known: Known | None = None
+        self.closing = closing
 
     @property
     def open_asks(self) -> int:
@@ -59,6 +57,8 @@ class Outlets:
         """End what is under way; the log holds what a restart needs."""
         for outlet in self.working:
             await outlet.stop()
+        if self.closing is not None:
+            await self.closing.aclose()
 
 
 def paper_outlets(scenario: Scenario) -> Outlets:

@@ -57,8 +57,10 @@ class Scenario(Struct, frozen=True):
     settings: tuple[Setting, ...]
 
 
-OUTLETS = ("paper",)
-"""Outlets a scenario can name."""
+ARMED = "armed"
+"""The outlets of the own wallet: a run that was armed says so, a scenario cannot arm itself."""
+OUTLETS = ("paper", ARMED)
+"""Outlets a run can have."""
 
 
 class ParamRow(Struct, frozen=True):
@@ -89,6 +91,8 @@ def load(path: Path, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
         raise ScenarioFault(f"scenario {path}: {error.strerror}; see scenarios/ for examples") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ScenarioFault(f"scenario {path} is no TOML: {error}") from error
+    if ARMED in tree.get("outlets", ()):
+        raise ScenarioFault(f"scenario {path} cannot arm itself; type it: ironcrab live {path} --armed ADDRESS")
     return read(path.stem, tree, str(path), overrides)
 
 
