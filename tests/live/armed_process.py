@@ -1,13 +1,18 @@
 """An armed session that is made to be killed: wraps SOL for one wish, transfers a token for the next.
 
-python -m tests.live.armed_process DATA FEED_URL RPC_URL KEY_FILE SECONDS
+python -m tests.live.armed_process DATA FEED_URL RPC_URL KEY_FILE SECONDS [TYPE MOMENT NUMBER]
+
+With the last three it kills itself at the NUMBER-th record of that type: before it is appended, after, or once it is
+durable.
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
 
 from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of
-from ironcrab.mode.live import LiveSettings, live
+from ironcrab.mode.live import Live, LiveSettings, live
 from ironcrab.mode.scenario import read
 from ironcrab.shell.endpoint import endpoint
 from tests.shell.stage import FAST, WALLET, build, plan
@@ -33,7 +38,29 @@ def scenario():
     return armed(read("wishes", tree, "a test"), WALLET.address)
 
 
-def main(data, feed_url, rpc_url, key_file, seconds):
+def die_at(name, moment, number):
+    """Put the end where it is wanted."""
+    left = int(number)
+    append = Live._append
+
+    def deadly(live, record):
+        nonlocal left
+        left -= type(record.event).__name__ == name and record.seq >= live.first_seq
+        is_it = left == 0
+        if is_it and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        append(live, record)
+        if is_it and moment == "durable":
+            live.session.commit()
+        if is_it:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Live._append = deadly
+
+
+def main(data, feed_url, rpc_url, key_file, seconds, *death):
+    if death:
+        die_at(*death)
     arms = Arms(WALLET.address, Path(key_file), rpc_url, params=FAST, build=instructions)
     told, wallet = scenario(), key_of(arms)
 

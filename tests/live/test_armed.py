@@ -5,10 +5,14 @@ import os
 import sys
 from collections import Counter
 from contextlib import suppress
+from struct import pack
 
 import msgspec
 import pytest
+from solders.account import Account
+from solders.pubkey import Pubkey
 
+from ironcrab.dex.address import TOKEN, WSOL, associated
 from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SignedAnswer
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.trade import DecisionRecord, TradeIntent
@@ -19,7 +23,7 @@ from ironcrab.shell import demo_pools, demo_swaps
 from ironcrab.shell.hosted import served
 from tests.live.desk import ROOT, judged
 from tests.live.wisher import LEAST
-from tests.shell.stage import KEYPAIR, OTHER, WALLET, new_chain
+from tests.shell.stage import KEYPAIR, OTHER, SOL, WALLET, new_chain, token_account
 
 SLOT_MS = 40
 
@@ -43,10 +47,10 @@ async def coin(chain):
         await asyncio.sleep(0.5)
 
 
-async def life(*words, seconds, kill_after=None):
-    """One session; killed after so long. Its exit code and what it said."""
+async def life(*words, seconds, kill_after=None, death=()):
+    """One session; killed after so long, or by itself. Its exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.live.armed_process", *map(str, words), str(seconds),
+        sys.executable, "-m", "tests.live.armed_process", *map(str, words), str(seconds), *map(str, death),
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -60,6 +64,15 @@ async def life(*words, seconds, kill_after=None):
     return process.returncode, (out + err).decode()
 
 
+def give_wrapped(chain, lamports):
+    """Wrapped SOL in the wallet from the beginning: once there is any, the engine pays buys from it alone."""
+    rent = chain.vm.svm.minimum_balance_for_rent_exemption(165)
+    data = bytearray(bytes(token_account(WSOL, WALLET.address, lamports).data))
+    data[109:121] = pack("<IQ", 1, rent)
+    held = Account(rent + lamports, bytes(data), Pubkey.from_string(TOKEN))
+    chain.set_account(Pubkey.from_string(associated(WALLET.address, WSOL, TOKEN)), held)
+
+
 def landings(chain):
     """Signature -> amount of what this wallet did on the chain and what succeeded."""
     return {
@@ -70,12 +83,17 @@ def landings(chain):
 async def sessions(tmp_path, script, kills, last_seconds):
     key = key_file(tmp_path)
     chain = new_chain(script, slot_ms=SLOT_MS)
+    give_wrapped(chain, 50 * SOL)
     async with served(chain, 0, 0, tick=True) as (rpc_url, feed_url):
         telling = asyncio.create_task(coin(chain))
         words = (tmp_path / "data", feed_url, rpc_url, key)
         try:
-            for patience in kills:
-                await life(*words, seconds=60, kill_after=patience)
+            for kill in kills:
+                if isinstance(kill, tuple):
+                    code, said = await life(*words, seconds=20, death=kill)
+                    assert code == -9, (kill, said)
+                else:
+                    await life(*words, seconds=60, kill_after=kill)
             code, said = await life(*words, seconds=last_seconds)
         finally:
             telling.cancel()
@@ -120,6 +138,27 @@ def test_kill_9_at_any_instant_executes_nothing_twice(tmp_path):
     assert len(report.runs) >= 4
     _, executed, _ = explained(chain, folder)
     assert len(executed) >= 5
+
+
+STAGES = ("TradeIntent", "SimulateAsk", "SimulateAnswer", "SendAsk", "SignedAnswer", "SendAnswer", "ConfirmAnswer",
+          "DecisionRecord")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param("before", marks=pytest.mark.slow), "after", pytest.param("durable", marks=pytest.mark.slow)],
+)
+def test_killed_at_every_stage_of_an_attempt(tmp_path, moment):
+    """Without losses by script each wish that could be sent is executed exactly once, whatever the instant."""
+    kills = [(name, moment, 1 + place % 2) for place, name in enumerate(STAGES)]
+    chain, folder = asyncio.run(sessions(tmp_path, "", kills, 4))
+    report = judged(folder)
+    assert 2 <= len(report.runs) <= len(STAGES) + 1, "one for each life that came so far as to begin a run"
+    assert all(run.unfinished == 0 for run in report.runs)
+    intents, executed, decided = explained(chain, folder)
+    sent = {record.event.intent for record in Recording.open(folder).records((SendAsk,))}
+    assert len(decided) >= len(intents) - 2
+    assert len(executed) >= 0.95 * len(sent) - 1
 
 
 def refusal(call):
