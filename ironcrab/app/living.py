@@ -12,9 +12,10 @@ from ironcrab.app.text import emit_json
 from ironcrab.domain.fault import InputFault
 
 if TYPE_CHECKING:
-    from ironcrab.mode.live import LiveSummary, Make, Status
+    from ironcrab.mode.live import LiveSummary, Make
     from ironcrab.mode.outlets import Outlets
     from ironcrab.mode.scenario import Scenario
+    from ironcrab.mode.taking import Status
     from ironcrab.shell.control import Request
 
 PATH = click.Path(path_type=Path)

@@ -5,7 +5,9 @@ turn, so that a restart begins there.
 """
 
 import asyncio
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -26,11 +28,15 @@ LONGEST_TURN = 4_096
 KEPT_STATES = 3
 """Newest states that stay; older ones go."""
 NICE = 10
+_PR_SET_PDEATHSIG = 1
 
 
 def tend(folder: str, keep_hours: int | None = None) -> None:
     """Seal what is closed, leave states, drop what is too old. A fault ends it: the next one tries again."""
     os.nice(NICE)
+    if sys.platform == "linux":
+        # who started us may be killed: then nobody works on a log that its next session opens
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
         seal(folder)
         leave_states(Recording.open(folder))

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of
-from ironcrab.mode.live import Live, LiveSettings, live
+from ironcrab.mode.live import LiveSettings, live
 from ironcrab.mode.scenario import read
+from ironcrab.mode.taking import Live
 from ironcrab.shell.endpoint import endpoint
 from tests.shell.stage import FAST, WALLET, build, plan
 

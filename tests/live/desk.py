@@ -4,9 +4,9 @@ from pathlib import Path
 
 from ironcrab.check import check
 from ironcrab.log.recording import Recording
-from ironcrab.mode.live import Live
 from ironcrab.mode.outlets import paper_outlets
 from ironcrab.mode.scenario import load, read
+from ironcrab.mode.taking import Live
 from ironcrab.mode.verify import follow
 from ironcrab.shell.disk import Room
 from ironcrab.shell.geyser_demo import demo

@@ -1,5 +1,6 @@
 """The whole thing as a user runs it: a feed served by gRPC in one process, a live session in another, kill -9."""
 
+import asyncio
 import os
 import random
 import signal
@@ -8,10 +9,21 @@ import sys
 import time
 from contextlib import contextmanager
 
+import pytest
+
 from ironcrab.domain.control import RunEnded
+from ironcrab.domain.fault import DiskFault
 from ironcrab.domain.trade import DecisionRecord
+from ironcrab.log.hot import SegmentFiles
 from ironcrab.log.recording import Recording
-from tests.live.desk import ROOT, judged
+from ironcrab.mode.live import LiveSettings, live_until
+from ironcrab.mode.outlets import paper_outlets
+from ironcrab.shell.endpoint import Endpoint
+from ironcrab.shell.geyser_chain import Chain
+from ironcrab.shell.geyser_demo import demo
+from ironcrab.shell.geyser_server import GeyserServer
+from tests.live.desk import ROOT, judged, play, scenario
+from tests.live.desk import session as resumed
 
 IRONCRAB = (sys.executable, "-m", "ironcrab.app")
 SCENARIO = str(ROOT / "scenarios" / "demo.toml")
@@ -141,3 +153,69 @@ def test_the_unit_names_everything(tmp_path):
     assert f'ReadWritePaths="{tmp_path}/da ta"' in told.stdout
     assert "ExecStart=" in told.stdout
     assert "Restart=on-failure" in told.stdout
+
+
+def served(session):
+    """Run `session(url)` beside a demo feed in this process."""
+
+    async def go():
+        chain = Chain(demo(3, 300, 60), speed=4.0)
+        async with GeyserServer(chain) as server:
+            return await session(Endpoint(f"127.0.0.1:{server.port}", tls=False), chain)
+
+    return asyncio.run(go())
+
+
+async def paper(_durable):
+    return paper_outlets(scenario())
+
+
+def test_segments_rotate_and_are_sealed_and_states_are_left_beside(tmp_path):
+    folder = tmp_path / "demo"
+
+    async def session(endpoint, _chain):
+        stop = asyncio.Event()
+        settings = LiveSettings(endpoint, tmp_path, segment_bytes=400_000, states_every=700, hot=True)
+        running = asyncio.create_task(live_until(scenario(), settings, paper, stop))
+        async with asyncio.timeout(25):
+            while not (list(folder.glob("segments/*/trade.parquet")) and list(folder.glob("snapshots/snap-*"))):
+                assert not running.done(), running.result()
+                await asyncio.sleep(0.05)
+        stop.set()
+        return await running
+
+    summary = served(session)
+    assert summary.records > 700
+    judged(folder)
+    before = list(Recording.open(folder).records())
+    again = resumed(folder)
+    play(again, [], before[-1].time + 1)
+    assert list(Recording.open(folder).records())[: len(before)] == before
+    judged(folder)
+
+
+def test_a_full_disk_halts(tmp_path, monkeypatch):
+    """Nothing more is said once the disk refuses; what is durable goes on with the next session."""
+    written = SegmentFiles.write
+    left = [1_500_000]
+
+    def write(files, data):
+        left[0] -= len(data)
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        written(files, data)
+
+    async def session(endpoint, _chain):
+        monkeypatch.setattr(SegmentFiles, "write", write)
+        return await live_until(scenario(), LiveSettings(endpoint, tmp_path), paper, asyncio.Event())
+
+    with pytest.raises(DiskFault, match="No space left"):
+        served(session)
+    monkeypatch.undo()
+    folder = tmp_path / "demo"
+    before = list(Recording.open(folder).records())
+    assert len(before) > 100
+    assert not any(isinstance(record.event, RunEnded) for record in before)
+    play(resumed(folder), [], before[-1].time + 10**9)
+    assert list(Recording.open(folder).records())[: len(before)] == before
+    judged(folder)

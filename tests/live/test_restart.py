@@ -10,6 +10,8 @@ from ironcrab.domain.trade import DecisionRecord
 from ironcrab.log import manifest, snapshot
 from ironcrab.log.recording import Recording
 from ironcrab.mode.beside import leave_states
+from ironcrab.mode.cutting import cut
+from ironcrab.mode.explain import explain
 from ironcrab.mode.verify import follow
 from tests.live.desk import BEGAN, frames, judged, play, scenario, session
 
@@ -163,3 +165,23 @@ def test_many_crashes_of_one_log(log, tmp_path):
     assert [record.event.run for record in Recording.open(folder).records((RunStarted,))] == [0, 1, 2, 3, 4]
     decided = [record.event.intent for record in Recording.open(folder).records((DecisionRecord,))]
     assert len(decided) == len(set(decided))
+
+
+def test_a_decision_of_a_later_run_is_explained_and_cut_out(log, tmp_path):
+    """States, start states and slices: each run of a log of several is folded from where it can be."""
+    folder = tmp_path / "demo"
+    cut_at(log, folder, Recording.open(log).next_seq // 2)
+    live = session(folder)
+    play(live, frames(slots=36), BEGAN + 15 * SECOND)
+    leave_states(Recording.open(folder))
+    report = judged(folder)
+    decisions = [record.seq for record in Recording.open(folder).records((DecisionRecord,))]
+    assert decisions[-1] > report.runs[1].first_seq
+    told = explain(Recording.open(folder), decisions[-1])
+    assert told.reproduction.equal
+    out = tmp_path / "slice"
+    summary = cut(Recording.open(folder), decisions[-1] - 60, decisions[-1] + 30, out, golden=True)
+    assert summary.diverged == 0
+    report = follow(Recording.open(out))
+    assert report.verdict == "identical"
+    assert report.runs[0].derived > 0
