@@ -56,7 +56,7 @@ def leave_states(recording: Recording) -> int | None:
     follower = Follower(started, seq)
     if follower.code_differs:
         return None
-    states, opening = nearest(recording, started), start_of(recording)
+    states, opening = nearest(recording, runs, started), start_of(recording)
     if states is None and opening is not None:
         states = opening[0]
     begin = recording.first_seq if states is None else states.seq
@@ -73,11 +73,12 @@ def leave_states(recording: Recording) -> int | None:
 
 def _last_turn(recording: Recording) -> int | None:
     """Seq of the newest world record among the last ones."""
-    found = None
-    for record in recording.loose(max(recording.first_seq, recording.next_seq - LONGEST_TURN)):
-        if record.cause is None:
-            found = record.seq
-    return found
+    worlds = (
+        record.seq
+        for record in recording.loose(max(recording.first_seq, recording.next_seq - LONGEST_TURN))
+        if record.cause is None
+    )
+    return max(worlds, default=None)
 
 
 class Beside:

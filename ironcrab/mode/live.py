@@ -27,7 +27,7 @@ from ironcrab.log.sealed import seal
 from ironcrab.log.session import Session
 from ironcrab.mode.beside import STATES_EVERY, Beside
 from ironcrab.mode.outlets import Outlets
-from ironcrab.mode.record import SEGMENT_AGE_NS, SEGMENT_BYTES, wanted_of
+from ironcrab.mode.record import SEGMENT_AGE_NS, wanted_of
 from ironcrab.mode.run import SECOND
 from ironcrab.mode.scenario import ARMED, Scenario
 from ironcrab.mode.taking import Live, Status
@@ -37,6 +37,8 @@ from ironcrab.shell.disk import Room
 from ironcrab.shell.endpoint import Endpoint
 from ironcrab.shell.geyser_client import GeyserClient
 
+SEGMENT_BYTES = 64 << 20
+"""A segment is closed before it grows beyond this: a restart reads the open one several times."""
 LOOK_S = 1.0
 """Seconds between two looks at the disk, the KILL file and what goes on beside."""
 RESOLVE_S = 150.0

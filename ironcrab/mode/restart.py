@@ -7,14 +7,13 @@ the interrupted run; a changed strategy does not speak for the past.
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
 
-from ironcrab.domain.control import GapClosed, GapOpened, RunEnded, RunStarted, WordsAbandoned
+from ironcrab.domain.control import RunEnded, RunStarted, WordsAbandoned
 from ironcrab.domain.event import Event
 from ironcrab.log import snapshot
-from ironcrab.log.contents import runs_of
+from ironcrab.log.contents import Runs
 from ironcrab.log.recording import Recording
 from ironcrab.log.snapshot import Snapshot
 from ironcrab.loop import Loop, Outlet, Record
@@ -32,7 +31,7 @@ class Restarted(Struct, frozen=True):
         folded: records folded.
         finished: words of the last turn that were appended.
         same: whether code and config are those of the interrupted run.
-        gap: seq of the newest GapOpened without a GapClosed behind it; None: none.
+        gap: seq of the GapOpened that is open; None: none.
     """
 
     folded: int
@@ -50,10 +49,10 @@ def _values(started: RunStarted) -> dict[str, str]:
     return {setting.key: setting.value for setting in started.settings}
 
 
-def nearest(recording: Recording, mine: RunStarted) -> Snapshot | None:
-    """The newest states that reducers equal to those of `mine` left."""
+def nearest(recording: Recording, runs: Runs, mine: RunStarted) -> Snapshot | None:
+    """The newest states that reducers equal to those of `mine` left; `runs` are those of the recording."""
     found: Snapshot | None = None
-    for started in {made_by(run)["made_by"]: run for _, run in runs_of(recording) if equals(run, mine)}.values():
+    for started in {made_by(run)["made_by"]: run for _, run in runs if equals(run, mine)}.values():
         one = snapshot.nearest(recording, recording.next_seq, made_by(started))
         if one is not None and (found is None or one.seq > found.seq):
             found = one
@@ -68,12 +67,13 @@ def drop_beyond(recording: Recording) -> None:
 
 
 def restart(
-    recording: Recording, mine: RunStarted, wiring: Wiring, loop: Loop, outlets: Sequence[Outlet]
+    recording: Recording, runs: Runs, mine: RunStarted, wiring: Wiring, loop: Loop, outlets: Sequence[Outlet]
 ) -> Restarted:
     """Bring `wiring` and `outlets` to where the log stands, and end its last turn. DamageFault, DiskFault.
 
     Args:
         recording: the log, recovered.
+        runs: its runs, at least one.
         mine: what the new run will say of itself.
         wiring: fresh.
         loop: over its reducers; appends to the log.
@@ -81,7 +81,7 @@ def restart(
     """
     drop_beyond(recording)
     opening = start_of(recording)
-    states = nearest(recording, mine)
+    states = nearest(recording, runs, mine)
     if states is None and opening is not None:
         states = opening[0]
     begin = recording.first_seq
@@ -94,7 +94,7 @@ def restart(
         for outlet in outlets:
             outlet.see(record)
         turn.fold(record, loop.fold(record))
-    last = runs_of(recording)[-1][1]
+    last = runs[-1][1]
     same = equals(last, mine)
     finished = 0
     if turn.is_broken or not same:
@@ -103,7 +103,8 @@ def restart(
             loop.take(WordsAbandoned(last.run, loop.seq, why), wiring.now.time)
     else:
         finished = _finish(turn, loop)
-    return Restarted(recording.next_seq - begin, finished, same, _open_gap(recording))
+    gap = next(reversed(wiring.known.pools.state.gaps.values()), None)
+    return Restarted(recording.next_seq - begin, finished, same, gap)
 
 
 def _show(recording: Recording, wiring: Wiring, outlets: Sequence[Outlet], end: int) -> None:
@@ -153,10 +154,3 @@ def _finish(turn: Turn, loop: Loop) -> int:
         count += 1
     return count
 
-
-def _open_gap(recording: Recording) -> int | None:
-    found: int | None = None
-    for record in recording.records((GapOpened, GapClosed)):
-        event: Any = record.event
-        found = record.seq if isinstance(event, GapOpened) else None
-    return found

@@ -103,7 +103,7 @@ class Live:
                 f"{self.session.path} was made with outlets {', '.join(runs[-1][1].outlets) or 'none'}, this run has "
                 f"{', '.join(mine.outlets) or 'none'}: paper and real money never share a log; give another --data"
             )
-        found = restart(recording, mine, self.drive.wiring, self.drive.loop, self.outlets.every)
+        found = restart(recording, runs, mine, self.drive.wiring, self.drive.loop, self.outlets.every)
         self.finished = found.finished
         tail = Tail(recording, self.normaliser)
         self.feeding = Feeding(self.normaliser, tail, found.gap)
