@@ -198,19 +198,16 @@ def _all(data: Path, request: "Request") -> bool:
 @click.argument("scenario", type=PATH)
 @click.option("--endpoint", "url", required=True, metavar="URL", help="As of live.")
 @click.option("--token-file", type=PATH, help="As of live.")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED)
 @DATA
-def unit_command(scenario: Path, url: str, token_file: Path | None, data: Path) -> None:
-    """Print a systemd unit that runs SCENARIO live and resumes it after a reboot; live's options stand in it."""
+def unit_command(scenario: Path, url: str, token_file: Path | None, more: tuple[str, ...], data: Path) -> None:
+    """Print a systemd unit that runs SCENARIO live and resumes it after a reboot; MORE options of live behind `--`."""
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
 
     loaded = load(scenario)
-    click.echo(unit_text(loaded.name, _command(scenario.resolve(), url, token_file, data.resolve())))
-
-
-def _command(scenario: Path, url: str, token_file: Path | None, data: Path) -> list[str]:
-    words = [sys.executable, "-m", "ironcrab.app", "live", str(scenario), "--endpoint", url]
+    words = [sys.executable, "-m", "ironcrab.app", "live", str(scenario.resolve()), "--endpoint", url]
     words += [] if token_file is None else ["--token-file", str(token_file.resolve())]
-    return [*words, "--data", str(data)]
+    click.echo(unit_text(loaded.name, [*words, *more, "--data", str(data.resolve())]))
 
 
 UNIT = """\

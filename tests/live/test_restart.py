@@ -5,7 +5,7 @@ import shutil
 import pytest
 from msgspec.structs import replace
 
-from ironcrab.domain.control import LogRecovered, RunEnded, RunStarted, WordsAbandoned
+from ironcrab.domain.control import GapClosed, GapOpened, LogRecovered, RunEnded, RunStarted, WordsAbandoned
 from ironcrab.domain.trade import DecisionRecord
 from ironcrab.log import manifest, snapshot
 from ironcrab.log.recording import Recording
@@ -102,6 +102,9 @@ def test_the_feed_goes_on_without_telling_twice(log, tmp_path):
     ]
     assert len(trades) == len(set(trades))
     assert live.decisions
+    opened = [record.seq for record in Recording.open(folder).records((GapOpened,))]
+    closed = [record.event.opened for record in Recording.open(folder).records((GapClosed,))]
+    assert closed == opened[:1]
 
 
 def test_a_changed_strategy_does_not_speak_for_the_past(log, tmp_path):
