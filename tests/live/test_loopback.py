@@ -18,6 +18,8 @@ from ironcrab.log.hot import SegmentFiles
 from ironcrab.log.recording import Recording
 from ironcrab.mode.live import LiveSettings, live_until
 from ironcrab.mode.outlets import paper_outlets
+from ironcrab.mode.run import run as rerun
+from ironcrab.shell import geyser_faults
 from ironcrab.shell.endpoint import Endpoint
 from ironcrab.shell.geyser_chain import Chain
 from ironcrab.shell.geyser_demo import demo
@@ -219,3 +221,27 @@ def test_a_full_disk_halts(tmp_path, monkeypatch):
     play(resumed(folder), [], before[-1].time + 10**9)
     assert list(Recording.open(folder).records())[: len(before)] == before
     judged(folder)
+
+
+def test_under_faults_of_the_feed_it_decides_as_a_run_over_its_recording(tmp_path):
+    """Cuts, a fork, a dead slot, a replay, a silence of two seconds: recorded, verified, and run anew with equal words."""
+    script = ("cut@900:lose=5", "fork@1300", "dead@1700", "replay@2000", "silence@2300", "cut@2700")
+
+    async def go():
+        chain = Chain(demo(3, 300, 45), speed=3.0, script=[geyser_faults.read(text) for text in script])
+        async with GeyserServer(chain, ping_s=0.3) as server:
+            stop = asyncio.Event()
+            settings = LiveSettings(Endpoint(f"127.0.0.1:{server.port}", tls=False), tmp_path, silence_s=1.0)
+            running = asyncio.create_task(live_until(scenario(), settings, paper, stop))
+            async with asyncio.timeout(25):
+                await chain.finished.wait()
+            await asyncio.sleep(0.5)
+            stop.set()
+            return await running
+
+    summary = asyncio.run(go())
+    report = judged(tmp_path / "demo")
+    assert summary.gaps >= 2
+    assert sum(summary.decisions.values()) > 3
+    again = rerun(Recording.open(tmp_path / "demo"), scenario(), tmp_path / "again")
+    assert again.digest == report.runs[0].digest
