@@ -142,6 +142,10 @@ def _file(name: str) -> Path | None:
     for index in range(len(parts)):
         try:
             spec = PathFinder.find_spec(".".join(parts[: index + 1]), where)
+        except KeyError:
+            # a package without __init__ in another one: Python wants the outer one imported, which is not judged yet
+            spec, where = None, [str(Path(entry) / parts[index]) for entry in where or ()]
+            continue
         except (ImportError, ValueError, AttributeError):
             return None
         if spec is None:

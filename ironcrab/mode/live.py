@@ -207,9 +207,7 @@ async def _run(
         live.operator.look()
         live.outlets.start()
         await _resolve(live, ended)
-        client = GeyserClient(
-            settings.endpoint, wanted_of(()), from_slot=from_slot, silence_s=settings.silence_s
-        )
+        client = GeyserClient(settings.endpoint, wanted_of(()), from_slot=from_slot, silence_s=settings.silence_s)
         tasks = [_read(live, client), _tick(live, client), _answers(live), _look(live, tending, show), _sample(live)]
         await _first_of([*tasks, _stopped(ended)], settings.seconds)
     except DiskFault:

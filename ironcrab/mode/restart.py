@@ -153,4 +153,3 @@ def _finish(turn: Turn, loop: Loop) -> int:
         waiting.extend((record.seq, time, name, word) for name, word in loop.fold(record))
         count += 1
     return count
-

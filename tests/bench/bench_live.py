@@ -1,7 +1,7 @@
 """Figures of a live session: how long an arrival takes until all that follows from it is appended, and how long a restart.
 
-    python -m tests.bench.bench_live lag RATE SECONDS     a demo feed of its own process, a session in this one
-    python -m tests.bench.bench_live restart RECORDS      a log of so many records, states beside it, then a restart
+python -m tests.bench.bench_live lag RATE SECONDS     a demo market played by another process, a session here
+python -m tests.bench.bench_live restart RECORDS      a log of so many records, states beside it, then a restart
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from ironcrab.mode.outlets import paper_outlets
 from ironcrab.mode.taking import Live
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.endpoint import endpoint
+from ironcrab.shell.geyser_demo import demo
 from tests.live.desk import BEGAN, frames, scenario, session
 
 
@@ -37,10 +38,14 @@ def lag(rate, seconds):
     async def outlets(_):
         return paper_outlets(told)
 
-    command = [sys.executable, "-m", "ironcrab.app", "feed", "demo", "--port", "0", "--rate", str(rate)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as feed, tempfile.TemporaryDirectory() as data:
+    with tempfile.TemporaryDirectory() as data, (Path(data) / "capture.frames").open("wb") as capture:
+        for update in demo(1, rate, int(seconds / 0.4)):
+            capture.write(len(update.body).to_bytes(4, "big") + update.body)
+        capture.flush()
+        command = [sys.executable, "-m", "ironcrab.app", "feed", capture.name, "--port", "0"]
+        feed = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         url = feed.stderr.readline().split(" at ")[1].strip()
-        settings = LiveSettings(endpoint(url), Path(data), seconds=seconds, hot=True)
+        settings = LiveSettings(endpoint(url), Path(data) / "data", seconds=seconds, hot=True)
         summary = asyncio.run(live_until(told, settings, outlets))
         feed.kill()
     lags.sort()

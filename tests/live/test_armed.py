@@ -75,9 +75,7 @@ def give_wrapped(chain, lamports):
 
 def landings(chain):
     """Signature -> amount of what this wallet did on the chain and what succeeded."""
-    return {
-        one.ran.signature: one for one in chain.ledger.values() if str(one.ran.accounts.keys[0]) == WALLET.address
-    }
+    return {one.ran.signature: one for one in chain.ledger.values() if str(one.ran.accounts.keys[0]) == WALLET.address}
 
 
 async def sessions(tmp_path, script, kills, last_seconds):
@@ -105,7 +103,9 @@ def explained(chain, folder):
     """What the log says of each landing; every rule that must hold between the two. The intents that landed."""
     records = list(Recording.open(folder).records())
     asks = {record.seq: record.event.intent for record in records if isinstance(record.event, SendAsk)}
-    signed = {record.event.signature: asks[record.event.ask] for record in records if isinstance(record.event, SignedAnswer)}
+    signed = {
+        record.event.signature: asks[record.event.ask] for record in records if isinstance(record.event, SignedAnswer)
+    }
     landed = landings(chain)
     assert set(landed) <= set(signed), "every landing was in the log before it left"
     executed = Counter(signed[signature] for signature in landed)

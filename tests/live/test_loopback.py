@@ -150,7 +150,17 @@ def test_nothing_is_left_of_a_session_that_cannot_start(tmp_path):
 
 
 def test_the_unit_names_everything(tmp_path):
-    told = run("unit", SCENARIO, "--endpoint", "https://one.example:443", "--data", str(tmp_path / "da ta"), "--", "--keep-hours", "9")
+    told = run(
+        "unit",
+        SCENARIO,
+        "--endpoint",
+        "https://one.example:443",
+        "--data",
+        str(tmp_path / "da ta"),
+        "--",
+        "--keep-hours",
+        "9",
+    )
     assert told.returncode == 0, told.stderr
     assert f'ReadWritePaths="{tmp_path}/da ta"' in told.stdout
     assert f'--keep-hours 9 --data "{tmp_path}/da ta"' in told.stdout

@@ -55,9 +55,10 @@ def test_the_session_itself(log):
     assert sum(1 for _ in Recording.open(log).records((DecisionRecord,))) >= 5
 
 
-def test_every_cut_goes_on(log, tmp_path):
+@pytest.mark.parametrize("most", [24, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_every_cut_goes_on(log, tmp_path, most):
     spots = turns(log)
-    spots = spots[:: max(1, len(spots) // 24)]
+    spots = spots[:: max(1, len(spots) // most)]
     finished = 0
     for number, seq in enumerate(spots):
         folder = tmp_path / str(number) / "demo"
@@ -73,6 +74,7 @@ def test_every_cut_goes_on(log, tmp_path):
         report = judged(folder)
         assert [run.unfinished for run in report.runs] == [0, 0]
         assert any(isinstance(record.event, LogRecovered) for record in after) == bool(number % 3)
+        shutil.rmtree(folder)
     assert finished > 5
 
 

@@ -20,7 +20,9 @@ def requests(folder):
 
 
 def reasons(live):
-    return {record.event.primary_reject_reason for record in Recording.open(live.session.path).records((DecisionRecord,))}
+    return {
+        record.event.primary_reject_reason for record in Recording.open(live.session.path).records((DecisionRecord,))
+    }
 
 
 def asked(live, request):

@@ -14,7 +14,9 @@ LEAST = 1_000_000
 class WisherParams(Struct, frozen=True):
     """How often."""
 
-    every_slots: Annotated[int, Meta(ge=1, le=1_000, description="slots between two wishes", extra={"unit": "slots"})] = 10
+    every_slots: Annotated[
+        int, Meta(ge=1, le=1_000, description="slots between two wishes", extra={"unit": "slots"})
+    ] = 10
     most: Annotated[int, Meta(ge=0, le=10_000, description="wishes in all", extra={"unit": "count"})] = 1_000
 
 
