@@ -137,7 +137,8 @@ def _file(name: str) -> Path | None:
 
     Nothing is imported on the way, not even a parent package: a module is judged before any of it runs.
     """
-    spec, where = None, None
+    spec = None
+    where: list[str] | None = None
     parts = name.split(".")
     for index in range(len(parts)):
         try:
