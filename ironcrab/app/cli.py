@@ -40,6 +40,15 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("slice", "writing", "Cut a part out of a recording; it opens with a start state."),
     ("quote", "pricing", "What the on-chain program would pay, to the last unit."),
     ("venues", "pricing", "Which venues are supported, generation by generation."),
+    ("feed", "feeding", "Serve a capture, a recording's raw frames or a demo as a Yellowstone endpoint."),
+    ("record", "feeding", "Write a live feed into a recording; run no strategy."),
+    ("localnet", "hosting", "Serve a local chain on loopback: JSON-RPC and feed over a real virtual machine."),
+    ("doctor", "hosting", "Look at what live trading needs: endpoint, clock, disk, key, wallet, versions."),
+    ("live", "living", "Run a scenario on a live feed: paper, unless --armed names the wallet."),
+    ("kill", "living", "Turn the kill switch of running sessions on."),
+    ("reset", "living", "Turn it off."),
+    ("set", "living", "Change engine parameters of running sessions."),
+    ("unit", "living", "Print a systemd unit that runs a scenario live."),
     ("decide", "writing", "The engine alone over the original's TradeIntent lines."),
 )
 """Every command, written by hand: name, module in ironcrab.app, what it does. Loaded when it is called."""

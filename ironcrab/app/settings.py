@@ -1,6 +1,7 @@
 """What the environment may say: colour, tracebacks, and where recordings lie. Nothing that decides comes from here."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -19,3 +20,8 @@ def wants_traceback() -> bool:
 def recordings_home() -> Path:
     """Where goldens are looked for: IRONCRAB_RECORDINGS, else ./recordings."""
     return Path(os.environ.get("IRONCRAB_RECORDINGS") or "recordings")  # noqa: TID251 - settings are this module's job
+
+
+def environment() -> Mapping[str, str]:
+    """All of it, for the one question whether a signing key lies in it (invariant I-3)."""
+    return dict(os.environ)  # noqa: TID251 - settings are this module's job

@@ -141,11 +141,16 @@ def _file(name: str) -> Path | None:
 
     Nothing is imported on the way, not even a parent package: a module is judged before any of it runs.
     """
-    spec, where = None, None
+    spec = None
+    where: list[str] | None = None
     parts = name.split(".")
     for index in range(len(parts)):
         try:
             spec = PathFinder.find_spec(".".join(parts[: index + 1]), where)
+        except KeyError:
+            # a package without __init__ in another one: Python wants the outer one imported, which is not judged yet
+            spec, where = None, [str(Path(entry) / parts[index]) for entry in where or ()]
+            continue
         except (ImportError, ValueError, AttributeError):
             return None
         if spec is None:

@@ -1,13 +1,8 @@
 """Import: foreign files become recordings. Reading files happens here; turning bytes into events is pure."""
 
-import gzip
-import io
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import zstandard
 from blake3 import blake3
 from msgspec import Struct
 
@@ -23,11 +18,8 @@ from ironcrab.log.contract import Header, import_line
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Now
 from ironcrab.mode.code import path_of, source_digest
+from ironcrab.shell.files import chunks, lines
 
-CHUNK = 1 << 20
-"""Bytes read at a time."""
-ZSTD, GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
-"""First bytes of compressed files; as a frame's length they would be absurd, and no JSON begins so."""
 Progress = Callable[[int], None] | None
 """Told the number of records so far."""
 
@@ -39,43 +31,6 @@ class ImportSummary(Struct, frozen=True):
     records: int
     counts: dict[str, int]
     refused: dict[str, int]
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[io.BufferedIOBase]:
-    """A file's plain bytes, whether it is plain, .zst or .gz: its first bytes tell, whatever its name.
-
-    Raises:
-        InputFault: it cannot be read.
-    """
-    try:
-        with path.open("rb") as raw:
-            magic = raw.peek(4)[:4]
-            if magic == ZSTD:
-                with zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-                    yield stream  # type: ignore[misc]  # it is a RawIOBase in all but name
-            elif magic[:2] == GZIP:
-                with gzip.open(raw) as stream:
-                    yield stream
-            else:
-                yield raw
-    except OSError as error:
-        raise InputFault(f"cannot read {path}: {error.strerror or error}; is it the file you meant?") from error
-    except (zstandard.ZstdError, zlib.error, EOFError) as error:
-        raise InputFault(f"{path} is damaged: {error}; fetch it again") from error
-
-
-def chunks(path: Path) -> Iterator[bytes]:
-    """The file's plain bytes, piece by piece."""
-    with opened(path) as stream:
-        while piece := stream.read(CHUNK):
-            yield piece
-
-
-def lines(path: Path) -> Iterator[bytes]:
-    """The file's lines."""
-    with opened(path) as stream:
-        yield from io.BufferedReader(stream)
 
 
 def digest_of(paths: Iterable[Path]) -> str:

@@ -119,16 +119,23 @@ class Drive:
         append: told each record in order, before anyone folds it.
         outlets: perform the asks; they are told every record.
         seq: the next free seq.
+        clock: when an answer is taken (ns since 1970); None: at the time of the newest record.
     """
 
     def __init__(
-        self, scenario: Scenario, append: Callable[[Record], object], outlets: tuple[Outlet, ...], seq: int = 0
+        self,
+        scenario: Scenario,
+        append: Callable[[Record], object],
+        outlets: tuple[Outlet, ...],
+        seq: int = 0,
+        clock: Callable[[], int] | None = None,
     ) -> None:
         self.scenario = scenario
         self.wiring = Wiring(scenario)
         self.engine = self.wiring.engine
         self.outlets = outlets
         self.loop = Loop(self.wiring.reducers, append, self.wiring.now, seq)
+        self.clock = clock
         self.started = started(scenario, self.wiring, 0)
 
     def open(self, time: int, generations: tuple[str, ...] = ()) -> None:
@@ -158,7 +165,7 @@ class Drive:
         """Take the answers due before the first record of `slot` (None: due now)."""
         for outlet in self.outlets:
             for answer in outlet.due(slot):
-                self.loop.take(answer, self.wiring.now.time)
+                self.loop.take(answer, self._when())
                 self.settle()
 
     @property
@@ -178,7 +185,10 @@ class Drive:
                 self.loop.take(ClockTick(), self.wiring.now.time)
             for outlet in self.outlets:
                 for answer in outlet.due(None):
-                    self.loop.take(answer, self.wiring.now.time)
+                    self.loop.take(answer, self._when())
+
+    def _when(self) -> int:
+        return self.wiring.now.time if self.clock is None else self.clock()
 
 
 def run(recording: Recording, scenario: Scenario, out: Path, progress: Progress = None) -> RunSummary:

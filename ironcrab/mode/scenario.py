@@ -57,8 +57,10 @@ class Scenario(Struct, frozen=True):
     settings: tuple[Setting, ...]
 
 
-OUTLETS = ("paper",)
-"""Outlets a scenario can name."""
+ARMED = "armed"
+"""The outlets of the own wallet: a run that was armed says so, a scenario cannot arm itself."""
+OUTLETS = ("paper", ARMED)
+"""Outlets a run can have."""
 
 
 class ParamRow(Struct, frozen=True):
@@ -88,7 +90,10 @@ def load(path: Path, overrides: Pairs = (), defaults: Pairs = ()) -> Scenario:
     Raises:
         ScenarioFault: no such file, no TOML, an unknown key, a value of the wrong kind or out of range.
     """
-    return read(path.stem, read_tree(path), str(path), overrides, defaults)
+    tree = read_tree(path)
+    if ARMED in tree.get("outlets", ()):
+        raise ScenarioFault(f"scenario {path} cannot arm itself; type it: ironcrab live {path} --armed ADDRESS")
+    return read(path.stem, tree, str(path), overrides, defaults)
 
 
 def read_tree(path: Path) -> dict[str, Any]:

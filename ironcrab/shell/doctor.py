@@ -1,0 +1,188 @@
+"""What `ironcrab doctor` looks at. Each finding is ok, or says what to do; nothing is changed, nothing is signed."""
+
+import platform
+import shutil
+from collections.abc import Awaitable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from msgspec import Struct
+
+from ironcrab import __version__
+from ironcrab.dex.address import SYSTEM, is_key
+from ironcrab.domain.fault import Fault
+from ironcrab.shell.clock import now_ns
+from ironcrab.shell.rpc import Rpc
+from ironcrab.shell.wallet import load_wallet, refuse_if_key_in_reach
+
+LEAST_FREE_BYTES = 5 * 2**30
+"""Free disk below which a session that records is at risk."""
+MOST_SKEW_S = 5
+"""Seconds that chain time and host time may differ; block time itself has whole seconds and drifts a little."""
+PACKAGES = ("msgspec", "protobuf", "aiohttp", "solders", "grpcio")
+
+
+class Case(Struct, frozen=True):
+    """What is to be looked at; None: it was not named, and that is said."""
+
+    rpc_url: str | None
+    endpoint: str | None
+    token_file: Path | None
+    key_file: Path | None
+    wallet: str | None
+    data: Path
+    least_lamports: int
+    environment: Mapping[str, str]
+
+
+class Finding(Struct, frozen=True):
+    """One line: what was looked at, whether it is ok, and what was seen or what to do."""
+
+    what: str
+    ok: bool
+    text: str
+
+
+async def examine(case: Case) -> tuple[Finding, ...]:
+    """All findings, in a fixed order."""
+    key, address = _key(case)
+    found = [_versions(), _disk(case.data), _reach(case.environment), key]
+    found += await _node(case, address)
+    if case.endpoint is not None:
+        found.append(await _endpoint(case.endpoint, case.token_file))
+    return tuple(found)
+
+
+def _versions() -> Finding:
+    told, missing = [f"ironcrab {__version__}", f"python {platform.python_version()}"], []
+    for name in PACKAGES:
+        try:
+            told.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("versions", False, f"missing: {', '.join(missing)}; run: pip install 'ironcrab[live]'")
+    return Finding("versions", True, ", ".join(told))
+
+
+def _disk(folder: Path) -> Finding:
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        return Finding("disk", False, f"{there} cannot be looked at: {error.strerror}")
+    text = f"{free // 2**20:,} MB free at {there}"
+    if free < LEAST_FREE_BYTES:
+        return Finding("disk", False, f"{text}; {LEAST_FREE_BYTES // 2**20:,} MB are wanted: make room or name --data")
+    return Finding("disk", True, text)
+
+
+def _reach(environment: Mapping[str, str]) -> Finding:
+    try:
+        refuse_if_key_in_reach(environment, "ironcrab")
+    except Fault as fault:
+        return Finding("reach", False, str(fault))
+    return Finding("reach", True, "no signing key in the environment")
+
+
+def _key(case: Case) -> tuple[Finding, str | None]:
+    """The key file, and the address that is to be looked at."""
+    if case.wallet is not None and not is_key(case.wallet):
+        return Finding("key", False, f"{case.wallet[:60]!r} is no wallet address"), None
+    if case.key_file is None:
+        return Finding("key", True, "none named (--key-file); paper trading needs none"), case.wallet
+    try:
+        address = load_wallet(case.key_file).address
+    except Fault as fault:
+        return Finding("key", False, str(fault)), case.wallet
+    if case.wallet not in (None, address):
+        return Finding("key", False, f"the key is that of {address}, not of {case.wallet}"), case.wallet
+    return Finding("key", True, f"{case.key_file} is ours alone and signs for {address}"), address
+
+
+async def _node(case: Case, address: str | None) -> list[Finding]:
+    """The node, the clock against its chain, and the wallet on it."""
+    if case.rpc_url is None:
+        return [Finding("rpc", False, "no node named; name one with --rpc URL")]
+    try:
+        node = Rpc(case.rpc_url)
+    except Fault as fault:
+        return [Finding("rpc", False, str(fault))]
+    async with node as rpc:
+        looks = [("rpc", _health(rpc)), ("clock", _clock(rpc))]
+        if address is not None:
+            looks.append(("wallet", _wallet(rpc, address, case.least_lamports)))
+        return [await _looked(what, look) for what, look in looks]
+
+
+async def _looked(what: str, look: Awaitable[Finding]) -> Finding:
+    try:
+        return await look
+    except Fault as fault:
+        return Finding(what, False, str(fault))
+
+
+async def _health(rpc: Rpc) -> Finding:
+    await rpc.call("getHealth", [], str)
+    told = await rpc.call("getVersion", [], dict[str, object])
+    slot = await rpc.slot("confirmed")
+    return Finding("rpc", True, f"node {rpc.name} runs {told.get('solana-core')}, confirmed slot {slot:,}")
+
+
+async def _clock(rpc: Rpc) -> Finding:
+    """Host time against the Clock sysvar (i64 unix time at byte 32)."""
+    sysvar = "SysvarC1ock11111111111111111111111111111111"
+    before = now_ns()
+    account = (await rpc.accounts([sysvar], "processed")).value[0]
+    data = b"" if account is None else account.raw()
+    if len(data) < 40:
+        return Finding("clock", False, f"node {rpc.name} tells no clock sysvar; use another node")
+    skew = before // 10**9 - int.from_bytes(data[32:40], "little", signed=True)
+    if abs(skew) > MOST_SKEW_S:
+        return Finding("clock", False, f"host and chain differ by {skew} s; set the host's clock (chrony, ntpd)")
+    return Finding("clock", True, f"host and chain differ by {skew} s")
+
+
+async def _wallet(rpc: Rpc, address: str, least: int) -> Finding:
+    account = (await rpc.accounts([address], "confirmed")).value[0]
+    lamports = 0 if account is None else account.lamports
+    if account is not None and account.owner != SYSTEM:
+        return Finding("wallet", False, f"{address} belongs to the program {account.owner}; it is no wallet")
+    text = f"{address} holds {lamports:,} lamports"
+    return Finding("wallet", lamports >= least, text if lamports >= least else f"{text}; {least:,} are wanted: fund it")
+
+
+async def _endpoint(url: str, token_file: Path | None) -> Finding:
+    """Whether the endpoint takes our token and tells its version and slot."""
+    import grpc  # noqa: PLC0415 - gRPC loads only where an endpoint is named
+    from grpc import aio  # noqa: PLC0415 - as above
+
+    from ironcrab.ingest.proto import geyser_pb2 as wire  # noqa: PLC0415 - as above
+    from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
+
+    try:
+        at = endpoint(url, token_file)
+    except Fault as fault:
+        return Finding("endpoint", False, str(fault))
+    metadata = () if at.token is None else ((at.token_name, at.token),)
+    credentials = grpc.ssl_channel_credentials(at.authorities)
+    async with aio.secure_channel(at.target, credentials) if at.tls else aio.insecure_channel(at.target) as channel:
+        ask = channel.unary_unary(
+            "/geyser.Geyser/GetVersion",
+            request_serializer=wire.GetVersionRequest.SerializeToString,
+            response_deserializer=wire.GetVersionResponse.FromString,
+        )
+        try:
+            told = await ask(wire.GetVersionRequest(), metadata=metadata, timeout=5)
+        except aio.AioRpcError as error:
+            code = error.code().name
+            return Finding("endpoint", False, f"{at.target} says {code}; {_ADVICE.get(code, _CHECK)}")
+    return Finding("endpoint", True, f"{at.target} runs {' '.join(told.version.split())[:120]}")
+
+
+_CHECK = "check host, port and scheme (https for TLS)"
+_ADVICE = {
+    "UNAUTHENTICATED": "check the token in --token-file",
+    "PERMISSION_DENIED": "check the token's plan",
+    "UNIMPLEMENTED": "it is no Yellowstone endpoint",
+}

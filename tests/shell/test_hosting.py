@@ -1,0 +1,153 @@
+"""`ironcrab localnet` and `ironcrab doctor`, as a user runs them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from solders.pubkey import Pubkey
+
+from ironcrab.domain.fault import InputFault
+from ironcrab.ingest.proto import geyser_pb2 as wire
+from ironcrab.shell import hosted
+from tests.shell.stage import KEYPAIR, OTHER, SOL, WALLET
+
+ROOT = Path(__file__).parents[2]
+
+
+def ironcrab(*args, **env):
+    told = {**os.environ, **env}
+    command = [sys.executable, "-m", "ironcrab.app", *args]
+    return subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=30, check=False)
+
+
+@contextmanager
+def localnet(*args):
+    """The command in its own process; its RPC address."""
+    command = [sys.executable, "-m", "ironcrab.app", "localnet", "--rpc-port", "0", *args]
+    child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        line = child.stderr.readline()
+        assert line.startswith("rpc "), line
+        yield line.split()[1]
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=10)
+    assert child.returncode == 0
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    path = tmp_path / "id.json"
+    path.write_bytes(msgspec.json.encode(list(bytes(KEYPAIR))))
+    path.chmod(0o600)
+    return path
+
+
+def test_doctor_looks_at_a_localnet(key_file, tmp_path):
+    with localnet("--slot-ms", "50", "--airdrop", f"{WALLET.address}=3") as url:
+        told = ironcrab("doctor", "--rpc", url, "--key-file", str(key_file), "--data", str(tmp_path))
+        assert told.returncode == 0, told.stdout + told.stderr
+        assert "NOT OK" not in told.stdout
+        for word in ("versions", "disk", "reach", "key", "rpc", "clock", "wallet"):
+            assert f" {word} " in told.stdout
+        assert f"{3 * SOL:,} lamports" in told.stdout
+        assert str(KEYPAIR) not in told.stdout + told.stderr
+        poor = ironcrab("doctor", "--rpc", url, "--wallet", WALLET.address, "--least-sol", "3.000000001", "--json")
+        assert poor.returncode == 3
+        findings = {row["what"]: row for row in msgspec.json.decode(poor.stdout)["findings"]}
+        assert not findings["wallet"]["ok"]
+        assert "3,000,000,001 are wanted" in findings["wallet"]["text"]
+        key_file.chmod(0o644)
+        open_key = ironcrab("doctor", "--rpc", url, "--key-file", str(key_file))
+        assert open_key.returncode == 3
+        assert "0644" in open_key.stdout
+        reach = ironcrab("doctor", "--rpc", url, IRONCRAB_KEYPAIR_JSON="x")
+        assert reach.returncode == 3
+        assert "IRONCRAB_KEYPAIR_JSON" in reach.stdout
+
+
+def test_doctor_without_a_node_says_what_to_name():
+    told = ironcrab("doctor")
+    assert told.returncode == 3
+    assert "name one with --rpc URL" in told.stdout
+    told = ironcrab("doctor", "--rpc", "http://127.0.0.1:1")
+    assert told.returncode == 3
+    assert told.stdout.count("cannot be reached") == 2
+    told = ironcrab("doctor", "--rpc", "nonsense")
+    assert told.returncode == 3
+    assert "no http or https address" in told.stdout
+    told = ironcrab("doctor", "--least-sol", "much")
+    assert told.returncode == 1
+    assert "no amount of SOL" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (("--airdrop", "me=3"), "no KEY=SOL"),
+        (("--airdrop", f"{OTHER}=0"), "no KEY=SOL"),
+        (("--fates", "/nonexistent"), "cannot be read"),
+        (("--programs", "/nonexistent"), "no folder"),
+        (("--accounts", "/nonexistent"), "no folder"),
+    ],
+)
+def test_localnet_refuses_what_it_cannot_use_in_one_sentence(args, named):
+    told = ironcrab("localnet", "--rpc-port", "0", *args)
+    assert told.returncode == 1
+    assert named in told.stderr
+    assert len(told.stderr.strip().splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_named():
+    with localnet() as url:
+        port = url.rpartition(":")[2]
+        told = ironcrab("localnet", "--rpc-port", port)
+        assert told.returncode == 1
+        assert f"port {port}" in told.stderr
+
+
+def test_the_drop_s_amount_is_bounded():
+    with pytest.raises(InputFault, match="1000000"):
+        hosted.make_chain(None, None, 100, None, None, (f"{OTHER}=1000001",))
+
+
+def test_the_feed_of_a_localnet_is_a_yellowstone_endpoint():
+    pytest.importorskip("ironcrab.shell.geyser_server")
+    from grpc import aio
+
+    async def go():
+        chain = hosted.make_chain(None, None, 20, None, None, ())
+        async with hosted.served(chain, 0, 0, tick=True) as (_, url):
+            async with aio.insecure_channel(url.removeprefix("http://")) as channel:
+                subscribe = channel.stream_stream(
+                    "/geyser.Geyser/Subscribe",
+                    request_serializer=wire.SubscribeRequest.SerializeToString,
+                    response_deserializer=wire.SubscribeUpdate.FromString,
+                )
+                request = wire.SubscribeRequest(commitment=wire.CONFIRMED)
+                request.transactions["wallet"].account_include.append(OTHER)
+                request.blocks_meta["metas"].SetInParent()
+                call = subscribe()
+                await call.write(request)
+                dropped, seen = None, []
+                async with asyncio.timeout(10):
+                    async for update in call:
+                        kind = update.WhichOneof("update_oneof")
+                        if kind == "block_meta" and dropped is None:
+                            dropped = chain.airdrop(Pubkey.from_string(OTHER), SOL)
+                        if kind == "transaction":
+                            seen.append(update)
+                            break
+                call.cancel()
+            assert seen[0].filters == ["wallet"]
+            landing = chain.ledger[dropped]
+            assert seen[0].transaction.slot == landing.slot
+            assert chain.commitment_of(landing.slot) != "processed"
+
+    asyncio.run(go())
