@@ -59,7 +59,7 @@ def live_command(
 
     Stop it with ctrl-C or SIGTERM: the log is closed in order, and the next `live` goes on with it.
     """
-    from ironcrab.app.writing import _pairs  # noqa: PLC0415 - only here
+    from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.mode.live import LiveSettings, folder_of, live  # noqa: PLC0415 - gRPC and the venues load only here
     from ironcrab.mode.outlets import Outlets, paper_outlets  # noqa: PLC0415 - as above
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
@@ -67,7 +67,7 @@ def live_command(
     from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
 
     refuse_if_key_in_reach(environment(), "live")
-    loaded = load(scenario, _pairs(sets))
+    loaded = load(scenario, pairs(sets))
     settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours)
     if armed is not None:
         loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url)
@@ -173,10 +173,10 @@ def reset_command(data: Path) -> None:
 @DATA
 def set_command(settings: tuple[str, ...], data: Path) -> None:
     """Change engine parameters of the sessions of the data folder while they run; `ironcrab params` lists them."""
-    from ironcrab.app.writing import _pairs  # noqa: PLC0415 - only here
+    from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.shell.control import Request  # noqa: PLC0415 - only here
 
-    wanted = {key.removeprefix("engine."): value for key, value in _pairs(settings)}
+    wanted = {key.removeprefix("engine."): value for key, value in pairs(settings)}
     if not _all(data, Request("set", settings=wanted)):
         raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
 

@@ -210,9 +210,7 @@ Parsed = Swap | Created | Liquidity | Migrated
 class Ready(Protocol):
     """A pool decoded for many quotes; good for as long as none of the accounts it looked at changes."""
 
-    def quote(
-        self, *, mint_in: str, amount: int, exact: Exact, clock: Clock, limit: int | None
-    ) -> Quote | Refusal:
+    def quote(self, *, mint_in: str, amount: int, exact: Exact, clock: Clock, limit: int | None) -> Quote | Refusal:
         """The same as `Venue.quote` on the same accounts and generation."""
         ...
 

@@ -331,9 +331,7 @@ def _unknown(missing: tuple[str, ...]) -> Refusal:
     return Refusal(None, f"unknown accounts: {', '.join(missing)}", missing)
 
 
-def _side(
-    pool: str, amm: Amm, accounts: Mapping[str, Account], mint_in: str, *, legacy: bool
-) -> Side | Refusal:
+def _side(pool: str, amm: Amm, accounts: Mapping[str, Account], mint_in: str, *, legacy: bool) -> Side | Refusal:
     """What the gates leave to be looked at, in the program's order; reserves: vaults and orders less what is owed."""
     order_book = legacy and amm.status in (_INITIALIZED, _ORDER_BOOK_ONLY)
     wanted = (amm.coin_vault, amm.pc_vault) + ((amm.open_orders, amm.market) if order_book else ())

@@ -426,9 +426,7 @@ def _blocked(cpmm: Cpmm, accounts: Mapping[str, Account], mints: list[Mint | Non
     return None
 
 
-def _unfit(
-    cpmm: Cpmm, accounts: Mapping[str, Account], fill: Fill, *, zero_in: bool, on_input: bool
-) -> Refusal | None:
+def _unfit(cpmm: Cpmm, accounts: Mapping[str, Account], fill: Fill, *, zero_in: bool, on_input: bool) -> Refusal | None:
     """What a swap would break at its end: a vault, or a u64 of fees owed."""
     source = cpmm.vault_0 if zero_in else cpmm.vault_1
     entered = fill.paid - fill.fee_in

@@ -212,7 +212,6 @@ class Recorder:
         self.status.slot = max(self.status.slot, getattr(event, "slot", None) or 0)
         self.status.records = record.seq + 1
 
-
     def _follow(self, event: Event) -> None:
         """Track what quoting the pools that this event is about needs."""
         if not isinstance(event, AccountWritten | Trade | PoolCreated | DexPoolAccounts):
@@ -224,9 +223,7 @@ class Recorder:
             self.tracked.drop(pool)
 
 
-def record(
-    folder: Path, settings: RecordSettings, show: Callable[[Status], None] | None = None
-) -> RecordSummary:
+def record(folder: Path, settings: RecordSettings, show: Callable[[Status], None] | None = None) -> RecordSummary:
     """Record the feed at `settings.endpoint` into `folder`, which goes on if it is a recording already.
 
     Raises:

@@ -99,9 +99,7 @@ def request_of(wanted: Wanted, from_slot: int | None = None) -> wire.SubscribeRe
     return request
 
 
-def _put(
-    request: wire.SubscribeRequest, name: str, owners: Sequence[str] = (), keys: Sequence[str] = ()
-) -> None:
+def _put(request: wire.SubscribeRequest, name: str, owners: Sequence[str] = (), keys: Sequence[str] = ()) -> None:
     """An account filter, unless it would be empty: an empty one means every account there is."""
     if owners or keys:
         request.accounts[name].owner.extend(owners)

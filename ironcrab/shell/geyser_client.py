@@ -296,9 +296,7 @@ class GeyserClient:
         call = self._subscribe(channel)
         await call.write(request_of(self.wanted, min(slots)))
         fetched: list[bytes] = []
-        missing: dict[tuple[int, int], None] = dict.fromkeys(
-            (slot, part) for slot in slots for part in (SLOT, _META)
-        )
+        missing: dict[tuple[int, int], None] = dict.fromkeys((slot, part) for slot in slots for part in (SLOT, _META))
         try:
             async for frame in call:
                 kind, slot = peek(frame)

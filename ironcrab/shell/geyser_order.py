@@ -189,9 +189,7 @@ class Passage:
         if self.whole is not None and slot <= self.whole and slot in self._begun:
             self._sealed[slot] = blockhash
 
-    def _doubt(
-        self, kind: int, slot: int, frame: bytes, told: wire.SubscribeUpdateSlot | None
-    ) -> list[bytes]:
+    def _doubt(self, kind: int, slot: int, frame: bytes, told: wire.SubscribeUpdateSlot | None) -> list[bytes]:
         """A slot that was whole is told again: the block meta says whether it is another block."""
         aside = self._aside[slot]
         aside.append(frame)

@@ -51,7 +51,10 @@ def test_with_all_accounts_known_nothing_is_missing():
             continue  # Whirlpool arrays at the end of the range do not exist in the demo
         ids.add(found.venue.id)
         for mint in (trades[0].mint, trades[0].quote_mint):
-            assert found.venue.needs(pool, found.accounts, mint) in ((), tuple(k for k in found.keys if k not in found.accounts))
+            assert found.venue.needs(pool, found.accounts, mint) in (
+                (),
+                tuple(k for k in found.keys if k not in found.accounts),
+            )
     assert len(ids) == 5
 
 

@@ -25,6 +25,7 @@ from ironcrab.shell.inbox import Connected, Lost
 
 def sentence(make, **settings):
     """The fault with which a client of the endpoint that `make` gives ends, within ten seconds."""
+
     async def run():
         async with make() as place:
             client = GeyserClient(place, Wanted(owners=("11111111111111111111111111111111",)), **settings)
@@ -202,6 +203,7 @@ def test_tls_with_its_own_authority(tmp_path):
             async for _, what in GeyserClient(place, Wanted()).arrivals():
                 if isinstance(what, bytes):
                     return
+
     asyncio.run(asyncio.wait_for(run(), 10))
     told = sentence(lambda: served(lambda port: Endpoint(f"127.0.0.1:{port}", True), tls=pem))
     assert "the TLS handshake failed" in told

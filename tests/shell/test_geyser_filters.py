@@ -107,6 +107,7 @@ def test_state_of_accounts():
     def memcmp(offset, data):
         def change(told):
             told.memcmp.offset, told.memcmp.bytes = offset, data
+
         return change
 
     def lamports(kind, value):

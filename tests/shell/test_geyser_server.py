@@ -28,7 +28,9 @@ def serve(test, updates=None, **settings):
 
 def unary(channel, name, request, reply, **metadata):
     method = channel.unary_unary(
-        f"/geyser.Geyser/{name}", request_serializer=type(request).SerializeToString, response_deserializer=reply.FromString
+        f"/geyser.Geyser/{name}",
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=reply.FromString,
     )
     return method(request, metadata=tuple(metadata.items()) or None)
 
@@ -251,6 +253,7 @@ def test_unknown_method_is_unimplemented():
 
 def test_recorded_pace():
     """Five slots at ten times their pace take 0.2 s."""
+
     async def test(server, channel):
         loop = asyncio.get_running_loop()
         call = subscribe(channel)
