@@ -65,6 +65,7 @@ def test_stop_by_signal_and_go_on(tmp_path):
     with feed("demo", "--speed", "3") as url:
         first = record(url, tmp_path, "--raw")
         wait_for(tmp_path / "r", 20)
+        time.sleep(1.5)  # the status line is looked at each second
         first.send_signal(signal.SIGINT)
         out, err = first.communicate(timeout=20)
         assert first.returncode == 0, err
