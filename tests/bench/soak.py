@@ -2,6 +2,8 @@
 
     python tests/bench/soak.py                    an hour at 5,000 updates a second
     python tests/bench/soak.py --minutes 2        the short form, for CI
+    python tests/bench/soak.py --calm             without faults: latencies of a quiet connection (replays are swallowed
+                                                  at full speed, and their updates wait for one another)
 
 The feed is the demo market, filled up with small account writes to the wanted rate; streams are cut off, told twice and
 left by lag errors by script. Each quarter of a minute a line says how it goes. In the end the recording is read back:
@@ -58,9 +60,9 @@ def filled(rate):
                 yield Update("account", update.slot, created, small, small.SerializeToString())
 
 
-def serve(rate, pipe):
+def serve(rate, faults, pipe):
     async def run():
-        chain = Chain(filled(rate), speed=1, ring=20, script=[geyser_faults.read(text) for text in FAULTS])
+        chain = Chain(filled(rate), speed=1, ring=20, script=[geyser_faults.read(text) for text in faults])
         async with GeyserServer(chain) as server:
             pipe.send(server.port)
             await asyncio.to_thread(pipe.recv)
@@ -130,9 +132,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=int, default=5_000)
+    parser.add_argument("--calm", action="store_true")
     asked = parser.parse_args()
     here, there = multiprocessing.get_context("spawn").Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(asked.rate, there))
+    faults = () if asked.calm else FAULTS
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(asked.rate, faults, there))
     server.start()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "soak"
