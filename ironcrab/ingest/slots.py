@@ -30,6 +30,7 @@ class Node:
         told: statuses already said.
         connection: number of the connection on which CREATED_BANK was seen last, 0 never.
         sealed: whole and PROCESSED.
+        final: sealed and finalized; what it held is forgotten, for all of it was told.
         judged: its wholeness was settled by a gap event.
         rooted: confirmed, or ancestor of a confirmed slot.
         orphaned: said to be off the chain.
@@ -39,7 +40,8 @@ class Node:
     """
 
     __slots__ = (
-        "blockhash", "connection", "judged", "orphaned", "parent", "rooted", "sealed", "signatures", "told", "writes",
+        "blockhash", "connection", "final", "judged", "orphaned", "parent", "rooted", "sealed", "signatures", "told",
+        "writes",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -52,6 +54,7 @@ class Node:
         """Forget the content: the node's bank was made anew."""
         self.told: list[str] = []
         self.sealed = False
+        self.final = False
         self.rooted = False
         self.orphaned = False
         self.blockhash: str | None = None
@@ -99,6 +102,9 @@ class SlotTree:
             said += self._orphan(slot, f"the slot is dead: {error[:_REASON]}" if error else "the slot is dead")
         elif status in ("confirmed", "finalized") and not node.rooted:
             said += self._root(slot)
+        if status == "finalized" and node.sealed:
+            node.final = True
+            node.signatures, node.writes = set(), set()
         return said
 
     def meta(self, event: LatestBlockhash) -> list[Event]:
@@ -116,7 +122,7 @@ class SlotTree:
     def transaction(self, slot: int, signature: bytes) -> list[Event] | None:
         """Let a transaction pass: the gap it shows, or None when it was told before or its slot is orphaned."""
         node = self._node(slot)
-        if node.orphaned or signature in node.signatures:
+        if node.orphaned or node.final or signature in node.signatures:
             count(self.counts, "transaction_of_orphaned_slot" if node.orphaned else "transaction_repeated")
             return None
         node.signatures.add(signature)
@@ -125,7 +131,7 @@ class SlotTree:
     def write(self, slot: int, pubkey: bytes, version: int) -> list[Event] | None:
         """Let an account write pass, as `transaction` does."""
         node = self._node(slot)
-        if node.orphaned or (pubkey, version) in node.writes:
+        if node.orphaned or node.final or (pubkey, version) in node.writes:
             count(self.counts, "account_of_orphaned_slot" if node.orphaned else "account_repeated")
             return None
         node.writes.add((pubkey, version))

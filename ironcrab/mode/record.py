@@ -146,12 +146,14 @@ class Recorder:
         for pool in pools:
             self.tracked.put(pool, "wallet", (pool,))
         self.run = 0 if tail is None else tail.run
+        # made here, for reading the source takes longer than a frame may wait
+        made = ReducerInfo("record", path_of(Normaliser), source_digest(Normaliser))
+        self.started = RunStarted(self.run, "record", __version__, "market-data", (made,), (), ())
 
     def open(self, time: int) -> None:
         """Begin the run; close what an interrupted one left open."""
         self.is_open = True
-        made = ReducerInfo("record", path_of(Normaliser), source_digest(Normaliser))
-        self.loop.take(RunStarted(self.run, "record", __version__, "market-data", (made,), (), ()), time)
+        self.loop.take(self.started, time)
         recovered = self.session.recovered
         if recovered is not None and recovered.lost_bytes:
             self.loop.take(LogRecovered(recovered.lost_bytes, recovered.kept_in), time)

@@ -35,6 +35,8 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
 BELOW = 2
 """Slots below the last whole one with which a replay begins."""
+ABOVE, MOST_ABOVE = 8, 16
+"""Slots by which a replay begins above the oldest slot when that was refused, and up to which that is tried."""
 FETCH_S = 3.0
 """Seconds that fetching a partial slot may take."""
 HOLD_S = 8.0
@@ -95,6 +97,7 @@ class GeyserClient:
         self._is_up = False
         self._pause_s = FIRST_PAUSE_S
         self._no_replay = False
+        self._above = 0
         self._last_message = 0
         self._probed = {"frames": 0, "good": 0, "transactions": 0, "described": 0}
         self._last_trade_slot = 0
@@ -188,10 +191,10 @@ class GeyserClient:
         has = reply.HasField("first_available") and not self._no_replay
         self._heals = not self._no_replay and (has or not self._was_up)
         self._no_replay = False
-        known = self.whole + 1 if self.whole is not None else wanted
-        if not has or wanted is None or known is None or known < reply.first_available:
+        if not has or wanted is None:
             return None
-        return max(wanted, int(reply.first_available))
+        # an endpoint that no longer keeps all of it replays what it has: parent links tell what is missing below
+        return max(wanted, int(reply.first_available) + self._above)
 
     async def _stream(self, channel: Any, from_slot: int | None) -> None:
         call = self._subscribe(channel)
@@ -263,6 +266,7 @@ class GeyserClient:
         if not self.inbox.put(now, frame):
             raise _Broken("overflow: the reader fell behind")
         self._pause_s = FIRST_PAUSE_S
+        self._above = 0
 
     def _progress(self, passage: Passage) -> None:
         if self._first is None:
@@ -338,7 +342,9 @@ class GeyserClient:
         """The reason of a loss; InputFault where trying again is of no use."""
         code, details = error.code().name, (error.details() or "").strip()
         if code == "OUT_OF_RANGE" or "from_slot" in details:
-            self._no_replay = True
+            # the oldest slot may have gone between asking for it and asking for its replay
+            self._above += ABOVE
+            self._no_replay = "from_slot" in details or self._above > MOST_ABOVE
             return f"{code}: {details}"
         where = self.endpoint.target
         if code in {"UNAUTHENTICATED", "PERMISSION_DENIED"}:

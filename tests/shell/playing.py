@@ -81,3 +81,35 @@ async def leg(folder, endpoint, until, seconds=15.0):
     yield
     stop.set()
     await recording
+
+
+def last_event(folder, wanted):
+    """Whether a hot recording holds as many events about the chain as are wanted."""
+    return lambda: (folder / "manifest.json").exists() and len(events_of(folder)) >= wanted
+
+
+def record_and_compare(updates, faults, tmp_path, **settings):
+    told, _ = imported(updates, faults, tmp_path)
+    folder = tmp_path / "recorded"
+    summary, server = asyncio.run(recorded(updates, folder, faults=faults, until=last_event(folder, len(told)), **settings))
+    assert events_of(folder) == told
+    recording = Recording.open(folder)
+    assert all(part.entry is not None and part.entry.files for part in recording.parts)
+    assert recording.verify_bytes(deep=True).faults == ()
+    return summary, server
+
+
+def demo_updates(seed=3, rate=150, slots=18):
+    """A short demo whose accounts are each written at most once a slot, so that a replay loses no write."""
+    from ironcrab.shell.geyser_demo import demo
+
+    seen = set()
+    kept = []
+    for update in demo(seed, rate, slots):
+        if update.kind == "account":
+            place = update.slot, update.message.account.account.pubkey
+            if place in seen:
+                continue
+            seen.add(place)
+        kept.append(update)
+    return kept

@@ -9,46 +9,12 @@ from ironcrab.log.recording import Recording
 from ironcrab.shell.endpoint import Endpoint
 from ironcrab.shell.geyser_chain import Chain
 from ironcrab.shell.geyser_server import GeyserServer
-from tests.shell.playing import events_of, imported, leg, recorded
-
-
-def last_event(folder, wanted):
-    """Whether a hot recording holds as many events about the chain as are wanted."""
-    return lambda: (folder / "manifest.json").exists() and len(events_of(folder)) >= wanted
-
-
-def record_and_compare(updates, faults, tmp_path, **settings):
-    told, _ = imported(updates, faults, tmp_path)
-    folder = tmp_path / "recorded"
-    summary, server = asyncio.run(
-        recorded(updates, folder, faults=faults, until=last_event(folder, len(told)), **settings)
-    )
-    assert events_of(folder) == told
-    recording = Recording.open(folder)
-    assert all(part.entry is not None and part.entry.files for part in recording.parts)
-    assert recording.verify_bytes(deep=True).faults == ()
-    return summary, server
+from tests.shell.playing import demo_updates, events_of, imported, last_event, leg, record_and_compare, recorded
 
 
 @pytest.mark.shared
 def test_block(block_frames, tmp_path):
     record_and_compare(block_frames, (), tmp_path)
-
-
-def demo_updates(seed=3, rate=150, slots=18):
-    """A short demo whose accounts are each written at most once a slot, so that a replay loses no write."""
-    from ironcrab.shell.geyser_demo import demo
-
-    seen = set()
-    kept = []
-    for update in demo(seed, rate, slots):
-        if update.kind == "account":
-            place = update.slot, update.message.account.account.pubkey
-            if place in seen:
-                continue
-            seen.add(place)
-        kept.append(update)
-    return kept
 
 
 @pytest.mark.parametrize(
@@ -71,13 +37,6 @@ def demo_updates(seed=3, rate=150, slots=18):
 )
 def test_demo_under_every_fault(faults, tmp_path):
     record_and_compare(demo_updates(), faults, tmp_path)
-
-
-@pytest.mark.parametrize("offset", [150, 163, 170, 181, 192])
-def test_sweep_of_cut_positions(offset, tmp_path):
-    """A cut every 41 updates, with some lost each time: in the middle of slots, at their ends, between meta and status."""
-    summary, _ = record_and_compare(demo_updates(), (f"cut@{offset}:every=41,lose={offset % 7}",), tmp_path)
-    assert summary.gaps > 5
 
 
 def from_slot(slot, events):

@@ -1,0 +1,162 @@
+"""A soak of feed and record: many updates a second, a fault every so often, memory and latency watched.
+
+    python tests/bench/soak.py                    an hour at 5,000 updates a second
+    python tests/bench/soak.py --minutes 2        the short form, for CI
+    python tests/bench/soak.py --calm             without faults: latencies of a quiet connection (replays are swallowed
+                                                  at full speed, and their updates wait for one another)
+
+The feed is the demo market, filled up with small account writes to the wanted rate; streams are cut off, told twice and
+left by lag errors by script. Each quarter of a minute a line says how it goes. In the end the recording is read back:
+every slot told from its beginning to its end, no gap left open or unfilled, every byte as written. Exit code 1 where
+that does not hold, or where memory climbed by more than 1 MB a minute in the second half (a soak of 10 minutes and
+longer; before that caches are still filling).
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import tempfile
+from pathlib import Path
+
+from ironcrab.dex import base58, raydium
+from ironcrab.domain.control import GapClosed
+from ironcrab.domain.market import SlotUpdate
+from ironcrab.ingest.proto import geyser_pb2 as wire
+from ironcrab.log.recording import Recording
+from ironcrab.mode import record as recording
+from ironcrab.mode.record import Recorder, RecordSettings, record_until
+from ironcrab.shell import geyser_faults
+from ironcrab.shell.clock import now_ns
+from ironcrab.shell.endpoint import Endpoint
+from ironcrab.shell.geyser_chain import Chain
+from ironcrab.shell.geyser_demo import SLOT_NS, demo
+from ironcrab.shell.geyser_filters import Update
+from ironcrab.shell.geyser_server import GeyserServer
+
+DEMO_RATE = 400
+LOOK_S = 15
+FAULTS = ("cut@30000:every=150000,lose=40", "lag@90000:every=150000,lose=10", "replay@60000:every=150000,slots=3")
+
+
+def filled(rate):
+    """The demo with small writes of many accounts in every slot, up to the rate."""
+    owner = base58.decode(raydium.PROGRAM)
+    extra = max(0, rate - DEMO_RATE) * SLOT_NS // 10**9
+    version = 2**40
+    for update in demo(1, DEMO_RATE):
+        yield update
+        if update.kind == "slot" and update.message.slot.status == wire.SLOT_CREATED_BANK:
+            for place in range(extra):
+                version += 1
+                small = wire.SubscribeUpdate()
+                small.account.slot = update.slot
+                info = small.account.account
+                info.pubkey, info.owner = (2**200 + place).to_bytes(32, "little"), owner
+                info.lamports, info.data, info.write_version = 2_039_280, bytes(165), version
+                created = update.created + SLOT_NS * place // (extra + 1)
+                small.created_at.seconds, small.created_at.nanos = divmod(created, 10**9)
+                yield Update("account", update.slot, created, small, small.SerializeToString())
+
+
+def serve(rate, faults, pipe):
+    async def run():
+        chain = Chain(filled(rate), speed=1, ring=20, script=[geyser_faults.read(text) for text in faults])
+        async with GeyserServer(chain) as server:
+            pipe.send(server.port)
+            await asyncio.to_thread(pipe.recv)
+
+    asyncio.run(run())
+
+
+def resident_mb():
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def slope(samples):
+    """MB a minute over the second half, least squares; samples are (minute, MB)."""
+    half = samples[len(samples) // 2 :]
+    mean_x = sum(x for x, _ in half) / len(half)
+    mean_y = sum(y for _, y in half) / len(half)
+    spread = sum((x - mean_x) ** 2 for x, _ in half)
+    return sum((x - mean_x) * (y - mean_y) for x, y in half) / spread if spread else 0.0
+
+
+async def soak(port, folder, minutes):
+    latencies, samples, all_p99 = [], [], []
+
+    class Timed(Recorder):
+        def take(self, arrival):
+            super().take(arrival)
+            latencies.append(now_ns() - arrival[0])
+            self.status.lag_ns = latencies[-1]
+            Timed.last = self
+
+    recording.Recorder = Timed
+    stop = asyncio.Event()
+    settings = RecordSettings(Endpoint(f"127.0.0.1:{port}", tls=False), most_tracked=5_000, segment_age_ns=60 * 10**9)
+    task = asyncio.create_task(record_until(folder, settings, stop))
+    began = now_ns()
+    while not task.done() and now_ns() - began < minutes * 60e9:
+        await asyncio.wait((task,), timeout=LOOK_S)
+        minute = (now_ns() - began) / 60e9
+        samples.append((minute, resident_mb()))
+        seen, latencies[:] = sorted(latencies), []
+        if seen:
+            all_p99.append(seen[len(seen) * 99 // 100])
+            print(
+                f"{minute:6.2f} min  {len(seen) / LOOK_S:8.0f} arrivals/s  p50 {seen[len(seen) // 2] / 1e6:6.2f} ms  "
+                f"p99 {all_p99[-1] / 1e6:6.2f} ms  {samples[-1][1]:6.1f} MB  gaps {Timed.last.status.gaps}",
+                flush=True,
+            )
+    stop.set()
+    return await task, samples, all_p99
+
+
+def judged(folder):
+    """What is wrong with the recording: unfilled gaps, slots that are not whole, damaged bytes."""
+    opened = Recording.open(folder)
+    wrong = [f"unfilled gap up to {r.event.to_slot}" for r in opened.records((GapClosed,)) if not r.event.filled]
+    told = {}
+    for record in opened.records((SlotUpdate,)):
+        told.setdefault(record.event.slot, []).append(record.event.status)
+    slots = [slot for slot in sorted(told) if "created" in told[slot]]
+    wrong += [f"slot {slot} is missing" for slot in range(slots[0], slots[-1]) if slot not in told]
+    wrong += [f"slot {slot} was not processed" for slot in slots[:-1] if told[slot].count("processed") != 1]
+    return [*wrong, *(str(fault) for fault in opened.verify_bytes().faults)]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--rate", type=int, default=5_000)
+    parser.add_argument("--calm", action="store_true")
+    asked = parser.parse_args()
+    here, there = multiprocessing.get_context("spawn").Pipe()
+    faults = () if asked.calm else FAULTS
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(asked.rate, faults, there))
+    server.start()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "soak"
+        summary, samples, all_p99 = asyncio.run(soak(here.recv(), folder, asked.minutes))
+        here.send(None)
+        server.join()
+        wrong = judged(folder)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    climb = slope(samples)
+    if asked.minutes >= 10 and climb > 1:
+        wrong.append(f"memory climbed by {climb:.2f} MB a minute")
+    answer = {
+        "records": summary.records, "gaps": summary.gaps, "mb_per_minute": round(climb, 3),
+        "peak_mb": round(max(mb for _, mb in samples), 1), "worst_p99_ms": round(max(all_p99) / 1e6, 3),
+        "median_p99_ms": round(sorted(all_p99)[len(all_p99) // 2] / 1e6, 3), "sealed_mb": round(size / 2**20, 1),
+        "counts": summary.refused, "wrong": wrong[:5],
+    }  # fmt: skip
+    print(json.dumps(answer))
+    raise SystemExit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
