@@ -137,19 +137,54 @@ class Loop:
                 said = [*said, *((name, word) for word in words)]
         return said
 
+    def follow(self, records: Iterable[Record]) -> Iterator[tuple[Record, Sequence[tuple[str, Event]]]]:
+        """Follow: fold recorded records in order; hand back each derived one and each that somebody spoke about.
+
+        What `fold` does, said here once more in one piece: a million records are followed in a second.
+        """
+        now, routes = self.now, self.routes
+        latest, highest = now.time, now.slot
+        for record in records:
+            event = record.event
+            if record.time > latest:
+                now.time = latest = record.time
+            if record.cause is None:
+                slot = getattr(event, "slot", None)
+                if slot is not None and slot > highest:
+                    now.slot = highest = slot
+            seq = record.seq
+            said: list[tuple[str, Event]] | tuple[()] = ()
+            for name, step in routes.get(type(event), ()):
+                words = step(seq, event)
+                if words:
+                    said = [*said, *((name, word) for word in words)]
+            if said or record.cause is not None:
+                yield record, said
+
     def take(self, event: Event, time: int) -> Record:
         """Drive: append a world event at `time` (clamped: time never decreases) and fold the whole turn."""
-        world = self.record(event, None, None, max(time, self.now.time))
-        turn = deque((world,))
-        while turn:
-            record = turn.popleft()
-            for name, said in self.fold(record):
-                turn.append(self.record(said, record.seq, name, record.time))
+        now = self.now.time
+        world = self.record(event, None, None, time if time > now else now)  # noqa: FURB136 - max() would cost more
+        said = self.fold(world)
+        if said:
+            self.turn(world, said)
         return world
+
+    def turn(self, record: Record, said: Sequence[tuple[str, Event]]) -> None:
+        """What was said about a record, and all that follows from it, first in, first out."""
+        todo: deque[Record] = deque()
+        while True:
+            for name, word in said:
+                todo.append(self.record(word, record.seq, name, record.time))
+            if not todo:
+                return
+            record = todo.popleft()
+            said = self.fold(record)
 
     def record(self, event: Event, cause: int | None, by: str | None, time: int) -> Record:
         """Give the event its seq and append it."""
-        record = Record(self.seq, cause, by, time, event)
+        seq = self.seq
+        record = Record(seq, cause, by, time, event)
         self.append(record)
-        self.seq += 1
+        self.seq = seq + 1
         return record

@@ -6,16 +6,24 @@ Exit codes: 0 yes; 1 error (one sentence on stderr); 2 usage; 3 ran well, the an
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
 from ironcrab import __version__
-from ironcrab.app.settings import wants_color
+from ironcrab.app.settings import wants_color, wants_traceback
 from ironcrab.domain.fault import Fault
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("import", "writing", "Turn foreign files into a recording."),
     ("run", "writing", "Fold recorded market events through a scenario; write a new recording."),
+    ("backtest", "backtesting", "Run a scenario over recordings in the paper world; say what came of it."),
+    ("fidelity", "backtesting", "How far the fill model is from each recorded swap."),
+    ("report", "backtesting", "One HTML page about a run, or two side by side."),
+    ("generate", "sweeping", "Write a synthetic market from a seed."),
+    ("sweep", "sweeping", "Many rows of parameters over recordings; one table of results."),
+    ("branch", "branching", "What if from this moment: other parameters over the recorded market."),
+    ("step", "branching", "Step through a recording in the terminal, forwards and backwards."),
     ("params", "writing", "List every parameter of a scenario: unit, default, range, origin."),
     ("replay", "judging", "Follow a recording, compare, print the summary."),
     ("verify", "judging", "The same for CI; no argument: all goldens."),
@@ -32,8 +40,15 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("slice", "writing", "Cut a part out of a recording; it opens with a start state."),
     ("quote", "pricing", "What the on-chain program would pay, to the last unit."),
     ("venues", "pricing", "Which venues are supported, generation by generation."),
+    ("feed", "feeding", "Serve a capture, a recording's raw frames or a demo as a Yellowstone endpoint."),
+    ("record", "feeding", "Write a live feed into a recording; run no strategy."),
     ("localnet", "hosting", "Serve a local chain on loopback: JSON-RPC and feed over a real virtual machine."),
     ("doctor", "hosting", "Look at what live trading needs: endpoint, clock, disk, key, wallet, versions."),
+    ("live", "living", "Run a scenario on a live feed: paper, unless --armed names the wallet."),
+    ("kill", "living", "Turn the kill switch of running sessions on."),
+    ("reset", "living", "Turn it off."),
+    ("set", "living", "Change engine parameters of running sessions."),
+    ("unit", "living", "Print a systemd unit that runs a scenario live."),
     ("decide", "writing", "The engine alone over the original's TradeIntent lines."),
 )
 """Every command, written by hand: name, module in ironcrab.app, what it does. Loaded when it is called."""
@@ -109,7 +124,34 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        click.echo(f"error: the system refused{where}: {error.strerror or error}; make room or permit it", err=True)
+        _leave(1)
+    except Exception as error:  # noqa: BLE001 - one sentence for the unforeseen too, a user's own strategy included
+        click.echo(f"error: {_unforeseen(error)}", err=True)
+        _leave(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without a word about a stdout that cannot be flushed."""
+    sys.stdout = None  # the interpreter then has nothing to flush
+    sys.exit(code)
+
+
+def _unforeseen(error: Exception) -> str:
+    """What an exception says and where it was raised; the whole traceback too where IRONCRAB_TRACEBACK is set."""
+    import traceback  # noqa: PLC0415 - only a mistake pays for it
+
+    if wants_traceback():
+        traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join(str(error).split())[:300]
+    return (
+        f"{type(error).__name__}: {said} (raised at {last.filename}:{last.lineno} in {last.name}); "
+        "set IRONCRAB_TRACEBACK=1 to see the whole way there"
+    )
 
 
 if __name__ == "__main__":

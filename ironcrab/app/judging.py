@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
+from ironcrab.app.opening import open_recording
 from ironcrab.app.settings import recordings_home
 from ironcrab.app.text import emit_json, progress, table
 from ironcrab.check import CHECKS, check
@@ -15,9 +18,14 @@ from ironcrab.log.compare import Divergence
 from ironcrab.log.contents import counts, is_recording
 from ironcrab.log.recording import Recording
 from ironcrab.mode.blessing import bless
+from ironcrab.mode.cutting import seq_at_slot
 from ironcrab.mode.differing import Comparison, compare
 from ironcrab.mode.verify import Report, RunReport, follow
 
+MOST = 12
+"""Groups, and fields of one, that the text tells; --json tells all."""
+WIDEST = 120
+"""Characters of a value that the text tells."""
 NO = 3
 """Exit code: ran well, the answer is no."""
 
@@ -29,15 +37,28 @@ NO = 3
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def replay_command(recording: Path, until_seq: int | None, until_slot: int | None, as_json: bool) -> None:
     """Follow RECORDING: fold it again, compare every decision, print the summary."""
-    opened = Recording.open(recording)
+    opened = open_recording(recording)
+    end = _end(opened, until_seq, until_slot)
     with progress("replay") as show:
-        report = follow(opened, until_seq, until_slot, show)
+        report = replace(follow(opened, end - 1, None, show), records=end - opened.first_seq)
     if as_json:
         emit_json(report)
     else:
         _print_report(report)
-        _print_contents(opened)
+        _print_contents(opened, end)
     raise click.exceptions.Exit(NO if report.verdict == "diverged" else 0)
+
+
+def _end(recording: Recording, until_seq: int | None, until_slot: int | None) -> int:
+    """The seq after the last record to fold; InputFault where nothing is left to fold."""
+    end = recording.next_seq
+    if until_slot is not None:
+        end = min(end, seq_at_slot(recording, until_slot + 1))
+    if until_seq is not None:
+        end = min(end, until_seq + 1)
+    if end <= recording.first_seq < recording.next_seq:
+        raise InputFault(f"recording {recording.path} begins at seq {recording.first_seq}, after what was asked for")
+    return end
 
 
 @click.command("verify")
@@ -111,7 +132,7 @@ def _under_seeds(paths: tuple[Path, ...], *, deep: bool, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def bless_command(recording: Path, because: str, as_json: bool) -> None:
     """Decide RECORDING anew with the code at hand, print every divergence, keep the reason in its manifest."""
-    blessing = bless(Recording.open(recording), because)
+    blessing = bless(open_recording(recording), because)
     if as_json:
         emit_json(blessing)
         return
@@ -134,7 +155,7 @@ def check_command(recordings: tuple[Path, ...], lists: bool, as_json: bool) -> N
         raise click.UsageError("name a recording, or --list")
     holds = True
     for path in recordings:
-        found = check(Recording.open(path))
+        found = check(open_recording(path))
         broken = {name: findings for name, findings in found.items() if findings}
         holds = holds and not broken
         if as_json:
@@ -153,7 +174,7 @@ def check_command(recordings: tuple[Path, ...], lists: bool, as_json: bool) -> N
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def diff_command(a: Path, b: Path, as_json: bool) -> None:
     """First difference of recordings A and B and all independent ones, field by field."""
-    comparison = compare(Recording.open(a), Recording.open(b))
+    comparison = compare(open_recording(a), open_recording(b))
     if as_json:
         emit_json(comparison)
     else:
@@ -167,9 +188,10 @@ def _print_comparison(comparison: Comparison, a: Path, b: Path) -> None:
     if comparison.equal:
         click.echo(f"equal: {comparison.compared:,} records, digest {comparison.digest}")
         return
-    for index, found in enumerate(comparison.divergences):
+    for index, found in enumerate(comparison.divergences[:MOST]):
         click.echo("first difference:" if index == 0 else "independent:" if index == 1 else "", nl=index < 2)
         _print_divergence(found, ("in A", "in B"))
+    _print_rest(len(comparison.divergences))
     if comparison.divergences:
         click.echo(f"next: ironcrab explain {a} {comparison.divergences[0].seq}   (and the same in {b})")
 
@@ -197,27 +219,48 @@ def _print_run(run: RunReport) -> None:
         click.echo(f"  not judged: {count:,} records by {name}, whose reducer is not loaded")
     if run.unfinished:
         click.echo(f"  unfinished: {run.unfinished:,} words said after the last record of their reducer")
-    for index, found in enumerate(run.divergences):
+    for index, found in enumerate(run.divergences[:MOST]):
         if index == 0:
             click.echo(f"  first divergence, at seq {found.seq}:")
         elif index == 1:
             click.echo("  first of each other reducer and subject:")
         _print_divergence(found)
+    _print_rest(len(run.divergences))
+
+
+def _print_rest(count: int) -> None:
+    if count > MOST:
+        click.echo(f"  and {count - MOST:,} more reducers and subjects; --json tells all")
 
 
 def _print_divergence(found: Divergence, sides: tuple[str, str] = ("recorded", "recomputed")) -> None:
     label = ", numbers only" if found.numbers_only else ""
     click.echo(f"    #{found.seq} {found.type} by {found.by} ({found.subject}): {found.kind}{label}")
     if found.kind == "differs":
-        for field in found.fields:
-            click.echo(f"      {field.field}: {sides[0]} {field.recorded!r}, {sides[1]} {field.recomputed!r}")
+        for field in found.fields[:MOST]:
+            recorded, recomputed = _brief(field.recorded), _brief(field.recomputed)
+            click.echo(f"      {field.field}: {sides[0]} {recorded}, {sides[1]} {recomputed}")
+        if len(found.fields) > MOST:
+            click.echo(f"      and {len(found.fields) - MOST:,} more fields; --json tells all")
     else:
         for field in found.fields[:8]:
-            value = field.recorded if field.recomputed is None else field.recomputed
-            click.echo(f"      {field.field}: {value!r}")
+            click.echo(
+                f"      {field.field}: {_brief(field.recorded if field.recomputed is None else field.recomputed)}"
+            )
     if found.following:
         click.echo(f"      and {found.following:,} more of this reducer and subject follow")
 
 
-def _print_contents(recording: Recording) -> None:
-    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in counts(recording).items()))
+def _brief(value: object) -> str:
+    """A value as Python writes it, its middle left out where it is long."""
+    text = repr(value)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST // 2]} .. {text[-WIDEST // 2 :]}"
+
+
+def _print_contents(recording: Recording, end: int) -> None:
+    """Records by type up to `end`; the manifest tells those of the whole."""
+    if end == recording.next_seq:
+        told = counts(recording)
+    else:
+        told = Counter(type(record.event).__name__ for record in recording.records(seq_to=end))
+    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in told.items()))

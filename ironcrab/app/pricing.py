@@ -6,8 +6,9 @@ import click
 
 from ironcrab.app.text import emit_json, table
 from ironcrab.dex import VENUES, Quote, Refusal, quote
+from ironcrab.dex.face import Exact
 from ironcrab.log.recording import Recording
-from ironcrab.mode.pricing import accounts_at, accounts_of, clock_of
+from ironcrab.mode.pricing import accounts_of, clock_of, quote_at
 
 
 @click.command("quote")
@@ -38,24 +39,35 @@ def quote_command(
     as_json: bool,
 ) -> None:
     """What the on-chain program would pay on POOL, to the last unit; exit 3 where it would refuse."""
+    exact: Exact = "out" if exact_out else "in"
     if accounts is not None and len(where) == 1:
         known, context_slot = accounts_of(accounts)
         clock = clock_of(known, slot if slot is not None else context_slot, unix_timestamp, epoch)
+        found = quote(
+            where[0],
+            known,
+            mint_in=mint_in,
+            amount=amount,
+            exact=exact,
+            clock=clock,
+            limit=limit,
+            generation=generation,
+        )
     elif accounts is None and len(where) == 2:
         recording = Recording.open(Path(where[0]))
-        known, clock = accounts_at(recording, at if at is not None else recording.next_seq - 1)
+        found = quote_at(
+            recording,
+            at if at is not None else recording.next_seq - 1,
+            where[1],
+            mint_in=mint_in,
+            amount=amount,
+            exact=exact,
+            limit=limit,
+            generation=generation,
+            clock=(slot, unix_timestamp, epoch),
+        )
     else:
         raise click.UsageError("give POOL --accounts FILE, or RECORDING POOL --at SEQ")
-    found = quote(
-        where[-1],
-        known,
-        mint_in=mint_in,
-        amount=amount,
-        exact="out" if exact_out else "in",
-        clock=clock,
-        limit=limit,
-        generation=generation,
-    )
     if as_json:
         emit_json(_as_json(found))
     elif isinstance(found, Quote):

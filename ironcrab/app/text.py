@@ -11,9 +11,11 @@ import msgspec
 
 from ironcrab.domain.ask import SendAsk, SimulateAsk
 from ironcrab.domain.trade import DecisionRecord, Verdict
+from ironcrab.domain.units import LAMPORTS_PER_SOL
 from ironcrab.loop import Record
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+BLOCKS = "▁▂▃▄▅▆▇█"
 SHORT = 44
 """Widest text of a field in one line; longer ones lose their middle."""
 
@@ -148,3 +150,36 @@ def progress(label: str) -> Iterator[Callable[[int], None] | None]:
 
     yield show
     sys.stderr.write("\r\x1b[K")
+
+
+@contextmanager
+def bar(label: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar on stderr that fills as `total` records are read; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+
+    def show(count: int) -> None:
+        if count % 1024 == 0:
+            done = min(count, total) * 30 // max(total, 1)
+            sys.stderr.write(f"\r{label} [{'#' * done}{'.' * (30 - done)}] {count:,} of {total:,} records")
+            sys.stderr.flush()
+
+    yield show
+    sys.stderr.write("\r\x1b[K")
+
+
+def sol(lamports: int) -> str:
+    """Lamports as SOL, without trailing zeros."""
+    whole, rest = divmod(abs(lamports), LAMPORTS_PER_SOL)
+    return f"{'-' if lamports < 0 else ''}{whole:,}.{rest:09d}".rstrip("0").rstrip(".")
+
+
+def sparkline(values: Sequence[int], width: int = 60) -> str:
+    """The values as one line of blocks, lowest to highest; each block the last value of its share."""
+    if not values:
+        return ""
+    places = min(width, len(values))
+    shown = [values[(place + 1) * len(values) // places - 1] for place in range(places)]
+    low, high = min(shown), max(shown)
+    return "".join(BLOCKS[(value - low) * (len(BLOCKS) - 1) // max(high - low, 1)] for value in shown)

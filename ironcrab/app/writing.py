@@ -7,10 +7,12 @@ from typing import Any
 import click
 import msgspec
 
+from ironcrab.app.opening import open_recording
 from ironcrab.app.text import emit_json, parse_time, progress, shorten, table
-from ironcrab.domain.fault import InputFault
+from ironcrab.domain.fault import InputFault, LockFault
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
+from ironcrab.log.session import recover
 from ironcrab.mode.cutting import around, cut, seq_at_slot, seq_at_time
 from ironcrab.mode.output import fresh_folder
 
@@ -25,7 +27,7 @@ def import_command() -> None:
     """Turn foreign files (plain, .zst or .gz) into a recording."""
 
 
-def _told(out: Path, summary: Any) -> dict[str, Any]:
+def told(out: Path, summary: Any) -> dict[str, Any]:
     """A summary as JSON tells it: where it lies, then what it says."""
     return {"out": str(out), **msgspec.to_builtins(summary)}
 
@@ -43,7 +45,7 @@ def _import(kind: str, path: Path, out: Path, *, hot: bool, as_json: bool) -> No
         if not hot:
             seal(folder)
     if as_json:
-        emit_json(_told(out, summary))
+        emit_json(told(out, summary))
         return
     click.echo(f"{out}: {summary.records:,} records, log {summary.log_id}")
     click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in summary.counts.items()))
@@ -82,14 +84,15 @@ def import_ironcrab_command(dir: Path, out: Path, hot: bool, as_json: bool) -> N
     _import("ironcrab", dir, out, hot=hot, as_json=as_json)
 
 
-def _pairs(sets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    pairs = []
+def pairs(sets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """(key, value) of each --set; a usage error where one has no `=`."""
+    found = []
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
-        pairs.append((key, value))
-    return tuple(pairs)
+        found.append((key, value))
+    return tuple(found)
 
 
 @click.command("run")
@@ -104,13 +107,13 @@ def run_command(recording: Path, scenario: Path, out: Path, sets: tuple[str, ...
     from ironcrab.mode.run import run  # noqa: PLC0415 - the engine loads only here
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
 
-    loaded = load(scenario, _pairs(sets))
+    loaded = load(scenario, pairs(sets))
     with fresh_folder(out) as folder, progress("run") as show:
-        summary = run(Recording.open(recording), loaded, folder, show)
+        summary = run(open_recording(recording), loaded, folder, show)
         if not hot:
             seal(folder)
     if as_json:
-        emit_json(_told(out, summary))
+        emit_json(told(out, summary))
         return
     click.echo(f"{out}: {summary.records:,} records, {summary.derived:,} derived, digest {summary.digest}")
     click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in summary.counts.items()))
@@ -125,7 +128,7 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
     """List every parameter of SCENARIO with value, unit, default, range, and where the value came from."""
     from ironcrab.mode.scenario import load, rows  # noqa: PLC0415 - the engine loads only here
 
-    found = rows(load(scenario, _pairs(sets)))
+    found = rows(load(scenario, pairs(sets)))
     if as_json:
         emit_json(found)
         return
@@ -141,12 +144,33 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
 @click.argument("recording", type=click.Path(path_type=Path))
 @JSON
 def seal_command(recording: Path, as_json: bool) -> None:
-    """Turn the hot segments of RECORDING into Parquet; the chain is proven before the JSONL goes."""
+    """Turn the hot segments of RECORDING into Parquet; the chain is proven before the JSONL goes.
+
+    A last segment that a crash or a cut left open is closed after its last whole record first; what was lost is told.
+    """
+    _mend(recording)
     count = seal(recording)
     if as_json:
         emit_json({"recording": str(recording), "sealed": count})
     else:
         click.echo(f"{recording}: sealed {count} segment(s)")
+
+
+def _mend(recording: Path) -> None:
+    """Close what a crash left open and tell what it took; a log that is being written is left to its writer."""
+    try:
+        recovered = recover(recording)
+    except LockFault:
+        return
+    if recovered is None:
+        return
+    if recovered.lost_bytes:
+        kept = f"{recovered.lost_bytes} bytes of an incomplete last line were cut off and kept in {recovered.kept_in}"
+        click.echo(f"warning: {recording}: {kept}", err=True)
+    if recovered.lost_records:
+        last = recovered.next_seq + recovered.lost_records - 1
+        gone = f"records {recovered.next_seq} to {last}, which the manifest listed, are gone"
+        click.echo(f"warning: {recording}: {gone}", err=True)
 
 
 @click.command("retain")
@@ -163,7 +187,7 @@ def retain_command(
 
     if max_age_hours is None and max_bytes is None:
         raise click.UsageError("give --max-age-hours or --max-bytes")
-    planned = retain(Recording.open(recording), max_age_hours=max_age_hours, max_bytes=max_bytes, dry_run=dry_run)
+    planned = retain(open_recording(recording), max_age_hours=max_age_hours, max_bytes=max_bytes, dry_run=dry_run)
     if as_json:
         emit_json(
             {"recording": str(recording), "dropped": planned.segments, "frees": planned.frees, "dry_run": dry_run}
@@ -186,7 +210,7 @@ def export_command(recording: Path, out: Path, as_json: bool) -> None:
     from ironcrab.mode.exporting import export  # noqa: PLC0415 - only here
 
     with fresh_folder(out) as folder:
-        counts = export(Recording.open(recording), folder)
+        counts = export(open_recording(recording), folder)
     if as_json:
         emit_json({"out": str(out), "lines": counts})
         return
@@ -218,19 +242,19 @@ def slice_command(
     """Cut a part out of RECORDING into a recording of its own, verified as it is written."""
     from ironcrab.mode.explain import find  # noqa: PLC0415 - the engine loads only here
 
-    opened = Recording.open(recording)
+    opened = open_recording(recording)
     if (target is None) == (begin is None and end is None):
         raise click.UsageError("give --around, or --from and --to")
     if target is not None:
         first, last = around(opened, find(opened, target), spread)
     else:
-        first = _bound(opened, begin) if begin is not None else opened.first_seq
-        last = _bound(opened, end) if end is not None else opened.next_seq
+        first = bound(opened, begin) if begin is not None else opened.first_seq
+        last = bound(opened, end) if end is not None else opened.next_seq
     with fresh_folder(out) as folder:
         summary = cut(opened, first, last, folder, golden=golden)
         seal(folder)
     if as_json:
-        emit_json(_told(out, summary))
+        emit_json(told(out, summary))
     else:
         click.echo(f"{out}: records {summary.first_seq:,} to {summary.next_seq - 1:,} ({summary.records:,})")
         if summary.diverged:
@@ -239,7 +263,7 @@ def slice_command(
     raise click.exceptions.Exit(3 if summary.diverged else 0)
 
 
-def _bound(recording: Recording, text: str) -> int:
+def bound(recording: Recording, text: str) -> int:
     """A seq (digits), a slot (`s` or `slot:` and digits) or a UTC time, as a seq."""
     if text.isdigit():
         return int(text)

@@ -123,10 +123,11 @@ def pool_locks(recording: Recording) -> Iterator[Finding]:
     for record in recording.records(types=(SimulateAsk, SendAnswer, ConfirmAnswer, SendAsk, DecisionRecord)):
         event: Any = record.event
         if isinstance(event, SimulateAsk):
-            pool, mine = event.plan.pool_address, (event.intent, event.attempt)
-            if held.get(pool, mine) != mine:
-                yield Finding(record.seq, f"pool {pool} is held by intent #{held[pool][0]}")
-            held[pool] = mine
+            plan, mine = event.plan, (event.intent, event.attempt)
+            for pool in [leg.pool_address for leg in plan.hops] or [plan.pool_address]:
+                if held.get(pool, mine) != mine:
+                    yield Finding(record.seq, f"pool {pool} is held by intent #{held[pool][0]}")
+                held[pool] = mine
         elif isinstance(event, SendAsk | DecisionRecord):
             for pool in [pool for pool, by in held.items() if by == (event.intent, event.attempt)]:
                 del held[pool]

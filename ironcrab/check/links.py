@@ -56,7 +56,7 @@ def references(recording: Recording) -> Iterator[Finding]:
     """Every seq that a record names stands before it."""
     for record in recording.records():
         event: Any = record.event
-        named = [getattr(event, field, None) for field in ("intent", "ask", "decided_at", "opened")]
+        named = [getattr(event, field, None) for field in ("intent", "ask", "decided_at", "state", "opened")]
         named += [read.seq for read in getattr(event, "reads", ())]
         for seq in named:
             if isinstance(seq, int) and seq >= record.seq:

@@ -26,6 +26,5 @@ def impact_bps(amount_in: int, amount_out: int, reserve_in: int, reserve_out: in
     At the price before, `amount_in` would buy amount_in * reserve_out / reserve_in.
     """
     ideal = amount_in * reserve_out
-    if ideal <= 0:
-        return 0
-    return max(0, BPS * (ideal - amount_out * reserve_in) // ideal)
+    lost = ideal - amount_out * reserve_in
+    return BPS * lost // ideal if lost > 0 < ideal else 0

@@ -12,7 +12,7 @@ from ironcrab.dex.base58 import key
 from ironcrab.dex.bins import U64, arrays_ahead
 from ironcrab.dex.dlmm_after import After
 from ironcrab.dex.dlmm_parse import SWAPS, parse
-from ironcrab.dex.dlmm_pool import AHEAD, INVALID_INPUT, decode
+from ironcrab.dex.dlmm_pool import AHEAD, INVALID_INPUT, Pool, decode
 from ironcrab.dex.dlmm_state import (
     BINS,
     PROGRAM,
@@ -65,6 +65,12 @@ class MeteoraDlmm:
             return found.missing
         return found.lacks(mint_in)
 
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> Pool | Refusal:
+        """See `dlmm_pool.decode`. State from before 0.12, named as such, is refused: its bins hold other things."""
+        if generation == "pre-0.12":
+            return Refusal(None, "bins of a pool from before program 0.12 hold other fields; not quoted")
+        return decode(pool, accounts)
+
     def quote(
         self,
         pool: str,
@@ -77,13 +83,11 @@ class MeteoraDlmm:
         limit: int | None,
         generation: str | None,
     ) -> Quote | Refusal:
-        """See `Pool.quote`. State from before 0.12, named as such, is refused: its bins hold other things."""
-        if generation == "pre-0.12":
-            return Refusal(None, "bins of a pool from before program 0.12 hold other fields; not quoted")
-        found = decode(pool, accounts)
-        if isinstance(found, Refusal):
-            return found
-        return found.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
+        """See `Pool.quote`."""
+        ready = self.load(pool, accounts, generation)
+        if isinstance(ready, Refusal):
+            return ready
+        return ready.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
 
     def instructions(
         self,

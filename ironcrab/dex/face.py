@@ -4,7 +4,7 @@ Amounts are raw units of their mint; keys, mints and signatures are base58 strin
 """
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, final
 
 from msgspec import Struct
 
@@ -59,6 +59,7 @@ class Quote(Struct, frozen=True, gc=False):
     after: Mapping[str, Account]
 
 
+@final
 class Refusal(Struct, frozen=True, gc=False):
     """Why there is no quote: program error number (None where it has none), reason, unknown addresses."""
 
@@ -206,6 +207,14 @@ class Migrated(Struct, frozen=True, gc=False):
 Parsed = Swap | Created | Liquidity | Migrated
 
 
+class Ready(Protocol):
+    """A pool decoded for many quotes; good for as long as none of the accounts it looked at changes."""
+
+    def quote(self, *, mint_in: str, amount: int, exact: Exact, clock: Clock, limit: int | None) -> Quote | Refusal:
+        """The same as `Venue.quote` on the same accounts and generation."""
+        ...
+
+
 class Venue(Protocol):
     """One DEX program that we understand.
 
@@ -229,6 +238,13 @@ class Venue(Protocol):
 
     def needs(self, pool: str, accounts: Mapping[str, Account], mint_in: str) -> tuple[str, ...]:
         """Addresses that a quote needs and that are not keys of `accounts`, as far as they can be named now."""
+        ...
+
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> Ready | Refusal:
+        """The pool decoded once for many quotes, or why its account is none of this venue. Never raises.
+
+        What else a quote needs is looked up in `accounts` when it is first needed.
+        """
         ...
 
     def quote(

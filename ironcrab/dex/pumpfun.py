@@ -24,6 +24,7 @@ from ironcrab.dex.face import (
     Refusal,
     Transaction,
 )
+from ironcrab.dex.later import Later
 from ironcrab.dex.pump_curve import U64, Priced
 from ironcrab.dex.pump_events import NO_KEY, key_or_none, quote_mint_of
 
@@ -104,11 +105,29 @@ class Global(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True, gc=False):
-    """A curve that can be quoted again and again: decoded, with the fees in force."""
+    """A curve that can be quoted again and again: decoded, with the fees in force.
+
+    `coin` is the mint among the accounts whose curve this is, None where none is proven to be.
+    """
 
     account: Account
     curve: Curve
     priced: Priced
+    pool: str
+    coin: str | None
+
+    def quote(
+        self, *, mint_in: str, amount: int, exact: Exact, clock: Clock, limit: int | None = None
+    ) -> Quote | Refusal:
+        """See `PumpFun.quote`."""
+        del clock
+        if limit is not None:
+            return Refusal(None, "a bonding curve takes no price limit")
+        if not 0 <= amount <= U64:
+            return Refusal(None, f"the amount {amount} is no u64")
+        if self.coin is not None and mint_in not in (self.coin, self.curve.quote_mint):
+            return Refusal(MINT_MISMATCH, f"{mint_in} is neither {self.coin} nor {self.curve.quote_mint}")
+        return quote_ready(self.pool, self, mint_in, amount, exact)
 
 
 def decode_curve(account: Account) -> Curve | Refusal:
@@ -197,7 +216,7 @@ def load(pool: str, accounts: Mapping[str, Account], generation: str | None) -> 
     if sum(rates) >= 10_000:
         return Refusal(OVERFLOW, f"fees of {sum(rates)} bps leave nothing")
     priced = Priced(curve.virtual_token, curve.virtual_quote, 0, *rates)
-    return Ready(accounts[pool], curve, priced)
+    return Ready(accounts[pool], curve, priced, pool, coin_of(pool, accounts))
 
 
 def _missing(curve: Curve, accounts: Mapping[str, Account], generation: str | None) -> tuple[str, ...]:
@@ -269,12 +288,12 @@ def _buy(pool: str, ready: Ready, amount: int, exact: Exact) -> Quote | Refusal:
     paid = cost + protocol + creator
     if paid > U64:
         return Refusal(TRUNCATION, f"a price of {paid} is no u64")
-    after = _after(ready, -tokens, cost)
+    after = _after(pool, ready, -tokens, cost)
     if after is None:
         return Refusal(OVERFLOW, "the reserves would leave the range of a u64")
     fees = _fees(curve, protocol, creator)
     impact = priced.impact_of_buy(cost, tokens)
-    return Quote(paid, tokens, fees, impact, partial, {pool: after})
+    return Quote(paid, tokens, fees, impact, partial, after)
 
 
 def _sell(pool: str, ready: Ready, amount: int, exact: Exact) -> Quote | Refusal:
@@ -285,12 +304,12 @@ def _sell(pool: str, ready: Ready, amount: int, exact: Exact) -> Quote | Refusal
     gross, net = priced.sell(tokens)
     if net < 0:
         return Refusal(OVERFLOW, f"the fees exceed the {gross} that the tokens bring")
-    after = _after(ready, tokens, -gross)
+    after = _after(pool, ready, tokens, -gross)
     if after is None:
         return Refusal(OVERFLOW, f"the curve holds {curve.real_quote}, the sale would take {gross}")
     _, protocol, creator = priced.fees(gross)
     fees = _fees(curve, protocol, creator)
-    return Quote(tokens, net, fees, priced.impact_of_sell(tokens, gross), False, {pool: after})
+    return Quote(tokens, net, fees, priced.impact_of_sell(tokens, gross), False, after)
 
 
 def _fees(curve: Curve, protocol: int, creator: int) -> tuple[Fee, ...]:
@@ -299,26 +318,27 @@ def _fees(curve: Curve, protocol: int, creator: int) -> tuple[Fee, ...]:
     return Fee("protocol", curve.quote_mint, protocol), Fee(name, curve.quote_mint, creator)
 
 
-def _after(ready: Ready, tokens: int, quote: int) -> Account | None:
-    """The curve's account after `tokens` and `quote` entered it (negative: left); None where a u64 breaks.
-
-    Lamports move with a SOL quote. A curve whose last token was bought is complete.
-    """
-    curve, account = ready.curve, ready.account
+def _after(pool: str, ready: Ready, tokens: int, quote: int) -> Later | None:
+    """The curve's account after `tokens` and `quote` entered it (negative: left); None where a u64 breaks."""
+    curve = ready.curve
     reserves = (
         curve.virtual_token + tokens,
         curve.virtual_quote + quote,
         curve.real_token + tokens,
         curve.real_quote + quote,
     )
-    if min(reserves) < 0 or max(reserves) > U64:
-        return None
+    return Later(_written, (pool, ready, reserves, quote)) if min(reserves) >= 0 and max(reserves) <= U64 else None
+
+
+def _written(pool: str, ready: Ready, reserves: tuple[int, int, int, int], quote: int) -> dict[str, Account]:
+    """The account with other reserves. Lamports move with a SOL quote; with its last token sold it is complete."""
+    account = ready.account
     data = bytearray(account.data)
     _RESERVES.pack_into(data, 8, *reserves)
     if reserves[2] == 0:
         data[48] = 1
-    lamports = account.lamports + (quote if curve.quote_mint == WSOL else 0)
-    return Account(account.owner, max(lamports, 0), bytes(data))
+    lamports = account.lamports + (quote if ready.curve.quote_mint == WSOL else 0)
+    return {pool: Account(account.owner, max(lamports, 0), bytes(data))}
 
 
 class PumpFun:
@@ -346,6 +366,10 @@ class PumpFun:
         curve = decode_curve(accounts[pool])
         return () if isinstance(curve, Refusal) else _missing(curve, accounts, None)
 
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> Ready | Refusal:
+        """See `ironcrab.dex.face.Venue`; all that a quote needs is looked up at once."""
+        return load(pool, accounts, generation)
+
     def quote(
         self,
         pool: str,
@@ -359,18 +383,10 @@ class PumpFun:
         generation: str | None,
     ) -> Quote | Refusal:
         """See `load` and `quote_ready`. A mint that is proven not to be the coin's is refused."""
-        del clock
-        if limit is not None:
-            return Refusal(None, "a bonding curve takes no price limit")
-        if not 0 <= amount <= U64:
-            return Refusal(None, f"the amount {amount} is no u64")
         ready = load(pool, accounts, generation)
         if isinstance(ready, Refusal):
             return ready
-        coin = coin_of(pool, accounts)
-        if coin is not None and mint_in not in (coin, ready.curve.quote_mint):
-            return Refusal(MINT_MISMATCH, f"{mint_in} is neither {coin} nor {ready.curve.quote_mint}")
-        return quote_ready(pool, ready, mint_in, amount, exact)
+        return ready.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
 
     def instructions(
         self,

@@ -24,6 +24,7 @@ from ironcrab.dex.face import (
     Refusal,
     Transaction,
 )
+from ironcrab.dex.later import Later
 from ironcrab.dex.mint import Mint, TokenAccount, decode_mint, decode_token, moved, schedule, transfer_refusal
 from ironcrab.dex.pump_curve import U64, Priced
 from ironcrab.dex.pump_events import NO_KEY, key_or_none
@@ -107,7 +108,7 @@ class Config(Struct, frozen=True):
 class Ready(Struct, frozen=True, gc=False):
     """A pool that can be quoted again and again: decoded, with vaults, switches and the fees in force.
 
-    `payable` is the quote that the vault holds beyond unswept fees.
+    `held_base` and `held_quote` are in the vaults; `payable` is the quote there beyond unswept fees.
     """
 
     pool: Pool
@@ -115,6 +116,8 @@ class Ready(Struct, frozen=True, gc=False):
     quote_account: Account
     priced: Priced
     disable_flags: int
+    held_base: int
+    held_quote: int
     payable: int
 
 
@@ -230,6 +233,8 @@ def load(address: str, accounts: Mapping[str, Account], clock: Clock, generation
         accounts[pool.quote_vault],
         Priced(base.amount, effective, fees.lp, fees.protocol, fees.creator),
         config.disable_flags,
+        base.amount,
+        quote.amount,
         quote.amount - pool.protocol_fees - pool.creator_fees,
     )
 
@@ -379,18 +384,41 @@ def _named(pool: Pool, lp: int, protocol: int, creator: int) -> tuple[Fee, ...]:
     return Fee("lp", mint, lp), Fee("protocol", mint, protocol), Fee(name, mint, creator)
 
 
-def _after(ready: Ready, base: int, quote: int) -> Mapping[str, Account] | None:
+def _after(ready: Ready, base: int, quote: int) -> Later | None:
     """Both vaults after amounts entered them (negative: left); None where a u64 would break."""
-    vaults = (
-        (ready.pool.base_vault, ready.base_account, base),
-        (ready.pool.quote_vault, ready.quote_account, quote),
-    )
-    after = {}
-    for address, account, delta in vaults:
-        if not 0 <= int.from_bytes(account.data[64:72], "little") + delta <= U64:
-            return None
-        after[address] = moved(account, delta)
-    return after
+    fit = 0 <= ready.held_base + base <= U64 and 0 <= ready.held_quote + quote <= U64
+    return Later(_vaults, (ready, base, quote)) if fit else None
+
+
+def _vaults(ready: Ready, base: int, quote: int) -> dict[str, Account]:
+    pool = ready.pool
+    return {pool.base_vault: moved(ready.base_account, base), pool.quote_vault: moved(ready.quote_account, quote)}
+
+
+class Held:
+    """A pool whose accounts are held for many quotes; decoded anew when an epoch, which sets transfer fees, begins."""
+
+    def __init__(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> None:
+        self.pool = pool
+        self.accounts = accounts
+        self.generation = generation
+        self.epoch: int | None = None
+        self.ready: Ready | Refusal = Refusal(None, "not looked at")
+
+    def quote(
+        self, *, mint_in: str, amount: int, exact: Exact, clock: Clock, limit: int | None = None
+    ) -> Quote | Refusal:
+        """See `PumpSwap.quote`."""
+        if limit is not None:
+            return Refusal(None, "a PumpSwap pool takes no price limit")
+        if not 0 <= amount <= U64:
+            return Refusal(None, f"the amount {amount} is no u64")
+        if self.epoch != clock.epoch:
+            self.ready = load(self.pool, self.accounts, clock, self.generation)
+            self.epoch = clock.epoch
+        if type(self.ready) is Refusal:
+            return self.ready
+        return quote_ready(self.ready, mint_in, amount, exact)
 
 
 class PumpSwap:
@@ -420,6 +448,12 @@ class PumpSwap:
         decoded = decode_pool(accounts[pool])
         return () if isinstance(decoded, Refusal) else _missing(decoded, accounts, None)
 
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> "Held | Refusal":
+        """See `ironcrab.dex.face.Venue`."""
+        account = accounts.get(pool)
+        decoded = Refusal(None, f"pool {pool} is unknown", (pool,)) if account is None else decode_pool(account)
+        return decoded if isinstance(decoded, Refusal) else Held(pool, accounts, generation)
+
     def quote(
         self,
         pool: str,
@@ -433,12 +467,9 @@ class PumpSwap:
         generation: str | None,
     ) -> Quote | Refusal:
         """See `load` and `quote_ready`."""
-        if limit is not None:
-            return Refusal(None, "a PumpSwap pool takes no price limit")
-        if not 0 <= amount <= U64:
-            return Refusal(None, f"the amount {amount} is no u64")
-        ready = load(pool, accounts, clock, generation)
-        return ready if isinstance(ready, Refusal) else quote_ready(ready, mint_in, amount, exact)
+        return Held(pool, accounts, generation).quote(
+            mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit
+        )
 
     def instructions(
         self,

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ironcrab.dex import base58, openbook
 from ironcrab.dex.address import TOKEN, associated, is_key
-from ironcrab.dex.curve import U64, U128, ceil_div, half_up_ceil, impact_bps, out_for
+from ironcrab.dex.curve import U64, U128, ceil_div, half_up_ceil, impact_bps
 from ironcrab.dex.face import (
     Account,
     Call,
@@ -33,7 +33,8 @@ from ironcrab.dex.face import (
     Swap,
     Transaction,
 )
-from ironcrab.dex.mint import amount_of, balance, is_frozen, moved
+from ironcrab.dex.later import Later
+from ironcrab.dex.mint import balance, is_frozen, moved
 from ironcrab.dex.transfers import mint_of, moved_in, moved_out, trader_of
 
 PROGRAM = "675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8"
@@ -96,24 +97,29 @@ class Reserves(Struct, frozen=True, gc=False):
 
     def swap(self, amount: int, exact: Exact) -> Fill | Refusal:
         """Amounts of a swap of a u64 `amount`, or the refusal (29, 40, a panic without number)."""
-        return self._exact_in(amount) if exact == "in" else self._exact_out(amount)
+        return self.exact_in(amount) if exact == "in" else self.exact_out(amount)
 
-    def _exact_in(self, amount: int) -> Fill | Refusal:
+    def exact_in(self, amount: int) -> Fill | Refusal:
+        """What a u64 `amount` paid in buys."""
         if self.fee_denominator == 0:
             return Refusal(None, "the program panics: the fee's denominator is 0")
-        ceil = ceil_div if self.strict else half_up_ceil
-        fee = ceil(amount * self.fee_numerator, self.fee_denominator)
+        if self.strict:
+            fee = -(-amount * self.fee_numerator // self.fee_denominator)
+        else:
+            fee = half_up_ceil(amount * self.fee_numerator, self.fee_denominator)
         net = amount - fee
-        if net < 0 or self.reserve_in + net == 0:
+        grown = self.reserve_in + net
+        if net < 0 or grown == 0:
             return Refusal(None, "the program panics: the fee exceeds the amount, or the pool is empty")
-        out = out_for(net, self.reserve_in, self.reserve_out)
+        out = self.reserve_out * net // grown
         if out == 0:
             return Refusal(29, f"{amount} raw units buy nothing")
         if out >= self.reserve_out:
             return Refusal(40, f"the pool cannot pay {out} of its {self.reserve_out} raw units")
         return Fill(amount, out, fee, net)
 
-    def _exact_out(self, amount: int) -> Fill | Refusal:
+    def exact_out(self, amount: int) -> Fill | Refusal:
+        """What a u64 `amount` wanted costs."""
         if amount >= self.reserve_out:
             return Refusal(None, f"the program panics: {amount} wanted of {self.reserve_out} raw units")
         if self.fee_numerator >= self.fee_denominator:
@@ -141,6 +147,71 @@ def decode(account: Account) -> Amm | Refusal:
     open_time, order_book_time, *keys = times_and_keys
     names = map(base58.key, keys)
     return Amm(status, nonce, numerator, denominator, owed_coin, owed_pc, open_time, order_book_time, *names)
+
+
+class Side(Struct, frozen=True, gc=False):
+    """One direction of a pool: its reserves, both vaults in that direction, and what they hold."""
+
+    reserves: Reserves
+    vault_in: str
+    vault_out: str
+    held_in: int
+    held_out: int
+
+
+class Ready:
+    """A pool decoded for many quotes, in order of first use; good while none of its accounts changes."""
+
+    def __init__(self, pool: str, amm: Amm, accounts: Mapping[str, Account], *, legacy: bool) -> None:
+        self.pool = pool
+        self.amm = amm
+        self.accounts = accounts
+        self.legacy = legacy
+        self.sides: dict[str, Side | Refusal] = {}
+        self.gated = amm.status not in (_INITIALIZED, _SWAP_ONLY) or amm.coin_mint == amm.pc_mint
+
+    def quote(
+        self, *, mint_in: str, amount: int, exact: Exact = "in", clock: Clock, limit: int | None = None
+    ) -> Quote | Refusal:
+        """See `RaydiumAmm.quote`."""
+        if limit is not None:
+            return Refusal(None, "Raydium AMM V4 knows no price limit")
+        if not 0 <= amount <= U64:
+            return Refusal(None, f"amount {amount} is no u64")
+        if self.gated:
+            refusal = _gate(self.pool, self.amm, clock, legacy=self.legacy)
+            if refusal is not None:
+                return refusal
+        side = self.sides.get(mint_in)
+        if side is None:
+            side = self.sides[mint_in] = _side(self.pool, self.amm, self.accounts, mint_in, legacy=self.legacy)
+        if type(side) is Refusal:
+            return side
+        reserves = side.reserves
+        fill = reserves.exact_in(amount) if exact == "in" else reserves.exact_out(amount)
+        if type(fill) is Refusal:
+            return fill
+        if side.held_out < fill.amount_out:
+            return Refusal(None, "the vault must first be filled from the market, which is not modelled")
+        if side.held_in + fill.amount_in > U64:
+            return Refusal(14, f"the vault {side.vault_in} cannot hold {fill.amount_in} raw units more")
+        return Quote(
+            fill.amount_in,
+            fill.amount_out,
+            (Fee("lp", mint_in, fill.fee),) if fill.fee else (),
+            impact_bps(fill.net, fill.amount_out, reserves.reserve_in, reserves.reserve_out),
+            False,
+            Later(self._after, (side, fill, mint_in, clock)),
+        )
+
+    def _after(self, side: Side, fill: Fill, mint_in: str, clock: Clock) -> dict[str, Account]:
+        accounts, coin_in = self.accounts, mint_in == self.amm.coin_mint
+        pool = _pool_after(accounts[self.pool], self.amm, fill, clock, coin_in=coin_in, legacy=self.legacy)
+        return {
+            self.pool: pool,
+            side.vault_in: moved(accounts[side.vault_in], fill.amount_in),
+            side.vault_out: moved(accounts[side.vault_out], -fill.amount_out),
+        }
 
 
 class RaydiumAmm:
@@ -171,6 +242,11 @@ class RaydiumAmm:
             return ()
         return tuple(vault for vault in (amm.coin_vault, amm.pc_vault) if vault not in accounts)
 
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> "Ready | Refusal":
+        """The pool decoded for many quotes; what it lacks besides its own account each quote tells."""
+        amm = decode(accounts[pool]) if pool in accounts else _unknown((pool,))
+        return amm if isinstance(amm, Refusal) else Ready(pool, amm, accounts, legacy=generation == "legacy")
+
     def quote(
         self,
         pool: str,
@@ -187,39 +263,10 @@ class RaydiumAmm:
 
         `after` holds the pool and its vaults. Error numbers are the program's own (`AmmError`).
         """
-        if limit is not None:
-            return Refusal(None, "Raydium AMM V4 knows no price limit")
-        if not 0 <= amount <= U64:
-            return Refusal(None, f"amount {amount} is no u64")
-        legacy = generation == "legacy"
-        amm = decode(accounts[pool]) if pool in accounts else _unknown((pool,))
-        if isinstance(amm, Refusal):
-            return amm
-        reserves = _reserves(pool, amm, accounts, mint_in, clock, legacy=legacy)
-        if isinstance(reserves, Refusal):
-            return reserves
-        fill = reserves.swap(amount, exact)
-        if isinstance(fill, Refusal):
-            return fill
-        coin_in = mint_in == amm.coin_mint
-        vaults = (amm.coin_vault, amm.pc_vault) if coin_in else (amm.pc_vault, amm.coin_vault)
-        if amount_of(accounts[vaults[1]]) < fill.amount_out:
-            return Refusal(None, "the vault must first be filled from the market, which is not modelled")
-        if amount_of(accounts[vaults[0]]) + fill.amount_in > U64:
-            return Refusal(14, f"the vault {vaults[0]} cannot hold {fill.amount_in} raw units more")
-        after = {
-            pool: _pool_after(accounts[pool], amm, fill, clock, coin_in=coin_in, legacy=legacy),
-            vaults[0]: moved(accounts[vaults[0]], fill.amount_in),
-            vaults[1]: moved(accounts[vaults[1]], -fill.amount_out),
-        }
-        return Quote(
-            amount_in=fill.amount_in,
-            amount_out=fill.amount_out,
-            fees=(Fee("lp", mint_in, fill.fee),) if fill.fee else (),
-            price_impact_bps=impact_bps(fill.net, fill.amount_out, reserves.reserve_in, reserves.reserve_out),
-            partial=False,
-            after=after,
-        )
+        ready = self.load(pool, accounts, generation)
+        if isinstance(ready, Refusal):
+            return ready
+        return ready.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
 
     def instructions(
         self,
@@ -284,15 +331,8 @@ def _unknown(missing: tuple[str, ...]) -> Refusal:
     return Refusal(None, f"unknown accounts: {', '.join(missing)}", missing)
 
 
-def _reserves(
-    pool: str, amm: Amm, accounts: Mapping[str, Account], mint_in: str, clock: Clock, *, legacy: bool
-) -> Reserves | Refusal:
-    """The gates of a swap in the program's order, then reserves: vaults and orders less what is owed."""
-    if not legacy and amm.coin_mint == amm.pc_mint:
-        return Refusal(59, f"both mints of the pool {pool} are {amm.coin_mint}")
-    gate = _gate(amm, clock, legacy=legacy)
-    if gate is not None:
-        return gate
+def _side(pool: str, amm: Amm, accounts: Mapping[str, Account], mint_in: str, *, legacy: bool) -> Side | Refusal:
+    """What the gates leave to be looked at, in the program's order; reserves: vaults and orders less what is owed."""
     order_book = legacy and amm.status in (_INITIALIZED, _ORDER_BOOK_ONLY)
     wanted = (amm.coin_vault, amm.pc_vault) + ((amm.open_orders, amm.market) if order_book else ())
     missing = tuple(address for address in wanted if address not in accounts)
@@ -307,15 +347,18 @@ def _reserves(
     coin, pc = vaults[0] + held[0] - amm.owed_coin, vaults[1] + held[1] - amm.owed_pc
     if coin < 0 or pc < 0:
         return Refusal(32, f"the pool {pool} owes more than its vaults hold")
+    fee = amm.fee_numerator, amm.fee_denominator, not legacy
     if mint_in == amm.coin_mint:
-        return Reserves(coin, pc, amm.fee_numerator, amm.fee_denominator, not legacy)
+        return Side(Reserves(coin, pc, *fee), amm.coin_vault, amm.pc_vault, *vaults)
     if mint_in == amm.pc_mint:
-        return Reserves(pc, coin, amm.fee_numerator, amm.fee_denominator, not legacy)
+        return Side(Reserves(pc, coin, *fee), amm.pc_vault, amm.coin_vault, vaults[1], vaults[0])
     return Refusal(42, f"{mint_in} is no mint of the pool {pool}")
 
 
-def _gate(amm: Amm, clock: Clock, *, legacy: bool) -> Refusal | None:
-    """Status and open time. A pool that waits for trade (7) is open from its open time on."""
+def _gate(pool: str, amm: Amm, clock: Clock, *, legacy: bool) -> Refusal | None:
+    """Mints, status and open time. A pool that waits for trade (7) is open from its open time on."""
+    if not legacy and amm.coin_mint == amm.pc_mint:
+        return Refusal(59, f"both mints of the pool {pool} are {amm.coin_mint}")
     if legacy and amm.status == _ORDER_BOOK_ONLY and clock.unix_timestamp >= amm.order_book_time:
         return None
     if amm.status not in (_INITIALIZED, _SWAP_ONLY, _WAITING_TRADE):

@@ -32,6 +32,7 @@ from ironcrab.dex.face import (
     Swap,
     Transaction,
 )
+from ironcrab.dex.later import Later
 from ironcrab.dex.mint import (
     Mint,
     amount_of,
@@ -141,6 +142,57 @@ def _anchor(account: Account, mark: bytes, size: int, what: str) -> Refusal | No
     return None
 
 
+_NO_TERMS: tuple[int, Terms | Refusal | None] = (0, None)
+
+
+class Ready:
+    """A pool decoded for many quotes, terms in order of first use; good while none of its accounts changes."""
+
+    def __init__(self, pool: str, cpmm: Cpmm, accounts: Mapping[str, Account], generation: str) -> None:
+        self.pool = pool
+        self.cpmm = cpmm
+        self.accounts = accounts
+        self.generation = generation
+        self.terms: dict[str, tuple[int, Terms | Refusal | None]] = {}
+
+    def quote(
+        self, *, mint_in: str, amount: int, exact: Exact = "in", clock: Clock, limit: int | None = None
+    ) -> Quote | Refusal:
+        """See `RaydiumCpmm.quote`."""
+        if limit is not None:
+            return Refusal(None, "Raydium CPMM knows no price limit")
+        if not 0 <= amount <= U64:
+            return Refusal(None, f"amount {amount} is no u64")
+        cpmm = self.cpmm
+        gate = _gate(cpmm, mint_in, clock, zero_out=exact == "out" and amount == 0, generation=self.generation)
+        if gate is not None:
+            return gate
+        epoch, terms = self.terms.get(mint_in, _NO_TERMS)
+        if terms is None or epoch != clock.epoch:
+            terms = _terms(cpmm, self.accounts, mint_in, clock, self.generation)
+            self.terms[mint_in] = clock.epoch, terms
+        if type(terms) is Refusal:
+            return terms
+        fill = terms.swap(amount, exact)
+        if type(fill) is Refusal:
+            return fill
+        zero_in = mint_in == cpmm.mint_0
+        unfit = _unfit(cpmm, self.accounts, fill, zero_in=zero_in, on_input=terms.creator_on_input)
+        if terms.blocked is not None:
+            return terms.blocked
+        if unfit is not None:
+            return unfit
+        mint_out = cpmm.mint_1 if zero_in else cpmm.mint_0
+        return Quote(
+            fill.paid,
+            fill.received,
+            _fees(fill, mint_in, mint_out, on_input=terms.creator_on_input),
+            impact_bps(fill.net, fill.gross, terms.reserve_in, terms.reserve_out),
+            False,
+            Later(_after, (self.pool, cpmm, self.accounts, fill, clock, zero_in, terms.creator_on_input)),
+        )
+
+
 class RaydiumCpmm:
     """The venue `raydium_cpmm`."""
 
@@ -171,6 +223,13 @@ class RaydiumCpmm:
         cpmm = decode(accounts[pool])
         return () if isinstance(cpmm, Refusal) else _missing(cpmm, accounts)
 
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> "Ready | Refusal":
+        """The pool decoded for many quotes; what it lacks besides its own account each quote tells."""
+        cpmm = decode(accounts[pool]) if pool in accounts else _unknown((pool,))
+        if isinstance(cpmm, Refusal):
+            return cpmm
+        return Ready(pool, cpmm, accounts, generation or self.generations[0][0])
+
     def quote(
         self,
         pool: str,
@@ -187,38 +246,10 @@ class RaydiumCpmm:
 
         `after` holds the pool and its vaults; the price observations, which no quote reads, are left out.
         """
-        if limit is not None:
-            return Refusal(None, "Raydium CPMM knows no price limit")
-        if not 0 <= amount <= U64:
-            return Refusal(None, f"amount {amount} is no u64")
-        cpmm = decode(accounts[pool]) if pool in accounts else _unknown((pool,))
-        if isinstance(cpmm, Refusal):
-            return cpmm
-        generation = generation or self.generations[0][0]
-        gate = _gate(cpmm, mint_in, clock, zero_out=exact == "out" and amount == 0, generation=generation)
-        if gate is not None:
-            return gate
-        terms = _terms(cpmm, accounts, mint_in, clock, generation)
-        if isinstance(terms, Refusal):
-            return terms
-        fill = terms.swap(amount, exact)
-        if isinstance(fill, Refusal):
-            return fill
-        zero_in = mint_in == cpmm.mint_0
-        after = _after(pool, cpmm, accounts, fill, clock, zero_in=zero_in, on_input=terms.creator_on_input)
-        if terms.blocked is not None:
-            return terms.blocked
-        if isinstance(after, Refusal):
-            return after
-        mint_out = cpmm.mint_1 if zero_in else cpmm.mint_0
-        return Quote(
-            amount_in=fill.paid,
-            amount_out=fill.received,
-            fees=_fees(fill, mint_in, mint_out, on_input=terms.creator_on_input),
-            price_impact_bps=impact_bps(fill.net, fill.gross, terms.reserve_in, terms.reserve_out),
-            partial=False,
-            after=after,
-        )
+        ready = self.load(pool, accounts, generation)
+        if isinstance(ready, Refusal):
+            return ready
+        return ready.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
 
     def instructions(
         self,
@@ -328,12 +359,14 @@ def _terms(cpmm: Cpmm, accounts: Mapping[str, Account], mint_in: str, clock: Clo
             return Refusal(None, f"mint {mint}: {decoded.reason}")
         mints.append(decoded)
     fees = [None if mint is None else schedule(mint, clock.epoch) for mint in mints]
-    reserves = _reserves(cpmm, accounts, generation)
-    if isinstance(reserves, Refusal):
-        return reserves
+    amounts = _vault_amounts(cpmm, accounts)
+    if isinstance(amounts, Refusal):
+        return amounts
     legacy = generation == "legacy"
-    if cpmm.creator_fee_on > 2 and not legacy:
-        return Refusal(6013, f"creator fee model {cpmm.creator_fee_on} is unknown")
+    told = _reserves(cpmm, amounts, generation)
+    reserves, barren = ((0, 0), told) if isinstance(told, Refusal) else (told, None)
+    if barren is None and cpmm.creator_fee_on > 2 and not legacy:
+        barren = Refusal(6013, f"creator fee model {cpmm.creator_fee_on} is unknown")
     way = (0, 1) if mint_in == cpmm.mint_0 else (1, 0)
     return Terms(
         reserve_in=reserves[way[0]],
@@ -346,17 +379,13 @@ def _terms(cpmm: Cpmm, accounts: Mapping[str, Account], mint_in: str, clock: Clo
         fee_in=fees[way[0]],
         fee_out=fees[way[1]],
         generation=generation,
+        barren=barren,
         blocked=_blocked(cpmm, accounts, mints),
     )
 
 
-def _reserves(cpmm: Cpmm, accounts: Mapping[str, Account], generation: str) -> tuple[int, int] | Refusal:
-    """Both vaults less the fees owed; 6011 when their sum, 6012 when the rest is no u64."""
-    legacy = generation == "legacy"
-    owed = (
-        cpmm.protocol_0 + cpmm.fund_0 + (0 if legacy else cpmm.creator_0),
-        cpmm.protocol_1 + cpmm.fund_1 + (0 if legacy else cpmm.creator_1),
-    )
+def _vault_amounts(cpmm: Cpmm, accounts: Mapping[str, Account]) -> tuple[int, int] | Refusal:
+    """What both vaults hold, or Anchor's refusal of one that is no token account."""
     amounts = []
     for address in (cpmm.vault_0, cpmm.vault_1):
         vault = accounts[address]
@@ -366,6 +395,16 @@ def _reserves(cpmm: Cpmm, accounts: Mapping[str, Account], generation: str) -> t
             code = 3012 if absent else None if vault.owner in TOKEN_PROGRAMS else 3007
             return Refusal(code, f"the vault {address} is no token account")
         amounts.append(amount)
+    return amounts[0], amounts[1]
+
+
+def _reserves(cpmm: Cpmm, amounts: tuple[int, int], generation: str) -> tuple[int, int] | Refusal:
+    """Both vaults less the fees owed; 6011 when their sum, 6012 when the rest is no u64."""
+    legacy = generation == "legacy"
+    owed = (
+        cpmm.protocol_0 + cpmm.fund_0 + (0 if legacy else cpmm.creator_0),
+        cpmm.protocol_1 + cpmm.fund_1 + (0 if legacy else cpmm.creator_1),
+    )
     if max(owed) > U64:
         return Refusal(None if legacy else 6011, "the fees owed exceed a u64")
     reserves = amounts[0] - owed[0], amounts[1] - owed[1]
@@ -387,24 +426,33 @@ def _blocked(cpmm: Cpmm, accounts: Mapping[str, Account], mints: list[Mint | Non
     return None
 
 
+def _unfit(cpmm: Cpmm, accounts: Mapping[str, Account], fill: Fill, *, zero_in: bool, on_input: bool) -> Refusal | None:
+    """What a swap would break at its end: a vault, or a u64 of fees owed."""
+    source = cpmm.vault_0 if zero_in else cpmm.vault_1
+    entered = fill.paid - fill.fee_in
+    if amount_of(accounts[source]) + entered > U64:
+        return Refusal(14, f"the vault {source} cannot hold {entered} raw units more")
+    owed = (cpmm.protocol_0, cpmm.fund_0) if zero_in else (cpmm.protocol_1, cpmm.fund_1)
+    creator = cpmm.creator_0 if zero_in == on_input else cpmm.creator_1
+    if owed[0] + fill.protocol > U64 or owed[1] + fill.fund > U64 or creator + fill.creator > U64:
+        return Refusal(None, "the program panics: the fees owed exceed a u64")
+    return None
+
+
 def _after(
     pool: str,
     cpmm: Cpmm,
     accounts: Mapping[str, Account],
     fill: Fill,
     clock: Clock,
-    *,
     zero_in: bool,
     on_input: bool,
-) -> dict[str, Account] | Refusal:
+) -> dict[str, Account]:
     """Pool and vaults after a swap. Protocol and fund fees are owed in the input, the creator's where told.
 
     Buckets (u64, token 0 then token 1): protocol 341, fund 357, creator 397; epoch 381.
     """
     source, destination = (cpmm.vault_0, cpmm.vault_1) if zero_in else (cpmm.vault_1, cpmm.vault_0)
-    entered = fill.paid - fill.fee_in
-    if amount_of(accounts[source]) + entered > U64:
-        return Refusal(14, f"the vault {source} cannot hold {entered} raw units more")
     data = bytearray(accounts[pool].data)
     side = 0 if zero_in else 8
     creator_side = side if on_input else 8 - side
@@ -414,29 +462,31 @@ def _after(
         (397 + creator_side, fill.creator),
     ):
         owed = int.from_bytes(data[at : at + 8], "little") + more
-        if owed > U64:
-            return Refusal(None, "the program panics: the fees owed exceed a u64")
         data[at : at + 8] = owed.to_bytes(8, "little")
     data[381:389] = (clock.epoch & U64).to_bytes(8, "little")
     account = accounts[pool]
     return {
         pool: Account(account.owner, account.lamports, bytes(data)),
-        source: moved(accounts[source], entered, fill.fee_in),
+        source: moved(accounts[source], fill.paid - fill.fee_in, fill.fee_in),
         destination: moved(accounts[destination], -fill.left),
     }
 
 
 def _fees(fill: Fill, mint_in: str, mint_out: str, *, on_input: bool) -> tuple[Fee, ...]:
     """Every fee of a swap that is not 0, by name."""
-    fees = (
-        Fee("lp", mint_in, fill.trade - fill.protocol - fill.fund),
-        Fee("protocol", mint_in, fill.protocol),
-        Fee("fund", mint_in, fill.fund),
-        Fee("creator", mint_in if on_input else mint_out, fill.creator),
-        Fee("transfer", mint_in, fill.fee_in),
-        Fee("transfer", mint_out, fill.fee_out),
-    )
-    return tuple(fee for fee in fees if fee.amount)
+    lp = fill.trade - fill.protocol - fill.fund
+    fees = [Fee("lp", mint_in, lp)] if lp else []
+    if fill.protocol:
+        fees.append(Fee("protocol", mint_in, fill.protocol))
+    if fill.fund:
+        fees.append(Fee("fund", mint_in, fill.fund))
+    if fill.creator:
+        fees.append(Fee("creator", mint_in if on_input else mint_out, fill.creator))
+    if fill.fee_in:
+        fees.append(Fee("transfer", mint_in, fill.fee_in))
+    if fill.fee_out:
+        fees.append(Fee("transfer", mint_out, fill.fee_out))
+    return tuple(fees)
 
 
 def _parse_swap(call: Call, transaction: Transaction) -> tuple[Parsed, ...]:

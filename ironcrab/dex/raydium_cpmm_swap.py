@@ -43,7 +43,8 @@ class Terms(Struct, frozen=True, gc=False):
 
     Rates are per million; protocol and fund are shares of the trade fee. `creator_rate` is 0 where it is off.
 
-    `blocked` is why the token program would refuse the transfers at the end of the swap.
+    `barren` is why there are no reserves, which the program finds once it knows what arrives; `blocked` is why the
+    token program would refuse the transfers at the end of the swap.
     """
 
     reserve_in: int
@@ -56,6 +57,7 @@ class Terms(Struct, frozen=True, gc=False):
     fee_in: FeeSchedule | None
     fee_out: FeeSchedule | None
     generation: str
+    barren: Refusal | None = None
     blocked: Refusal | None = None
 
     def swap(self, amount: int, exact: Exact) -> Fill | Refusal:
@@ -71,6 +73,8 @@ class Terms(Struct, frozen=True, gc=False):
         entered = amount - fee_in
         if entered == 0:
             return Refusal(2505, f"nothing of {amount} raw units arrives in the pool")
+        if self.barren is not None:
+            return self.barren
         trade = -(-entered * self.trade_rate // MILLION)
         creator = 0
         if self.creator_on_input and (self.creator_rate or not trade):
@@ -112,6 +116,8 @@ class Terms(Struct, frozen=True, gc=False):
         gross = left = amount if self.fee_out is None else self.fee_out.before_fee(amount)
         if left > U64:
             return Refusal(None, "the program panics: the output before its transfer fee exceeds a u64")
+        if self.barren is not None:
+            return self.barren
         if not self.creator_on_input and self.creator_rate:
             if self.creator_rate >= MILLION:
                 return Refusal(6006, "the creator fee is the whole output")

@@ -24,8 +24,28 @@ from ironcrab.dex.ticks import swap_starts
 from ironcrab.dex.whirlpool_after import After
 from ironcrab.dex.whirlpool_calls import discriminator, parse
 from ironcrab.dex.whirlpool_pool import Pool, decode, needs
-from ironcrab.dex.whirlpool_state import IMMUTABLE, PROGRAM, array_address, oracle_address
+from ironcrab.dex.whirlpool_state import IMMUTABLE, PROGRAM, array_address, decode_whirlpool, oracle_address
 from ironcrab.dex.whirlpool_steps import U64
+
+
+class Held:
+    """A pool that cannot be decoded as a whole: once for each mint paid in, for a direction may lack nothing."""
+
+    def __init__(self, pool: str, accounts: Mapping[str, Account]) -> None:
+        self.pool = pool
+        self.accounts = accounts
+        self.known: dict[str, Pool | Refusal] = {}
+
+    def quote(
+        self, *, mint_in: str, amount: int, exact: Exact, clock: Clock, limit: int | None = None
+    ) -> Quote | Refusal:
+        """See `Orca.quote`."""
+        known = self.known.get(mint_in)
+        if known is None:
+            known = self.known[mint_in] = decode(self.pool, self.accounts, mint_in)
+        if type(known) is Refusal:
+            return known
+        return known.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
 
 
 class Orca:
@@ -42,6 +62,18 @@ class Orca:
     def needs(self, pool: str, accounts: Mapping[str, Account], mint_in: str) -> tuple[str, ...]:
         """The pool; then mints, oracle (of a pool with adaptive fees), tick arrays ahead. Never vaults."""
         return needs(pool, accounts, mint_in)
+
+    def load(self, pool: str, accounts: Mapping[str, Account], generation: str | None) -> "Pool | Held | Refusal":
+        """The pool decoded for both directions; where that fails, each direction at its first quote."""
+        del generation  # one generation is quoted
+        known = accounts.get(pool)
+        if known is None:
+            return Refusal(None, f"pool account {pool} is unknown", (pool,))
+        state = decode_whirlpool(known)
+        if isinstance(state, Refusal):
+            return state
+        whole = decode(pool, accounts)
+        return Held(pool, accounts) if isinstance(whole, Refusal) else whole
 
     def quote(
         self,

@@ -8,11 +8,27 @@ from msgspec import Struct
 
 from ironcrab.domain.market import ExplicitAmount
 from ironcrab.domain.trade import ResultFees, Side
-from ironcrab.domain.units import I128, U32, U64, Bps, Key, Lamports, Millis, Seq, Signature, Slot, Word
+from ironcrab.domain.units import I64, I128, U32, U64, Bps, Key, Lamports, Millis, Seq, Signature, Slot, Word
+
+
+class PlanHop(Struct, frozen=True, gc=False):
+    """One leg of a path: raw units in, and the least out of this leg; what is more than the next leg takes remains."""
+
+    dex: Word
+    pool_address: Key
+    input_mint: Key
+    output_mint: Key
+    amount_in: U64
+    min_out: U64
 
 
 class Plan(Struct, frozen=True, gc=False):
-    """The trade as it is to be done: raw amounts, the least output, the fees it may cost."""
+    """The trade as it is to be done: raw amounts, the least output, the fees it may cost.
+
+    A path of more than one leg stands in `hops`, all of which land or none; `dex` and `pool_address` are then those
+    of the first leg, and `must_earn_lamports` is what must be left of the output after input and all costs.
+    `expected_out` is the quote that slippage is learned against.
+    """
 
     side: Side
     dex: Word
@@ -26,6 +42,9 @@ class Plan(Struct, frozen=True, gc=False):
     priority_fee_micro_lamports: U64
     tip_lamports: Lamports
     plan_hash: str
+    hops: tuple[PlanHop, ...] = ()
+    must_earn_lamports: I64 | None = None
+    expected_out: U64 | None = None
 
 
 class SimulateAsk(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
@@ -37,7 +56,11 @@ class SimulateAsk(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
 
 
 class SimulateAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
-    """What the simulation did; `amount_out` raw units the user would receive, where known."""
+    """What the simulation did, as far as it tells.
+
+    `amount_out` are the raw units the user would receive, `wallet_sol_delta_lamports` by how much all his SOL would
+    change: native and wrapped, after fees and tip.
+    """
 
     ask: Seq
     success: bool
@@ -47,6 +70,7 @@ class SimulateAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     amount_out: U64 | None = None
     ordinal: U32 = 0
     last: bool = True
+    wallet_sol_delta_lamports: I128 | None = None
 
 
 class SendAsk(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
@@ -84,6 +108,23 @@ class SendAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     last: bool = False
 
 
+class PricedAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    """What the paper world prices a landing on; the chain itself never says so.
+
+    `basis`: exact (the venue's program on recorded accounts), executable (reserves less a fee) or last_trade; `state`:
+    record that last told these numbers, of slot `state_slot`; `amount_out` raw units, whatever the plan demanded. None
+    where there is no price; `basis` is then the code that says why.
+    """
+
+    ask: Seq
+    basis: Word
+    state: Seq | None = None
+    state_slot: Slot | None = None
+    amount_out: U64 | None = None
+    ordinal: U32 = 0
+    last: bool = False
+
+
 class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     """How the transaction ended: `status` confirmed, failed or timeout; fills from token balance deltas."""
 
@@ -104,5 +145,5 @@ class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
 
 ASK = (SimulateAsk, SendAsk)
 """Every ask, written by hand."""
-ANSWER = (SimulateAnswer, SignedAnswer, SendAnswer, ConfirmAnswer)
+ANSWER = (SimulateAnswer, SignedAnswer, SendAnswer, PricedAnswer, ConfirmAnswer)
 """Every answer, written by hand."""

@@ -42,9 +42,21 @@ def settle_confirmed(
     got = capital.sol() if plan.output_mint == SOL_MINT else plan.output_mint
     if answer.fill_out is not None:
         capital.asset(got).receive(answer.fill_out.raw, at.slot, seq)
+    if plan.hops:
+        return _earned(attempt, answer, state, at, cost), []
     if plan.side == "Buy":
         return None, _bought(answer, state, at, cost)
     return _sold(attempt, answer, state, at, cost)
+
+
+def _earned(attempt: Attempt, answer: ConfirmAnswer, state: EngineState, at: Fill, cost: int) -> Pnl | None:
+    """The profit of a round trip: what came back less what went in; tokens that a leg left over count as nothing."""
+    if answer.fill_in is None or answer.fill_out is None or attempt.plan.output_mint != attempt.plan.input_mint:
+        return None
+    gross = answer.fill_out.raw - answer.fill_in.raw
+    net = gross - cost
+    state.losses.realise(net, at.time_ms)
+    return Pnl(gross, net)
 
 
 def _bought(answer: ConfirmAnswer, state: EngineState, at: Fill, cost: int) -> list[Event]:

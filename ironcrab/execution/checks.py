@@ -11,15 +11,16 @@ from ironcrab.domain.ask import Plan
 from ironcrab.domain.trade import CheckResult, Read, TradeIntent
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
 from ironcrab.execution.arbitrate import expires_ms
+from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex
 from ironcrab.execution.fees import FeePolicy, Fees, fees_of, liquidation, policy_of, profit_after_fees_bps
 from ironcrab.execution.locks import PoolLock, Refused
-from ironcrab.execution.plan import Refusal, dex_of, make_plan, token_mint
+from ironcrab.execution.plan import Refusal, dex_of, learned_plan, make_plan, plan_of_round, token_mint
 from ironcrab.execution.state import EngineState, Waiting
 from ironcrab.market.known import Known
 from ironcrab.market.quotes import NoQuote
+from ironcrab.market.slippage import Policy
 
 SKIP_SELL = "skipped_for_sell"
-ARB_SOURCE = "arb-strategy"
 
 
 class Case:
@@ -32,6 +33,9 @@ class Case:
         now_ms: time now.
         reads: what was read, for the decision.
         plan: the plan, once `tx_plan` made it.
+        round: the quoted path of a round trip, once `cross_dex` found it.
+        expected_out: the quote that slippage is learned against, once `quantile_slippage` took it.
+        learned_out: the least output by what was learned, raw units.
         preempted: holders that lost their pools to this attempt.
     """
 
@@ -47,6 +51,9 @@ class Case:
         self.fees: Fees = fees_of(state.params, waiting.event, state.fees)
         self.reads: list[Read] = []
         self.plan: Plan | None = None
+        self.round: Round | None = None
+        self.expected_out: int | None = None
+        self.learned_out: int | None = None
         self.preempted: tuple[PoolLock, ...] = ()
 
     @property
@@ -128,6 +135,8 @@ def max_open_positions(case: Case) -> CheckResult:
     name = "max_open_positions"
     if not case.buys:
         return _pass(name, SKIP_SELL)
+    if is_cross_dex(case.intent):
+        return _pass(name, "skipped_for_round_trip")
     state, mint = case.state, token_mint(case.intent)
     balance = max(state.authority.balance(mint) or 0, state.capital.available(mint))
     if case.intent.metadata.get("entry_kind") == "scale_in" and balance > 0:
@@ -147,7 +156,9 @@ def _mints_being_bought(state: EngineState) -> int:
     mints = {
         token_mint(attempt.event): None
         for attempt in state.attempts.values()
-        if attempt.event.side == "Buy" and not state.authority.balance(token_mint(attempt.event))
+        if attempt.event.side == "Buy"
+        and not attempt.plan.hops
+        and not state.authority.balance(token_mint(attempt.event))
     }
     return len(mints)
 
@@ -280,30 +291,57 @@ def capital_lock(case: Case) -> CheckResult:
 
 
 def cross_dex(case: Case) -> CheckResult | None:
-    """A two-pool arbitrage must still earn its cost by the strategy's own numbers; no row for others."""
-    intent, params = case.intent, case.params
-    if intent.source != ARB_SOURCE or len(intent.resources.pools) != 2:
+    """A path from SOL to SOL must earn its costs and more by quotes of this moment; no row for others."""
+    if not is_cross_dex(case.intent):
         return None
-    if not params.cross_dex_enabled:
+    if not case.params.cross_dex_enabled:
         return _fail("cross_dex_handler", "ARB_HANDLER_NOT_CONFIGURED", "cross_dex_enabled=false")
-    name, told = "cross_dex_validation", intent.metadata
-    spread = _number(told.get("spread_bps")) if "spread_bps" in told else intent.expected_roi_bps
-    profit, cost = _number(told.get("estimated_profit_lamports")), case.fees.network_lamports
-    if spread is None or profit is None:
-        return _fail(name, "ARB_VALIDATION_ERROR", "metadata lacks spread_bps or estimated_profit_lamports")
-    text = f"spread={spread}bps profit={profit - cost}lamports tx_cost={cost}lamports"
-    if spread < params.cross_dex_min_spread_bps or profit - cost <= 0:
-        return _fail(name, "ARB_SPREAD_INSUFFICIENT", text)
-    return _pass(name, text)
+    found = CrossDexHandler(case.params, case.known).judge(case.intent, case.fees, case.reads)
+    if isinstance(found, Refusal):
+        return _fail("cross_dex_validation", found.code, found.details)
+    case.round = found
+    return _pass("cross_dex_validation", found.text)
+
+
+def quantile_slippage(case: Case) -> CheckResult | None:
+    """What own fills taught of this pool and size raises the least output; no row where that is off.
+
+    It never lowers what the intent asks for: a pool that fills badly is then refused by its simulation.
+    """
+    params, intent = case.params, case.intent
+    if not params.quantile_slippage_enabled or case.round is not None or len(intent.resources.pools) != 1:
+        return None
+    pool, paid, amount = intent.resources.pools[0], intent.resources.input_mint, intent.required_capital.raw
+    quote = case.known.quotes.quote(pool, paid, amount)
+    if isinstance(quote, NoQuote):
+        return _pass("quantile_slippage", f"nothing learned: no quote, {quote.reason}")
+    policy = Policy(
+        params.quantile_confidence_bps,
+        params.quantile_min_samples,
+        params.quantile_max_sample_age_secs,
+        params.quantile_fallback_slippage_bps,
+    )
+    learned = case.known.slippage.learned(pool, paid, amount, policy)
+    case.reads.append(Read("quote", pool, quote.seq))
+    if learned.seq is not None:
+        case.reads.append(Read("slippage", pool, learned.seq))
+    case.expected_out, case.learned_out = quote.amount_out, learned.least(quote.amount_out)
+    told = "fallback" if learned.quantile is None else f"quantile={learned.quantile}"
+    text = f"size={learned.size} samples={learned.samples} {told} allowed={learned.allowed} per million"
+    return _pass("quantile_slippage", f"{text} expected={quote.amount_out} least={case.learned_out}")
 
 
 def tx_plan(case: Case) -> CheckResult:
     """A deterministic plan can be built from the intent and what is known."""
+    if case.round is not None:
+        case.plan = plan_of_round(case.intent, case.fees, case.round.hops, case.round.must_earn_lamports)
+        dexes = " ".join(hop.dex for hop in case.plan.hops)
+        return _pass("tx_plan", f"plan_hash={case.plan.plan_hash} hops={len(case.plan.hops)} {dexes}")
     made = make_plan(case.intent, case.fees, case.known, case.reads)
     if isinstance(made, Refusal):
         return _fail("tx_plan", made.code, made.details)
-    case.plan = made
-    return _pass("tx_plan", f"plan_hash={made.plan_hash}")
+    case.plan = learned_plan(made, case.learned_out, case.expected_out)
+    return _pass("tx_plan", f"plan_hash={case.plan.plan_hash}")
 
 
 def bundle(case: Case) -> CheckResult | None:
@@ -356,6 +394,7 @@ CHECKS: tuple[Check, ...] = (
     resource_locks,
     capital_lock,
     cross_dex,
+    quantile_slippage,
     tx_plan,
     bundle,
     pump_amm_quote_ready,

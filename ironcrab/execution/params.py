@@ -103,6 +103,28 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     jito_bundle_tip_floor_lamports: Annotated[int, _meta("least tip a bundle may carry", "lamports", 0, _BIG)] = 1_000
     cross_dex_enabled: Annotated[bool, Meta(description="two-pool arbitrage is judged", extra={"unit": "flag"})] = True
     cross_dex_min_spread_bps: Annotated[int, _meta("least spread of a two-pool arbitrage", "bps", 0, 10_000)] = 30
+    cross_dex_min_profit_lamports: Annotated[
+        int, _meta("least profit of a round trip after all costs", "lamports", 0, _BIG)
+    ] = 0
+    cross_dex_leg_slippage_bps: Annotated[
+        int, _meta("a leg may give so much less than its quote; the next leg takes only what is left", "bps", 0, 10_000)
+    ] = 10
+    cross_dex_max_hops: Annotated[int, _meta("legs of a round trip at most", "legs", 2, 8)] = 5
+    cross_dex_last_trade_quotes: Annotated[
+        bool, Meta(description="a leg may be quoted by its pool's last trade", extra={"unit": "flag"})
+    ] = False
+
+    quantile_slippage_enabled: Annotated[
+        bool, Meta(description="own fills raise the least output of a swap", extra={"unit": "flag"})
+    ] = False
+    quantile_confidence_bps: Annotated[int, _meta("rank of the shortfall that is allowed for", "bps", 0, 10_000)] = (
+        9_500
+    )
+    quantile_min_samples: Annotated[int, _meta("fewer fills than this teach nothing", "fills", 1, 500)] = 20
+    quantile_max_sample_age_secs: Annotated[int, _meta("older fills teach nothing", "seconds", 1, 2_592_000)] = 86_400
+    quantile_fallback_slippage_bps: Annotated[
+        int, _meta("slippage allowed while nothing is taught", "bps", 0, 10_000)
+    ] = 100
 
     fairness_enabled: Annotated[bool, Meta(description="protect a source often preempted", extra={"unit": "flag"})] = (
         True
@@ -123,9 +145,20 @@ def text_of(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+LATER = (
+    *(key for key in FIELDS if key.startswith("quantile_")),
+    "cross_dex_min_profit_lamports",
+    "cross_dex_leg_slippage_bps",
+    "cross_dex_max_hops",
+    "cross_dex_last_trade_quotes",
+)
+"""Keys that came after logs were written: at its default such a key does not count, so that their ids stand."""
+
+
 def config_snapshot_id(params: EngineParams) -> str:
     """The id of a config in force: `cfg-` and 16 hex digits of blake3 over `key=value` lines in field order."""
-    lines = "".join(f"{key}={text_of(getattr(params, key))}\n" for key in FIELDS)
+    told = [key for key in FIELDS if key not in LATER or getattr(params, key) != FIELDS[key].default]
+    lines = "".join(f"{key}={text_of(getattr(params, key))}\n" for key in told)
     return f"cfg-{blake3(lines.encode()).hexdigest()[:16]}"
 
 

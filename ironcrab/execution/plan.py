@@ -6,9 +6,9 @@ import msgspec
 from msgspec import Struct
 
 from ironcrab.dex import base58
-from ironcrab.domain.ask import Plan
+from ironcrab.domain.ask import Plan, PlanHop
 from ironcrab.domain.trade import Read, TradeIntent
-from ironcrab.domain.units import SOL_MINT
+from ironcrab.domain.units import SOL_MINT, Lamports
 from ironcrab.execution.fees import Fees
 from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
@@ -68,9 +68,42 @@ def make_plan(intent: TradeIntent, fees: Fees, known: Known, reads: list[Read]) 
     return msgspec.structs.replace(plan, plan_hash=plan_hash(plan))
 
 
+def plan_of_round(intent: TradeIntent, fees: Fees, legs: tuple[PlanHop, ...], must_earn: Lamports) -> Plan:
+    """The plan of a path that was quoted and found good."""
+    first, last = legs[0], legs[-1]
+    plan = Plan(
+        side=intent.side,
+        dex=first.dex,
+        pool_address=first.pool_address,
+        input_mint=first.input_mint,
+        output_mint=last.output_mint,
+        amount_in=first.amount_in,
+        min_out=last.min_out,
+        max_slippage_bps=intent.max_slippage_bps,
+        compute_units=fees.compute_units,
+        priority_fee_micro_lamports=fees.priority_fee_micro_lamports,
+        tip_lamports=fees.tip_lamports,
+        plan_hash="",
+        hops=legs,
+        must_earn_lamports=must_earn,
+    )
+    return msgspec.structs.replace(plan, plan_hash=plan_hash(plan))
+
+
+def learned_plan(plan: Plan, least: int | None, expected: int | None) -> Plan:
+    """The plan with its least output raised to what was learned, if anything was."""
+    if least is None:
+        return plan
+    raised = msgspec.structs.replace(plan, min_out=max(plan.min_out, least), expected_out=expected)
+    return msgspec.structs.replace(raised, plan_hash=plan_hash(raised))
+
+
 def plan_hash(plan: Plan) -> str:
-    """Base58 of sha256 over the plan's fields (the hash left empty) as one JSON array."""
-    fields = [getattr(plan, name) for name in Plan.__struct_fields__ if name != "plan_hash"]
+    """Base58 of sha256 over the plan's terms as one JSON array: the fields before the hash, then the legs, if any."""
+    names = Plan.__struct_fields__
+    fields = [getattr(plan, name) for name in names[: names.index("plan_hash")]]
+    if plan.hops:
+        fields += [plan.hops, plan.must_earn_lamports]
     return base58.encode(sha256(msgspec.json.encode(fields)).digest())
 
 

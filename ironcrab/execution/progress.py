@@ -1,6 +1,6 @@
 """The words about an attempt: the rows of its later stages, its decision, its results."""
 
-from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SimulateAnswer
+from ironcrab.domain.ask import ConfirmAnswer, Plan, SendAnswer, SimulateAnswer
 from ironcrab.domain.trade import (
     CheckResult,
     ConfirmInfo,
@@ -44,19 +44,49 @@ def simulate_info(answer: SimulateAnswer) -> SimulateInfo:
 def before_send(attempt: Attempt, answer: SimulateAnswer, state: EngineState) -> CheckResult | None:
     """What may still stop a simulated attempt; None: nothing does, it may be sent.
 
-    A passed simulation is no profit: what it would receive is held against the plan. Buys stop when the kill
-    switch was turned on since the checks.
+    A passed simulation is no profit: what it would receive is held against the plan, and of a round trip what it
+    would leave in the wallet against what must be earned. Buys stop when the kill switch was turned on since the
+    checks.
     """
-    plan, out = attempt.plan, answer.amount_out
-    if out is not None and out < plan.min_out:
-        text = f"amount_out={out} < min_out={plan.min_out}"
+    text = _unprofitable(attempt.plan, answer)
+    if text is not None:
         return CheckResult("simulation_profit", passed=False, reason_code="SIM_UNPROFITABLE", details=text)
+    earned = earned_row(attempt, answer)
+    if earned is not None:
+        attempt.rows.append(earned)
     if attempt.event.side == "Buy" and state.kill.active:
         return CheckResult("kill_switch", passed=False, reason_code="KILL_SWITCH_ACTIVE", details=state.kill.reason)
     if not state.params.send_enabled:
         text = "execution-engine config.send_enabled=false"
         return CheckResult("send_enabled", passed=False, reason_code="send_disabled", details=text)
     return None
+
+
+def earned_row(attempt: Attempt, answer: SimulateAnswer) -> CheckResult | None:
+    """The row of a round trip whose simulation earns what it must; None: it is none."""
+    plan = attempt.plan
+    if plan.must_earn_lamports is None:
+        return None
+    delta, out = answer.wallet_sol_delta_lamports, answer.amount_out
+    told = f"amount_out={out} >= min_out={plan.min_out}"
+    if delta is not None:
+        told = f"wallet_delta={delta} >= must_earn={plan.must_earn_lamports}"
+    return CheckResult("simulation_profit", passed=True, details=told)
+
+
+def _unprofitable(plan: Plan, answer: SimulateAnswer) -> str | None:
+    """By which numbers the simulated balances fall short of the plan; None: they do not.
+
+    A round trip whose simulation tells neither output nor wallet is refused: unknown is no profit.
+    """
+    out, delta, must_earn = answer.amount_out, answer.wallet_sol_delta_lamports, plan.must_earn_lamports
+    if out is not None and out < plan.min_out:
+        return f"amount_out={out} < min_out={plan.min_out}"
+    if must_earn is None:
+        return None
+    if delta is not None:
+        return f"wallet_delta={delta} < must_earn={must_earn}" if delta < must_earn else None
+    return "the simulation tells no balances" if out is None else None
 
 
 def send_row(attempt: Attempt, answer: SendAnswer) -> CheckResult:
@@ -162,7 +192,7 @@ def failed_result(attempt: Attempt, message: str, error: str | None) -> Executio
         intent=attempt.intent,
         attempt=attempt.number,
         intent_id=attempt.event.intent_id,
-        token_mint=token_mint(attempt.event),
+        token_mint=_traded(attempt),
         error_message=message,
         error_code=error,
         metadata=metadata_of(attempt),
@@ -177,7 +207,7 @@ def sent_result(attempt: Attempt, answer: SendAnswer) -> ExecutionResult:
         intent=attempt.intent,
         attempt=attempt.number,
         intent_id=attempt.event.intent_id,
-        token_mint=token_mint(attempt.event),
+        token_mint=_traded(attempt),
         signature=answer.signature or attempt.signature,
         bundle_id=answer.bundle_id,
         metadata=metadata_of(attempt),
@@ -193,7 +223,7 @@ def confirm_result(attempt: Attempt, answer: ConfirmAnswer, pnl: Pnl | None, now
         intent=attempt.intent,
         attempt=attempt.number,
         intent_id=attempt.event.intent_id,
-        token_mint=token_mint(attempt.event),
+        token_mint=_traded(attempt),
         signature=answer.signature or attempt.signature,
         bundle_id=None if attempt.send is None else attempt.send.bundle_id,
         fill_in=answer.fill_in,
@@ -228,6 +258,11 @@ def metadata_of(attempt: Attempt) -> dict[str, str]:
     kept = ("slot_at_send", "confirmed_slot_delta", "priority_fee_source")
     told = {key: attempt.snapshots[key] for key in kept if key in attempt.snapshots}
     return {**attempt.event.metadata, "side": attempt.event.side.upper(), **told}
+
+
+def _traded(attempt: Attempt) -> str | None:
+    """The mint whose holding the attempt changes; None: a round trip changes none."""
+    return None if attempt.plan.hops else token_mint(attempt.event)
 
 
 def cost_lamports(fees: ResultFees | None) -> int:

@@ -10,6 +10,8 @@ Rules (facts: behaviour of the Yellowstone plugin):
 - After connecting, the slot in progress is partial, unless a replay brings its CREATED_BANK again.
 """
 
+from collections.abc import Iterable
+
 from ironcrab.domain.control import FeedConnected, FeedDisconnected, ForkOrphaned, GapClosed, GapOpened
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import LatestBlockhash, SlotUpdate
@@ -145,6 +147,40 @@ class SlotTree:
         begun = any(slot > last and node.connection and not node.orphaned for slot, node in self.nodes.items())
         return self._broken("the feed ended inside a slot") if begun else []
 
+    def restore(self, told: Iterable[Event]) -> None:
+        """Fold what a log already tells of this feed, in its order, into a fresh tree: it goes on where that ended.
+
+        Which transactions and writes a slot held is not restored; who resumes a log drops what it holds already.
+        """
+        for event in told:
+            if isinstance(event, SlotUpdate) and event.slot is not None:
+                self._restore_status(event.slot, event)
+            elif isinstance(event, LatestBlockhash) and event.slot is not None:
+                self._node(event.slot).blockhash = event.blockhash
+            elif isinstance(event, ForkOrphaned):
+                self._node(event.orphaned_slot).orphaned = True
+            elif isinstance(event, FeedConnected):
+                self.connection += 1
+                self.created = 0
+            elif isinstance(event, GapOpened):
+                self.gap = event.from_slot
+            elif isinstance(event, GapClosed):
+                self.gap = None
+            elif isinstance(event, FeedDisconnected):
+                self.lost = True
+
+    def _restore_status(self, slot: int, event: SlotUpdate) -> None:
+        node = self._node(slot)
+        self._link(slot, node, event.parent)
+        node.told.append(event.status)
+        if event.status == "created":
+            node.connection = self.connection
+            self.created = max(self.created, slot)
+        elif event.status == "processed":
+            node.sealed = node.connection == self.connection
+        else:
+            node.rooted = node.rooted or event.status in ("confirmed", "finalized")
+
     def _broken(self, reason: str) -> list[Event]:
         """Open a gap behind the last sealed slot, unless nothing is known or a gap is open."""
         if self.gap is not None or not self.nodes:
@@ -185,11 +221,14 @@ class SlotTree:
     def _judge(self, parent: int, *, known: bool, first: bool) -> list[Event]:
         """Whether the chain is unbroken down to a parent: closes an open gap, or tells one that is over.
 
-        It is unbroken too where the child itself was `known` whole: a replay that begins below the gap.
+        It is unbroken too where the child itself was `known` whole: a replay that begins below the gap. While such a
+        replay tells what was whole before, the gap stays open: nothing of it has been told yet.
         """
         node = self.nodes.get(parent)
         whole = known or (node is not None and (node.sealed or node.connection == self.connection))
         if self.gap is not None:
+            if self.lost and whole and parent + 1 < self.gap:
+                return []
             self._node(parent).judged = True
             return self._close(parent if self.lost else max(parent, self.gap), filled=whole and self.lost)
         if whole or first or (node is not None and node.judged):

@@ -79,13 +79,13 @@ class Judge:
         self.groups: dict[tuple[str, str], Divergence] = {}
         self.last_of: dict[str, int] = {}
         self.digest = Digest()
-        self._waiting: dict[tuple[int, str], deque[Event]] = {}
+        self._waiting: dict[tuple[int, str], deque[tuple[int, Event]]] = {}
 
     def say(self, cause: int, by: str, event: Event) -> None:
         """A reducer says `event` at `cause`."""
         self.said += 1
         self.digest.add(by, event)
-        self._waiting.setdefault((cause, by), deque()).append(event)
+        self._waiting.setdefault((cause, by), deque()).append((self.said, event))
 
     def record(self, record: Record) -> None:
         """A derived record of the log."""
@@ -96,12 +96,12 @@ class Judge:
             self.not_judged[by] = self.not_judged.get(by, 0) + 1
             return
         self.recorded += 1
-        self.last_of[by] = record.seq
         waiting = self._waiting.get((cause, by))
         if not waiting:
             self._diverge(record.seq, by, record.event, None)
             return
-        said = waiting.popleft()
+        place, said = waiting.popleft()
+        self.last_of[by] = place
         if not waiting:
             del self._waiting[cause, by]
         if said == record.event:
@@ -110,15 +110,15 @@ class Judge:
             self._diverge(record.seq, by, record.event, said)
 
     def finish(self) -> int:
-        """Close: what was said and never recorded diverges, unless its reducer had no later record.
+        """Close: what was said and never recorded diverges, unless nothing that its reducer said later is recorded.
 
         Returns:
-            how many words are unfinished (said after their reducer's last record).
+            how many words are unfinished: said after the last word of their reducer that is recorded.
         """
         unfinished = 0
         for (cause, by), waiting in self._waiting.items():
-            for said in waiting:
-                if cause >= self.last_of.get(by, -1):
+            for place, said in waiting:
+                if place > self.last_of.get(by, -1):
                     unfinished += 1
                 else:
                     self._diverge(cause, by, None, said)

@@ -63,6 +63,11 @@ class Session:
         return self._writer.head
 
     @property
+    def closed_segments(self) -> int:
+        """How many segments this session has closed: they can be sealed."""
+        return len(self._writer.closed)
+
+    @property
     def durable_seq(self) -> int:
         """All records up to this one are on the disk."""
         return self._writer.durable_seq

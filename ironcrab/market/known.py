@@ -1,10 +1,12 @@
 """What deciders may read: one object per run, built by whoever wires it, read-only for them."""
 
+from ironcrab.dex.address import TOKEN, TOKEN_PROGRAMS
 from ironcrab.loop import Now, Reducer
 from ironcrab.market.flow import Flow
 from ironcrab.market.mints import Mints
 from ironcrab.market.pools import LivePoolCache
 from ironcrab.market.quotes import QuoteCalculator
+from ironcrab.market.slippage import Slippage
 
 
 class Known:
@@ -16,6 +18,7 @@ class Known:
         pools: what is known of pools.
         flow: the trades of every pool.
         quotes: what a pool would pay; reads pools and mints.
+        slippage: by how much own fills fell short of their quotes.
         reducers: the reducers among them in folding order.
     """
 
@@ -25,9 +28,38 @@ class Known:
         self.pools = pools
         self.flow = flow
         self.quotes = QuoteCalculator(pools, mints)
-        self.reducers: tuple[Reducer, ...] = (mints, pools, flow)
+        self.slippage = Slippage(now, pools)
+        self.reducers: tuple[Reducer, ...] = (mints, pools, flow, self.slippage)
+
+    def token_program(self, mint: str, *, told: str | None = None, hint: str | None = None) -> str:
+        """Token program of a mint: what the intent told, else who owns its account, else the venue's hint, else SPL.
+
+        What is neither SPL Token nor Token-2022 does not count.
+        """
+        account, row = self.pools.accounts.get(mint), self.mints.get(mint)
+        owner = account.owner if account is not None else None
+        named = (told, owner, row.token_program if row is not None else None, hint)
+        return next((program for program in named if program in TOKEN_PROGRAMS), TOKEN)
 
     @classmethod
     def fresh(cls, now: Now) -> "Known":
         """Nothing known yet; `now` is the clock that the loop advances."""
         return cls(now, Mints(now), LivePoolCache(now), Flow(now))
+
+    def keep(self, names: tuple[str, ...]) -> tuple[Reducer, ...]:
+        """The reducers of these names, in folding order; what is left out refuses to be read."""
+        for reducer in self.reducers:
+            if reducer.name not in names:
+                setattr(self, reducer.name, LeftOut(reducer.name))
+        self.reducers = tuple(reducer for reducer in self.reducers if reducer.name in names)
+        return self.reducers
+
+
+class LeftOut:
+    """Stands for a reducer that this run does not fold, because no decider names it in its `reads`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, attribute: str) -> object:
+        raise AttributeError(f"{self.name}.{attribute}: name {self.name} in the `reads` of the strategy that uses it")

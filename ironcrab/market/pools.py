@@ -6,25 +6,32 @@ event names the mints in.
 
 After a gap or a fork a row is `stale`. The first new word about the pool drops all amounts from before, so that
 what stands in a row that is not stale was said after the last gap.
+
+Beside the rows stand the accounts that exact quotes are made from: see `market/accounts.py`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from ironcrab.domain.control import ForkOrphaned, GapClosed, GapOpened
+from ironcrab.domain.control import ForkOrphaned, GapClosed, GapOpened, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import (
+    AccountWritten,
     BondingCurveProgress,
     DexPoolAccounts,
+    LatestBlockhash,
+    LiquidityRemoved,
     PoolCacheUpdate,
     PoolCreated,
     PoolStateUpdate,
+    SlotUpdate,
     Trade,
 )
 from ironcrab.domain.units import SOL_MINT, USDC_MINT, USDT_MINT, Bps, Key, Lamports, Seq, Slot, Word
 from ironcrab.loop import Now
+from ironcrab.market.accounts import Accounts, AccountsState
 from ironcrab.market.bound import forget_oldest
 from ironcrab.market.decimals import scaled
 
@@ -116,11 +123,12 @@ class PoolRow(Struct, gc=False):
 
 
 class PoolsState(Struct):
-    """Everything `LivePoolCache` remembers: rows by pool address in first-seen order, open gaps by feed."""
+    """Everything `LivePoolCache` remembers: rows by pool address in first-seen order, open gaps by feed, accounts."""
 
     rows: dict[str, PoolRow] = field(default_factory=dict)
     gaps: dict[str, Seq] = field(default_factory=dict)
     gap_slot: Slot = 0
+    accounts: AccountsState = field(default_factory=AccountsState)
 
 
 class LivePoolCache:
@@ -137,11 +145,30 @@ class LivePoolCache:
         GapOpened,
         GapClosed,
         ForkOrphaned,
+        AccountWritten,
+        SlotUpdate,
+        LatestBlockhash,
+        LiquidityRemoved,
+        RunStarted,
     )
+    fields: Mapping[type[Event], tuple[str, ...]] = {
+        Trade: (
+            "pool_address",
+            "mint",
+            "quote_mint",
+            "dex",
+            "sol_amount",
+            "token_amount",
+            "slot",
+            "creator",
+            "signature",
+        )
+    }
 
     def __init__(self, now: Now) -> None:
         self.now = now
         self.state = PoolsState()
+        self.accounts = Accounts(now)
         self.folds: dict[type[Event], Callable[[int, Any], None]] = {
             PoolStateUpdate: self._reserves,
             PoolCreated: self._created,
@@ -151,15 +178,25 @@ class LivePoolCache:
             GapOpened: self._gap_opened,
             GapClosed: self._gap_closed,
             ForkOrphaned: self._orphaned,
+            AccountWritten: lambda seq, event: self._written(self.accounts.wrote(seq, event)),
+            SlotUpdate: self._slot,
+            LatestBlockhash: lambda _, event: self._written(self.accounts.block_told(event)),
+            LiquidityRemoved: lambda _, event: self._written(self.accounts.transaction(event.signature)),
+            RunStarted: lambda _, event: self.accounts.opened(event.generations),
         }
         self.restored()
 
     def restored(self) -> None:
         """Rebuild what derives from the state; call it after the state was put back."""
         self.rows = self.state.rows
+        self.by_quote: dict[str, list[PoolRow]] = {}
+        for row in self.rows.values():
+            self._list_quote(row)
         self.by_mint: dict[str, list[PoolRow]] = {}
         for row in self.rows.values():
             self.by_mint.setdefault(row.base_mint, []).append(row)
+        self.accounts.take(self.state.accounts)
+        self.staged = self.accounts.staged
 
     def get(self, pool: str) -> PoolRow | None:
         """What is known of this pool; None: never seen, or forgotten."""
@@ -184,6 +221,8 @@ class LivePoolCache:
         if type(event) is not Trade:
             self.folds[type(event)](seq, event)
             return ()
+        if self.staged:
+            self._written(self.accounts.transaction(event.signature))
         row = self.rows.get(event.pool_address)
         if row is None:
             row = self._born(seq, event.pool_address, event.dex, (event.mint, event.quote_mint), event.slot)
@@ -220,10 +259,16 @@ class LivePoolCache:
             base, quote = quote, base
         row = PoolRow(pool, dex, base, quote, seq, self.now.slot if slot is None else slot)
         self.rows[pool] = row
+        self._list_quote(row)
         self.by_mint.setdefault(base, []).append(row)
         if forget_oldest(self.rows, MOST_POOLS):
             self.restored()
         return row
+
+    def _list_quote(self, row: PoolRow) -> None:
+        """Enter the row under its quote mint; SOL is left out, because nearly every pool is priced in it."""
+        if row.quote_mint != SOL_MINT:
+            self.by_quote.setdefault(row.quote_mint, []).append(row)
 
     def _reserves(self, seq: int, event: PoolStateUpdate) -> None:
         pool, slot = event.pool_address, event.update_slot
@@ -241,7 +286,20 @@ class LivePoolCache:
         if row.reserve_quote_slot is None or slot >= row.reserve_quote_slot:
             row.reserve_quote, row.reserve_quote_slot, row.seq = quote, slot, seq
 
+    def _slot(self, _: int, event: SlotUpdate) -> None:
+        changed = self.accounts.slot_told(event)
+        if changed:
+            self._written(changed)
+
+    def _written(self, addresses: tuple[str, ...]) -> None:
+        """Accounts changed; for a stale pool its own account is something new that is said about it."""
+        for address in addresses:
+            row = self.rows.get(address)
+            if row is not None and row.stale is not None:
+                _forget(row)
+
     def _created(self, seq: int, event: PoolCreated) -> None:
+        self._written(self.accounts.transaction(event.signature))
         row = self._born(seq, event.pool_address, event.dex, (event.base_mint, event.quote_mint), event.slot)
         if row.created_seq is not None:
             return
@@ -263,6 +321,8 @@ class LivePoolCache:
             row = self.rows.pop(event.pool_address, None)
             if row is not None:
                 self.by_mint[row.base_mint].remove(row)
+                if row.quote_mint != SOL_MINT:
+                    self.by_quote[row.quote_mint].remove(row)
             return
         row = self._born(seq, event.pool_address, event.dex, (event.base_mint, event.quote_mint), event.geyser_slot)
         row.seq = seq
@@ -303,6 +363,7 @@ class LivePoolCache:
         for row in self.rows.values():
             row.stale = seq
         state = self.state
+        self.accounts.gap_opened(seq)
         state.gap_slot = max(state.gap_slot, self.now.slot if event.to_slot is None else event.to_slot)
         if event.to_slot is None:
             state.gaps[event.feed] = seq
@@ -314,6 +375,7 @@ class LivePoolCache:
         self.state.gap_slot = max(self.state.gap_slot, event.to_slot)
         if not event.filled or event.opened is None:
             return
+        self.accounts.gap_filled(event.opened)
         # every record of the gap was delivered after all: a pool that none of them touched did not change
         for row in self.rows.values():
             if row.stale == event.opened:
@@ -321,6 +383,9 @@ class LivePoolCache:
 
     def _orphaned(self, seq: int, event: ForkOrphaned) -> None:
         slot = event.orphaned_slot
+        for address in self.accounts.orphaned(slot):
+            if address in self.rows:
+                self.rows[address].stale = seq
         for row in self.rows.values():
             if slot in (row.reserve_base_slot, row.reserve_quote_slot) or (
                 row.trade_seq is not None and row.trade_slot == slot

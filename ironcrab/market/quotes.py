@@ -1,14 +1,21 @@
-"""QuoteCalculator: what a pool would pay now, from what is known of it."""
+"""QuoteCalculator: what a pool would pay now, from what is known of it.
+
+Where the accounts are known that the venue's program would read, the quote is the program's own, to the last unit
+(`exact`). Where one is unknown it falls back to reserves, less a fee (`executable`), then to the newest trade
+(`last_trade`). What the program itself would refuse is not quoted from elsewhere.
+"""
 
 from typing import Literal
 
 from msgspec import Struct
 
+from ironcrab.dex.face import Quote, Refusal
+from ironcrab.dex.pumpfun import COMPLETE
 from ironcrab.domain.units import BPS, Key, Seq, Slot, Word, ceil_div, floor_div
 from ironcrab.market.mints import Mints
 from ironcrab.market.pools import LivePoolCache, PoolRow
 
-Kind = Literal["executable", "last_trade"]
+Kind = Literal["exact", "executable", "last_trade"]
 
 FEE_BPS = {
     "pump_amm": 100,
@@ -32,9 +39,10 @@ class PoolQuote(Struct, frozen=True, gc=False):
         pool_address: the pool.
         amount_in: raw units paid in.
         amount_out: raw units paid out, above zero.
-        kind: `executable` from reserves; `last_trade` from the newest trade's ratio less the fee, of any size.
+        kind: `exact` from the pool's accounts; `executable` from reserves; `last_trade` from the newest trade's ratio
+            less the fee, of any size.
         seq: the record that last told these numbers.
-        slot: slot they were told in (of two reserves the older).
+        slot: slot they were told in (of two reserves the older, of a set of accounts the newest).
     """
 
     pool_address: Key
@@ -61,14 +69,22 @@ class QuoteCalculator:
     def quote(self, pool_address: str, mint_in: str, amount_in: int) -> PoolQuote | NoQuote:
         """What this pool pays for `amount_in` raw units of `mint_in`, rounded down; never falls as it grows."""
         row = self.pools.get(pool_address)
+        if row is not None:
+            if row.stale is not None:
+                return NoQuote("POOL_STALE")
+            if row.complete:
+                return NoQuote("POOL_COMPLETE")
+            if amount_in <= 0 or mint_in not in (row.base_mint, row.quote_mint):
+                return NoQuote("QUOTE_UNAVAILABLE")
+        exact = self.pools.accounts.quote(pool_address, mint_in, amount_in)
+        if exact is not None:
+            found = exact.found
+            if type(found) is not Refusal:
+                return _exact(pool_address, amount_in, exact.seq, exact.slot, found)
+            if not found.missing:
+                return NoQuote("POOL_COMPLETE" if found.code == COMPLETE else "QUOTE_UNAVAILABLE")
         if row is None:
             return NoQuote("POOL_NOT_FOUND")
-        if row.stale is not None:
-            return NoQuote("POOL_STALE")
-        if row.complete:
-            return NoQuote("POOL_COMPLETE")
-        if amount_in <= 0 or mint_in not in (row.base_mint, row.quote_mint):
-            return NoQuote("QUOTE_UNAVAILABLE")
         sells = mint_in == row.base_mint
         if row.dex in CONSTANT_PRODUCT and row.reserve_base is not None and row.reserve_quote is not None:
             return _executable(row, sells, amount_in)
@@ -89,6 +105,13 @@ def raydium_product(reserve_in: int, reserve_out: int, amount_in: int, fee_bps: 
         return 0
     net = floor_div(amount_in * (BPS - fee_bps), BPS)
     return reserve_out - floor_div(reserve_in * reserve_out, reserve_in + net)
+
+
+def _exact(pool: str, amount_in: int, seq: int, slot: int, found: Quote) -> PoolQuote | NoQuote:
+    """The program's own answer; one that leaves a part of the amount unused is none to this question."""
+    if found.partial or found.amount_out <= 0:
+        return NoQuote("QUOTE_UNAVAILABLE")
+    return PoolQuote(pool, amount_in, found.amount_out, "exact", seq, slot)
 
 
 def _executable(row: PoolRow, sells: bool, amount_in: int) -> PoolQuote | NoQuote:

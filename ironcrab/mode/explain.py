@@ -147,7 +147,7 @@ class Road:
         event: Any = record.event
         if record.cause is not None:
             yield record.cause, "cause"
-        for field, role in (("intent", "intent"), ("ask", "ask"), ("decided_at", "checked at")):
+        for field, role in (("intent", "intent"), ("ask", "ask"), ("decided_at", "checked at"), ("state", "priced on")):
             at = getattr(event, field, None)
             if at is not None:
                 yield at, role

@@ -1,16 +1,13 @@
 """Import: foreign files become recordings. Reading files happens here; turning bytes into events is pure."""
 
-import gzip
-import io
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import zstandard
 from blake3 import blake3
 from msgspec import Struct
 
 from ironcrab import __version__
+from ironcrab.dex.generations import generations_at
 from ironcrab.domain.control import InputCounted, ReducerInfo, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
@@ -21,9 +18,8 @@ from ironcrab.log.contract import Header, import_line
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Now
 from ironcrab.mode.code import path_of, source_digest
+from ironcrab.shell.files import chunks, lines
 
-CHUNK = 1 << 20
-"""Bytes read at a time."""
 Progress = Callable[[int], None] | None
 """Told the number of records so far."""
 
@@ -35,42 +31,6 @@ class ImportSummary(Struct, frozen=True):
     records: int
     counts: dict[str, int]
     refused: dict[str, int]
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[io.BufferedIOBase]:
-    """A file's plain bytes, whether it is plain, .zst or .gz.
-
-    Raises:
-        InputFault: it cannot be read.
-    """
-    try:
-        with path.open("rb") as raw:
-            if path.suffix == ".zst":
-                with zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-                    yield stream  # type: ignore[misc]  # it is a RawIOBase in all but name
-            elif path.suffix == ".gz":
-                with gzip.open(raw) as stream:
-                    yield stream
-            else:
-                yield raw
-    except OSError as error:
-        raise InputFault(f"cannot read {path}: {error.strerror or error}; is it the file you meant?") from error
-    except (zstandard.ZstdError, EOFError) as error:
-        raise InputFault(f"{path} is damaged: {error}; fetch it again") from error
-
-
-def chunks(path: Path) -> Iterator[bytes]:
-    """The file's plain bytes, piece by piece."""
-    with opened(path) as stream:
-        while piece := stream.read(CHUNK):
-            yield piece
-
-
-def lines(path: Path) -> Iterator[bytes]:
-    """The file's lines."""
-    with opened(path) as stream:
-        yield from io.BufferedReader(stream)
 
 
 def digest_of(paths: Iterable[Path]) -> str:
@@ -162,7 +122,10 @@ def _write(
     made_by: type,
     progress: Progress,
 ) -> ImportSummary:
-    """Write events as world records after a run-started event; the counts of what was refused close it."""
+    """Write events as world records after a run-started event; the counts of what was refused close it.
+
+    The run-started event names the program generations that held when the first event happened.
+    """
     digest = digest_of(files)
     info = ReducerInfo(f"import-{kind}", path_of(made_by), source_digest(made_by))
     log_id = blake3(f"ironcrab import {kind}\0{digest}\0{info.source_digest}".encode()).hexdigest(length=16)
@@ -172,7 +135,9 @@ def _write(
         is_open = False
         for time, event in events:
             if not is_open:
-                loop.take(RunStarted(0, f"import-{kind}", __version__, "market-data", (), (), ()), time)
+                generations = generations_at(time // 1_000_000_000) if time else ()
+                started = RunStarted(0, f"import-{kind}", __version__, "market-data", (), (), (), generations)
+                loop.take(started, time)
                 is_open = True
             loop.take(event, time)
             name = type(event).__name__

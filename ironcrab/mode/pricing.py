@@ -8,16 +8,15 @@ from typing import Any
 
 import msgspec
 
-from ironcrab.dex import ABSENT, Account, Clock
-from ironcrab.domain.control import ForkOrphaned
+from ironcrab.dex import ABSENT, Account, Clock, Quote, Refusal, venue_of
+from ironcrab.dex.face import Exact
 from ironcrab.domain.fault import InputFault
-from ironcrab.domain.market import AccountWritten, LatestBlockhash
 from ironcrab.log.recording import Recording
-
-CLOCK_SYSVAR = "SysvarC1ock11111111111111111111111111111111"
-"""Clock sysvar: u64 slot at 0, i64 epoch start at 8, u64 epoch at 16, u64 schedule epoch at 24, i64 unix time at 32."""
-SLOTS_PER_EPOCH = 432_000
-"""Mainnet's epoch length; a clock sysvar among the accounts wins over it."""
+from ironcrab.loop import Loop, Now
+from ironcrab.market.accounts import CLOCK_SYSVAR, SLOTS_PER_EPOCH
+from ironcrab.market.pools import LivePoolCache
+from ironcrab.mode.states import restore_states, start_of
+from ironcrab.mode.verify import never_append
 
 
 def accounts_of(path: Path) -> tuple[dict[str, Account], int | None]:
@@ -110,24 +109,59 @@ def clock_of(accounts: dict[str, Account], slot: int | None, unix_timestamp: int
     return Clock(slot, unix_timestamp or 0, slot // SLOTS_PER_EPOCH if epoch is None else epoch)
 
 
-def accounts_at(recording: Recording, seq: int) -> tuple[dict[str, Account], Clock]:
-    """Every account that the recording holds as of record `seq`, newest write first to win, and the clock there."""
-    accounts: dict[str, Account] = {}
-    order: dict[str, tuple[int, int]] = {}
-    slot = unix = 0
-    for record in recording.records(types=(AccountWritten, LatestBlockhash, ForkOrphaned), seq_to=seq + 1):
-        event: Any = record.event
-        if isinstance(event, AccountWritten):
-            place = (event.slot or 0, event.write_version)
-            if place >= order.get(event.pubkey, (0, 0)):
-                order[event.pubkey] = place
-                accounts[event.pubkey] = Account(event.owner, event.lamports, event.data)
-            slot = max(slot, event.slot or 0)
-        elif isinstance(event, LatestBlockhash):
-            slot, unix = max(slot, event.slot or 0), event.block_time or unix
-        else:
-            for key in [key for key, place in order.items() if place[0] == event.orphaned_slot]:
-                del accounts[key], order[key]
-    if not unix:
-        unix = recording.record(seq).time // 1_000_000_000
-    return accounts, clock_of(accounts, slot, unix, None)
+def pools_at(recording: Recording, seq: int) -> LivePoolCache:
+    """The pool cache as it stood once record `seq` was folded: what deciders could know then.
+
+    Raises:
+        InputFault: the recording has no record `seq`.
+    """
+    if not recording.first_seq <= seq < recording.next_seq:
+        raise InputFault(f"{recording.path} holds seqs {recording.first_seq}..{recording.next_seq - 1}, not {seq}")
+    now = Now()
+    pools = LivePoolCache(now)
+    opening = start_of(recording)
+    if opening is not None:
+        restore_states((pools,), now, opening[0].states)
+    loop = Loop((pools,), never_append, now)
+    for record in recording.records(types=pools.wants, seq_to=seq + 1):
+        for _ in loop.fold(record):
+            pass
+    now.time = max(now.time, recording.record(seq).time)
+    return pools
+
+
+def quote_at(
+    recording: Recording,
+    seq: int,
+    pool: str,
+    *,
+    mint_in: str,
+    amount: int,
+    exact: Exact,
+    limit: int | None = None,
+    generation: str | None = None,
+    clock: tuple[int | None, int | None, int | None] = (None, None, None),
+) -> Quote | Refusal:
+    """The exact quote that the pool cache gave as of record `seq`.
+
+    `clock` (slot, unix seconds, epoch) and `generation` win over the recording's where they are given.
+    """
+    accounts = pools_at(recording, seq).accounts
+    account = accounts.get(pool)
+    venue = None if account is None else venue_of(account.owner)
+    if account is None:
+        return Refusal(None, f"pool account {pool} is unknown at record {seq}", (pool,))
+    if venue is None:
+        return Refusal(None, f"no venue is known for the owner {account.owner} of {pool}")
+    if generation is not None:
+        if generation not in (name for name, _ in venue.generations):
+            return Refusal(None, f"venue {venue.id} has no generation {generation!r}")
+        accounts.opened((f"{venue.id}={generation}",))
+    told = accounts.clock()
+    slot, unix_timestamp, epoch = (
+        held if given is None else given
+        for given, held in zip(clock, (told.slot, told.unix_timestamp, told.epoch), strict=True)
+    )
+    found = accounts.quote(pool, mint_in, amount, exact, clock=Clock(slot, unix_timestamp, epoch), limit=limit)
+    assert found is not None, "the pool's account is known and a venue's"
+    return found.found

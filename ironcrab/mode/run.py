@@ -6,6 +6,7 @@ recording, scenario and code give the same bytes.
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, Self
 
 from blake3 import blake3
 from msgspec import Struct
@@ -28,6 +29,7 @@ from ironcrab.log import snapshot
 from ironcrab.log.compare import Digest
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
+from ironcrab.log.session import Session
 from ironcrab.loop import Loop, Outlet, Record
 from ironcrab.mode.paper import Paper
 from ironcrab.mode.scenario import Scenario
@@ -38,8 +40,10 @@ SECOND = 1_000_000_000
 """Nanoseconds."""
 LONGEST_SILENCE = 86_400
 """Seconds of one silence that tick."""
-OURS = (*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned)
+OURS = frozenset((*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned))
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
+RESTED = 256
+"""Records between two rests: a run looks up from its work only so often."""
 SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
 
@@ -58,25 +62,30 @@ class RunSummary(Struct, frozen=True):
     counts: dict[str, int]
 
 
-def source(records: Iterable[Record]) -> Iterator[tuple[int, Event]]:
+def source(records: Iterable[Record]) -> Iterator[tuple[int, Any]]:
     """(time, event) of the world records of a recording that any run of its market starts from."""
     for record in records:
-        event = record.event
-        if record.cause is not None or isinstance(event, OURS):
+        event: Any = record.event
+        kind = type(event)
+        if record.cause is not None or kind in OURS:
             continue
-        if isinstance(event, WalletBalanceSnapshot) and event.source == SCENARIO:
+        if kind is WalletBalanceSnapshot and event.source == SCENARIO:
             continue
         yield record.time, event
 
 
-def with_ticks(events: Iterable[tuple[int, Event]]) -> Iterator[tuple[int, Event]]:
-    """The same events, with a tick at each whole second in which the world says nothing.
+def with_ticks(events: Iterable[tuple[int, Event]], since: int | None = None) -> Iterator[tuple[int, Event]]:
+    """The same events, with a tick at each whole second in which the world says nothing; `since`: time (ns) before.
 
     Of a silence longer than LONGEST_SILENCE only the first so many seconds tick, and its last one: by then every
     timer of ours has run out, and a recording of two distant days does not fill with ticks.
     """
-    last: int | None = None
+    last = None if since is None else since // SECOND
+    next_second = 0
     for time, event in events:
+        if time < next_second:
+            yield time, event
+            continue
         second = time // SECOND
         if last is not None and second > last + 1:
             for silent in range(last + 1, min(second, last + 1 + LONGEST_SILENCE)):
@@ -84,6 +93,7 @@ def with_ticks(events: Iterable[tuple[int, Event]]) -> Iterator[tuple[int, Event
             if second > last + 1 + LONGEST_SILENCE:
                 yield (second - 1) * SECOND, ClockTick()
         last = second if last is None else max(last, second)
+        next_second = (last + 1) * SECOND
         yield time, event
 
 
@@ -96,6 +106,11 @@ def opening(scenario: Scenario) -> tuple[Event, ...]:
     )
 
 
+def outlets_of(scenario: Scenario) -> tuple[Outlet, ...]:
+    """The outlets that a scenario names, made anew."""
+    return (Paper(scenario.paper),) if "paper" in scenario.outlets else ()
+
+
 class Drive:
     """Drives one run: takes world events in order, lets outlets answer in time, ticks while intents wait.
 
@@ -103,13 +118,24 @@ class Drive:
         scenario: what decides.
         append: told each record in order, before anyone folds it.
         outlets: perform the asks; they are told every record.
+        seq: the next free seq.
+        clock: when an answer is taken (ns since 1970); None: at the time of the newest record.
     """
 
-    def __init__(self, scenario: Scenario, append: Callable[[Record], object], outlets: tuple[Outlet, ...]) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        append: Callable[[Record], object],
+        outlets: tuple[Outlet, ...],
+        seq: int = 0,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
         self.scenario = scenario
         self.wiring = Wiring(scenario)
+        self.engine = self.wiring.engine
         self.outlets = outlets
-        self.loop = Loop(self.wiring.reducers, append, self.wiring.now)
+        self.loop = Loop(self.wiring.reducers, append, self.wiring.now, seq)
+        self.clock = clock
         self.started = started(scenario, self.wiring, 0)
 
     def open(self, time: int, generations: tuple[str, ...] = ()) -> None:
@@ -122,32 +148,47 @@ class Drive:
     def close(self) -> None:
         """The source ended: answers that are due now, then the end; open asks stay open."""
         self.answer(None)
-        self.loop.take(RunEnded(0, "the source ended"), self.wiring.now.time)
+        self.loop.take(RunEnded(self.started.run, "the source ended"), self.wiring.now.time)
         self.settle()
 
     def take(self, event: Event, time: int) -> None:
         """Take one world event: first the answers due before its slot, then itself, then what follows at once."""
-        slot = getattr(event, "slot", None)
-        if slot is not None and slot > self.wiring.now.slot:
-            self.answer(slot)
+        if self.outlets:
+            slot = getattr(event, "slot", None)
+            if slot is not None and slot > self.loop.now.slot:
+                self.answer(slot)
         self.loop.take(event, time)
-        self.settle()
+        if self.outlets or self.engine.state.waiting:
+            self.settle()
 
     def answer(self, slot: int | None) -> None:
         """Take the answers due before the first record of `slot` (None: due now)."""
         for outlet in self.outlets:
             for answer in outlet.due(slot):
-                self.loop.take(answer, self.wiring.now.time)
+                self.loop.take(answer, self._when())
                 self.settle()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a world record now would decide an intent, or an answer is due at once."""
+        if self.engine.undecided:
+            return True
+        for outlet in self.outlets:  # noqa: SIM110 - asked after every record, where any() would cost more than the rest
+            if outlet.is_due:
+                return True
+        return False
 
     def settle(self) -> None:
         """Nobody waits for the market: intents are decided by a tick at once, answers due now are taken."""
-        while self.wiring.engine.undecided or any(outlet.is_due for outlet in self.outlets):
-            if self.wiring.engine.undecided:
+        while self.waits:
+            if self.engine.undecided:
                 self.loop.take(ClockTick(), self.wiring.now.time)
             for outlet in self.outlets:
                 for answer in outlet.due(None):
-                    self.loop.take(answer, self.wiring.now.time)
+                    self.loop.take(answer, self._when())
+
+    def _when(self) -> int:
+        return self.wiring.now.time if self.clock is None else self.clock()
 
 
 def run(recording: Recording, scenario: Scenario, out: Path, progress: Progress = None) -> RunSummary:
@@ -158,7 +199,7 @@ def run(recording: Recording, scenario: Scenario, out: Path, progress: Progress 
         LogFault: `out` exists or cannot be written.
     """
     generations = next((event.generations for _, event in runs_of(recording)), ())
-    return run_events(source(recording.records()), _source_head(recording), scenario, out, generations, progress)
+    return run_events(source(recording.records()), source_head(recording), scenario, out, generations, progress)
 
 
 def run_events(
@@ -170,42 +211,89 @@ def run_events(
     progress: Progress = None,
 ) -> RunSummary:
     """The same over (time, event) pairs of any origin, which `source_name` identifies (it has no blanks)."""
-    paper = Paper(scenario.paper)
-    log_id = derive_log_id(source_name, scenario, Wiring(scenario))
-    counts: dict[str, int] = {}
-    digest = Digest()
-    derived = 0
-    with Recording.create(out, log_id, origin=f"run of {source_name} under {scenario.name}") as writer:
-
-        def append(record: Record) -> None:
-            nonlocal derived
-            writer.append(record)
-            paper.see(record)
-            name = type(record.event).__name__
-            counts[name] = counts.get(name, 0) + 1
-            if record.by is not None:
-                derived += 1
-                digest.add(record.by, record.event)
-
-        drive = Drive(scenario, append, (paper,) if "paper" in scenario.outlets else ())
-        next_snapshot = SNAPSHOT_EVERY
+    with Written(out, source_name, scenario, outlets_of(scenario)) as run_to:
+        drive = run_to.drive
         for time, event in with_ticks(events):
             if drive.loop.seq == 0:
                 drive.open(time, generations)
             drive.take(event, time)
-            if drive.loop.seq >= next_snapshot:
-                states = encode_states(drive.wiring.reducers, drive.wiring.now)
-                saved = snapshot.save(out, drive.loop.seq, writer.head, states, made_by(drive.started))
-                next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
-            if progress is not None:
-                progress(drive.loop.seq)
+            run_to.rest(progress)
         if drive.loop.seq == 0:
             raise InputFault(f"{source_name} holds no world record; import one first: ironcrab import --help")
         drive.close()
-    return RunSummary(log_id, drive.loop.seq, derived, digest.text(), counts)
+        return run_to.summary()
 
 
-def _source_head(recording: Recording) -> str:
+class Written:
+    """A run that is written as it is driven: records, their counts and digest, snapshots on the way.
+
+    Args:
+        out: the new folder.
+        source_name: identifies the market that is driven through.
+        scenario: what decides.
+        outlets: perform the asks.
+        session: where the records go; None: a new recording that begins with seq 0.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        source_name: str,
+        scenario: Scenario,
+        outlets: tuple[Outlet, ...],
+        session: Session | None = None,
+    ) -> None:
+        self.out = out
+        self.log_id = derive_log_id(source_name, scenario, Wiring(scenario))
+        origin = f"run of {source_name} under {scenario.name}"
+        self.session = session or Recording.create(out, self.log_id, origin=origin)
+        self.outlets = outlets
+        self.drive = Drive(scenario, self.append, outlets, self.session.next_seq)
+        self.counts: dict[type[Event], int] = {}
+        self.digest = Digest()
+        self.derived = 0
+        self.next_snapshot = self.session.next_seq + SNAPSHOT_EVERY
+        self.next_rest = self.session.next_seq
+
+    def append(self, record: Record) -> None:
+        """One record, before anyone folds it."""
+        self.session.append(record)
+        for outlet in self.outlets:
+            outlet.see(record)
+        kind = type(record.event)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if record.by is not None:
+            self.derived += 1
+            self.digest.add(record.by, record.event)
+
+    def rest(self, progress: Progress) -> None:
+        """Between two turns: every so often a word of progress, and a snapshot where one is due."""
+        drive = self.drive
+        if drive.loop.seq < self.next_rest:
+            return
+        self.next_rest = drive.loop.seq + RESTED
+        if drive.loop.seq >= self.next_snapshot:
+            states = encode_states(drive.wiring.reducers, drive.wiring.now)
+            saved = snapshot.save(
+                self.out, drive.loop.seq, self.session.head, states, made_by(drive.started), sync=False
+            )
+            self.next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
+        if progress is not None:
+            progress(drive.loop.seq - drive.loop.seq % RESTED)
+
+    def summary(self) -> RunSummary:
+        """What was written."""
+        counts = {kind.__name__: count for kind, count in self.counts.items()}
+        return RunSummary(self.log_id, self.drive.loop.seq, self.derived, self.digest.text(), counts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
+
+
+def source_head(recording: Recording) -> str:
     """The head that names a recording's market: its own, or, where it is itself a run, that of its source.
 
     So a run made anew from a run is the run that its source would give.

@@ -57,8 +57,10 @@ class Scenario(Struct, frozen=True):
     settings: tuple[Setting, ...]
 
 
-OUTLETS = ("paper",)
-"""Outlets a scenario can name."""
+ARMED = "armed"
+"""The outlets of the own wallet: a run that was armed says so, a scenario cannot arm itself."""
+OUTLETS = ("paper", ARMED)
+"""Outlets a run can have."""
 
 
 class ParamRow(Struct, frozen=True):
@@ -73,28 +75,42 @@ class ParamRow(Struct, frozen=True):
     meaning: str
 
 
-def load(path: Path, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
+Pairs = tuple[tuple[str, str], ...]
+"""Parameters as text: (dotted key, TOML value or plain text)."""
+
+
+def load(path: Path, overrides: Pairs = (), defaults: Pairs = ()) -> Scenario:
     """Read a scenario file.
 
     Args:
         path: the TOML file.
-        overrides: (dotted key, value text) pairs that win over the file (origin "set").
+        overrides: win over the file (origin "set").
+        defaults: stand where the file says nothing (origin "command").
 
     Raises:
         ScenarioFault: no such file, no TOML, an unknown key, a value of the wrong kind or out of range.
     """
+    tree = read_tree(path)
+    if ARMED in tree.get("outlets", ()):
+        raise ScenarioFault(f"scenario {path} cannot arm itself; type it: ironcrab live {path} --armed ADDRESS")
+    return read(path.stem, tree, str(path), overrides, defaults)
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """The tables of a scenario file, not judged yet; ScenarioFault where it is missing or no TOML."""
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScenarioFault(f"scenario {path}: {error.strerror}; see scenarios/ for examples") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ScenarioFault(f"scenario {path} is no TOML: {error}") from error
-    return read(path.stem, tree, str(path), overrides)
 
 
-def read(name: str, tree: dict[str, Any], where: str, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
+def read(name: str, tree: dict[str, Any], where: str, overrides: Pairs = (), defaults: Pairs = ()) -> Scenario:
     """Judge a parsed scenario; `where` is named in every fault."""
     tree = dict(tree)
+    # what `generate` makes the market from; no reducer sees it
+    tree.pop("market", None)
     paths = _texts(tree.pop("strategies", []), "strategies", where)
     outlets = _texts(tree.pop("outlets", ["paper"]), "outlets", where)
     for outlet in outlets:
@@ -107,10 +123,13 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: tuple[tuple[str
     models |= {"engine": ExecutionEngine.Params, "paper": PaperParams, "wallet": WalletParams}
     for table in tree:
         if table not in models:
-            raise ScenarioFault(f"{where}: unknown key {table!r}; known: strategies, outlets, {', '.join(models)}")
+            known = ", ".join(("strategies", "outlets", "market", *models))
+            raise ScenarioFault(f"{where}: unknown key {table!r}; known: {known}")
     origins = {(table, key): "scenario" for table, values in tree.items() if isinstance(values, dict) for key in values}
-    _override(tree, origins, models, overrides)
-    values = {table: _params(model, tree.get(table, {}), table, where) for table, model in models.items()}
+    silent = tuple(pair for pair in defaults if tuple(pair[0].split(".", 1)) not in origins)
+    _put(tree, origins, models, silent, "command")
+    _put(tree, origins, models, overrides, "set")
+    values = {table: table_of(model, tree.get(table, {}), table, where) for table, model in models.items()}
     settings = tuple(
         Setting(f"{table}.{field}", _text(getattr(params, field)), origins.get((table, field), "default"))
         for table, params in values.items()
@@ -120,8 +139,8 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: tuple[tuple[str
     return Scenario(name, strategies, outlets, values["engine"], values["paper"], values["wallet"], settings)
 
 
-def read_back(started: RunStarted) -> Scenario:
-    """The scenario that a recorded run was made with, from its run-started event alone."""
+def read_back(started: RunStarted, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
+    """The scenario that a recorded run was made with, from its run-started event alone; `overrides` as of `load`."""
     tree: dict[str, Any] = {"outlets": list(started.outlets)}
     for setting in started.settings:
         table, _, key = setting.key.partition(".")
@@ -130,7 +149,12 @@ def read_back(started: RunStarted) -> Scenario:
     fixed = ("ironcrab.market.", "ironcrab.execution.")
     paths = [info.path for info in started.reducers if not info.path.startswith(fixed)]
     tree["strategies"] = [by_path.get(path, path) for path in paths]
-    return read(started.scenario, tree, f"run {started.run} of the log")
+    scenario = read(started.scenario, tree, f"run {started.run} of the log", overrides)
+    origins = {setting.key: setting.origin for setting in started.settings} | {key: "set" for key, _ in overrides}
+    settings = tuple(
+        Setting(setting.key, setting.value, origins.get(setting.key, "default")) for setting in scenario.settings
+    )
+    return msgspec.structs.replace(scenario, settings=settings)
 
 
 def rows(scenario: Scenario) -> list[ParamRow]:
@@ -197,14 +221,11 @@ def _kind(path: str, where: str) -> tuple[str, type[Any]]:
     return str(kind.name), kind
 
 
-def _override(
-    tree: dict[str, Any],
-    origins: dict[tuple[str, str], str],
-    models: dict[str, type[Any]],
-    overrides: tuple[tuple[str, str], ...],
+def _put(
+    tree: dict[str, Any], origins: dict[tuple[str, str], str], models: dict[str, type[Any]], pairs: Pairs, origin: str
 ) -> None:
-    """Put `--set table.key=value` pairs over the file's values."""
-    for dotted, text in overrides:
+    """Put `table.key=value` pairs over the file's values."""
+    for dotted, text in pairs:
         table, _, key = dotted.partition(".")
         if table not in models or key not in models[table].__struct_fields__:
             raise ScenarioFault(f"--set {dotted}: no such parameter; run: ironcrab params SCENARIO")
@@ -213,11 +234,11 @@ def _override(
         except tomllib.TOMLDecodeError:
             value = text
         tree[table] = {**tree.get(table, {}), key: value}
-        origins[table, key] = "set"
+        origins[table, key] = origin
 
 
-def _params(model: type[Any], values: Any, table: str, where: str) -> Any:
-    """A table's values as its Params Struct."""
+def table_of(model: type[Any], values: Any, table: str, where: str) -> Any:
+    """A table's values as its Params Struct; ScenarioFault for an unknown key or a value out of range."""
     if not isinstance(values, dict):
         raise ScenarioFault(f"{where}: [{table}] must be a table, not {values!r}")
     for key in values:

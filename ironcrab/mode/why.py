@@ -79,9 +79,7 @@ class Mint:
         self.mint = mint
         self.trades = 0
         self.pools: dict[str, bool] = {}
-        self.has_info = False
         self.thoughts: dict[tuple[str, str], Thought] = {}
-        self.intents: dict[int | str, None] = {}
         self.refusals: dict[str, Refusal] = {}
         self.confirmed: list[int] = []
 
@@ -92,7 +90,7 @@ class Scan:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.mints: dict[str, Mint] = {}
-        self.mint_of: dict[int | str, str] = {}
+        self.mints_of: dict[int | str, tuple[str, ...]] = {}
         self.gap: int | None = None
         self.gap_slot = 0
         self.kill: int | None = None
@@ -123,8 +121,7 @@ class Scan:
             case DecisionRecord():
                 self._decision(event, record.seq)
             case ExecutionResult():
-                row = self._of_intent(event)
-                if row is not None and event.status == "confirmed":
+                for row in self._of_intent(event) if event.status == "confirmed" else ():
                     row.confirmed.append(record.seq)
             case _:
                 pass
@@ -145,7 +142,6 @@ class Scan:
         if row is None:
             return
         if isinstance(event, TokenMintInfo):
-            row.has_info = True
             return
         if isinstance(event, Trade):
             row.trades += 1
@@ -160,26 +156,30 @@ class Scan:
             )
 
     def _intent(self, event: TradeIntent, seq: int) -> None:
-        mint = event.resources.output_mint if event.side == "Buy" else event.resources.input_mint
-        row = self._row(mint)
-        if row is not None:
-            self.mint_of[seq] = mint
+        traded = event.resources.output_mint if event.side == "Buy" else event.resources.input_mint
+        mints: tuple[str, ...] = (traded,)
+        if len(event.swap_path) > 1:
+            # a round trip begins and ends in SOL: it belongs to every mint on its way
+            mints = tuple(hop.output_mint for hop in event.swap_path[:-1])
+        found = tuple(mint for mint in mints if self._row(mint) is not None)
+        if found:
+            self.mints_of[seq] = found
             if event.intent_id is not None:
-                self.mint_of[event.intent_id] = mint
+                self.mints_of[event.intent_id] = found
 
-    def _of_intent(self, event: DecisionRecord | ExecutionResult) -> Mint | None:
-        keys = [key for key in (event.intent, event.intent_id) if key is not None and key in self.mint_of]
-        return self.mints[self.mint_of[keys[0]]] if keys else None
+    def _of_intent(self, event: DecisionRecord | ExecutionResult) -> list[Mint]:
+        keys = [key for key in (event.intent, event.intent_id) if key is not None and key in self.mints_of]
+        return [self.mints[mint] for mint in self.mints_of[keys[0]]] if keys else []
 
     def _decision(self, event: DecisionRecord, seq: int) -> None:
-        row = self._of_intent(event)
-        if row is None or event.outcome in ("Confirmed", "Sent"):
+        if event.outcome in ("Confirmed", "Sent"):
             return
         failed = next((check for check in event.checks if not check.passed), None)
         code = (failed.reason_code if failed else None) or event.primary_reject_reason or event.outcome
-        before = row.refusals.pop(code, None)
         details = (failed.details if failed else None) or ""
-        row.refusals[code] = Refusal(code, event.outcome, (before.count if before else 0) + 1, seq, details)
+        for row in self._of_intent(event):
+            before = row.refusals.pop(code, None)
+            row.refusals[code] = Refusal(code, event.outcome, (before.count if before else 0) + 1, seq, details)
 
 
 def why(recording: Recording, prefix: str, until_slot: int | None = None, until_time: int | None = None) -> Why:
@@ -230,7 +230,7 @@ def _judge(scan: Scan, row: Mint) -> tuple[str, str]:
     thought = max(row.thoughts.values(), key=lambda found: found.seq, default=None)
     refusal = max(row.refusals.values(), key=lambda found: found.last_seq, default=None)
     newest_trade = row.confirmed[-1] if row.confirmed else -1
-    if not row.trades and not row.pools and not row.has_info and not row.thoughts:
+    if row.mint not in scan.mints:
         return "never seen", f"no record up to seq {scan.until} names a mint that starts with {row.mint!r}"
     if refusal is not None and refusal.last_seq > newest_trade:
         if refusal.code == "KILL_SWITCH_ACTIVE":

@@ -73,7 +73,7 @@ class Exits:
         """Why this quote may not decide; "" it may."""
         if isinstance(quote, NoQuote):
             return "NO_EXECUTABLE_QUOTE"
-        if quote.kind != "executable" and not self.shared.exits_use_last_trade:
+        if quote.kind == "last_trade" and not self.shared.exits_use_last_trade:
             return "NOT_POOL_SOURCED_OR_INVALID_TPS"
         if quote.pool_address in (TOKEN_PROGRAM, TOKEN_2022_PROGRAM):
             return "PSEUDOPOOL_TOKEN_PROGRAM_ADDRESS"

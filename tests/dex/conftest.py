@@ -11,6 +11,7 @@ import pytest
 
 from ironcrab.dex import base58
 from ironcrab.dex.face import Call, TokenBalance, Transaction
+from tests.nightly.fuzz_dex import rounds
 
 REASON = "skipped: shared inputs are not beside the checkout"
 
@@ -65,8 +66,8 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def fuzz_rounds() -> int:
-    """Mutated inputs per venue: 20,000; the nightly sets IRONCRAB_FUZZ_ROUNDS=1000000."""
-    return int(os.environ.get("IRONCRAB_FUZZ_ROUNDS", "20000"))
+    """Mutated inputs per venue: 20,000; the nightly sets IRONCRAB_FUZZ_ROUNDS=1000000 (tests/nightly/fuzz_dex.py)."""
+    return rounds()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Meteora DLMM: laws that hold in every pool, and fuzz over made-up and mutilated accounts."""
 
-import os
 import random
 import struct
 
@@ -27,13 +26,14 @@ from ironcrab.dex.face import (
     Transaction,
 )
 from ironcrab.dex.mint import decode_token
+from tests.nightly.fuzz_dex import rounds
 
 POOL = "EtAdVRLFH22rjWh3mcUasKFF27WtHhsaCvK27tPFFWig"
 MINT_X, MINT_Y, VAULT_X, VAULT_Y = (bytes([n]) * 32 for n in (1, 2, 3, 4))
 ORACLE = dlmm_state.oracle_address(POOL)
 NOW = 1_000_000
 CLOCK = Clock(500, NOW, 900)
-FUZZ = int(os.environ.get("IRONCRAB_FUZZ", "20000"))
+FUZZ = rounds()
 """Mutated worlds to try; a nightly asks for 1000000."""
 
 rules = settings(derandomize=True, deadline=None, max_examples=80)

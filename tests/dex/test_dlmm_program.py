@@ -20,10 +20,11 @@ from ironcrab.dex.address import MEMO
 from ironcrab.dex.base58 import encode
 from ironcrab.dex.dlmm import EVENT_AUTHORITY
 from ironcrab.dex.face import Account, Clock, Refusal
+from tests.nightly.fuzz_dex import rounds
 
 PROGRAM = dlmm_state.PROGRAM
 BINARY = Path(os.environ.get("IRONCRAB_PROGRAMS", "/nowhere")) / f"{PROGRAM}.so"
-TRIES = int(os.environ.get("IRONCRAB_PROGRAM_TRIES", "3000"))
+TRIES = rounds() * 3 // 20
 ROOM = 2**62
 
 pytestmark = pytest.mark.skipif(not BINARY.is_file(), reason="skipped: IRONCRAB_PROGRAMS has no DLMM binary")

@@ -5,7 +5,6 @@ Account sets are built from the rows' numbers; the accounts of the fee program a
 
 import base64
 import json
-import os
 import struct
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from ironcrab.dex import ABSENT, Account, Clock, Quote, Refusal, base58, pump_fees, pumpfun, pumpswap, quote
 from ironcrab.dex.address import SYSTEM, TOKEN, TOKEN_2022, WSOL, find_program_address
 from ironcrab.dex.pump_fees import FeeConfig, Fees, Tier
+from tests.nightly.fuzz_dex import rounds
 
 PUMP, AMM, USDC = pumpfun.PROGRAM, pumpswap.PROGRAM, pump_fees.USDC
 CLOCK = Clock(400_000_000, 1_790_000_000, 900)
@@ -553,7 +553,7 @@ def test_a_usdc_curve_leaves_its_lamports():
 U64S = st.integers(1, 2**64 - 1)
 AMOUNTS = st.one_of(st.integers(1, 10**6), st.integers(1, 10**12), st.integers(1, 2**64 - 1))
 RATES = st.tuples(*[st.integers(0, 400)] * 3)
-CASES = int(os.environ.get("IRONCRAB_EXAMPLES", "300"))
+CASES = rounds() // 60
 STEADY = settings(derandomize=True, deadline=None, max_examples=CASES)
 
 

@@ -6,7 +6,6 @@ instructions that are built equal those that were sent, meta by meta.
 
 import base64
 import json
-import os
 import struct
 from pathlib import Path
 
@@ -32,8 +31,9 @@ from ironcrab.dex import (
 from ironcrab.dex.address import TOKEN, TOKEN_2022, WSOL, associated
 from ironcrab.dex.face import Call, Created, Fee, Liquidity, Migrated, Swap
 from ironcrab.dex.pump_events import EVENT_TAG
+from tests.nightly.fuzz_dex import rounds
 
-EXAMPLES = int(os.environ.get("IRONCRAB_EXAMPLES", "400"))
+EXAMPLES = rounds() // 50
 PUMP, AMM = pumpfun_parse.PROGRAM, pumpswap_parse.PROGRAM
 PARSERS = {PUMP: pumpfun_parse.parse_call, AMM: pumpswap_parse.parse_call}
 USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"

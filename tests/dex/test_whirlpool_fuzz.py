@@ -1,9 +1,8 @@
 """No bytes make Whirlpool code raise: account sets and calls, mutated from real ones.
 
-A nightly run sets `IRONCRAB_FUZZ=1000000`.
+A nightly run sets `IRONCRAB_FUZZ_ROUNDS=1000000`.
 """
 
-import os
 import random
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -26,12 +25,13 @@ from ironcrab.dex.address import MEMO, TOKEN, TOKEN_2022
 from ironcrab.dex.whirlpool import VENUE
 from ironcrab.dex.whirlpool_calls import _READERS, TRADED
 from ironcrab.dex.whirlpool_state import PROGRAM, decode_whirlpool
+from tests.nightly.fuzz_dex import rounds
 
 SPEC = spec_from_file_location("whirlpool_rows", Path(__file__).with_name("whirlpool_rows.py"))
 shape = module_from_spec(SPEC)
 SPEC.loader.exec_module(shape)
 
-FUZZ = int(os.environ.get("IRONCRAB_FUZZ", "20000"))
+FUZZ = rounds()
 """Mutated account sets; the nightly run asks for a million."""
 
 

@@ -18,6 +18,7 @@ from ironcrab.dex.address import TOKEN, associated
 from ironcrab.dex.ticks import MAX_SQRT_PRICE, MIN_SQRT_PRICE, swap_starts
 from ironcrab.dex.whirlpool import VENUE
 from ironcrab.dex.whirlpool_state import IMMUTABLE, array_address, decode_whirlpool
+from tests.nightly.fuzz_dex import rounds
 
 SPEC = spec_from_file_location("whirlpool_rows", Path(__file__).with_name("whirlpool_rows.py"))
 shape = module_from_spec(SPEC)
@@ -28,7 +29,7 @@ PROGRAM = Path(FOLDER or ".") / f"{IMMUTABLE}.so"
 pytestmark = pytest.mark.skipif(
     FOLDER is None or not PROGRAM.is_file(), reason="skipped: IRONCRAB_PROGRAMS holds no Whirlpool program"
 )
-RUNS = int(os.environ.get("IRONCRAB_RUNS", "400"))
+RUNS = rounds() // 50
 
 
 def number(seed, below):

@@ -14,7 +14,7 @@ from ironcrab.domain.market import (
     WalletBalanceSnapshot,
     WalletSnapshotComplete,
 )
-from ironcrab.domain.trade import Execution, SwapHop, TradeResources
+from ironcrab.domain.trade import Execution, TradeResources
 from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM
 from ironcrab.execution.checks import CHECKS
 from tests.execution.stage import MINT, POOL, T0, Stage, buy, mint_info, sell, trade
@@ -103,12 +103,8 @@ def unanswered(stage):
     stage.outlet = None
 
 
-def two_pools(spread="100", profit="1000000"):
-    metadata = {"dex": "pump_amm"}
-    if spread is not None:
-        metadata |= {"spread_bps": spread, "estimated_profit_lamports": profit}
-    resources = TradeResources(SOL_MINT, MINT, (POOL, "Pool2"))
-    return arb(resources=resources, metadata=metadata, expected_roi_bps=300)
+def two_pools():
+    return arb(resources=TradeResources(SOL_MINT, MINT, (POOL, "Pool2")), expected_roi_bps=300)
 
 
 REFUSALS = {
@@ -132,16 +128,11 @@ REFUSALS = {
     "capital": (lambda s: (unanswered(s), decide(s, buy(500_000_000)), s.take(trade(10, pool="P2")), decide(s, buy(500_000_000, pool="P2")), decide(s, buy(200_000_000, pool="P3")))[-1], "capital_lock", "LOCK_CAPITAL_CONFLICT", "available=0 < requested=200000000 asset=NATIVE_SOL"),
     "pool": (lambda s: decide_both(s, buy(1, intent_id="first"), buy(1)), "resource_lock", "LOCK_RESOURCE_CONFLICT", "pool locked by first"),
     "no handler": (lambda s: (config(s, cross_dex_enabled="false"), decide(s, two_pools()))[1], "cross_dex_handler", "ARB_HANDLER_NOT_CONFIGURED", "cross_dex_enabled=false"),
-    "arb numbers": (lambda s: decide(s, two_pools(spread=None)), "cross_dex_validation", "ARB_VALIDATION_ERROR", "metadata lacks spread_bps or estimated_profit_lamports"),
-    "arb spread": (lambda s: decide(s, two_pools(spread="29")), "cross_dex_validation", "ARB_SPREAD_INSUFFICIENT", "spread=29bps profit=993900lamports tx_cost=6100lamports"),
-    "arb profit": (lambda s: decide(s, two_pools(profit="6100")), "cross_dex_validation", "ARB_SPREAD_INSUFFICIENT", "spread=100bps profit=0lamports tx_cost=6100lamports"),
-    "arb plan": (lambda s: decide(s, two_pools()), "tx_plan", "UNSUPPORTED_INTENT", "pools=2 hops=0, one is built"),
     "dex missing": (lambda s: decide(s, buy(metadata={})), "tx_plan", "UNSUPPORTED_INTENT", "missing metadata.dex"),
     "dex unknown": (lambda s: decide(s, buy(metadata={"dex": "unknown"})), "tx_plan", "UNSUPPORTED_INTENT", "dex=unknown"),
     "dex differs": (lambda s: decide(s, buy(metadata={"dex": "orca"})), "tx_plan", "INVALID_INTENT", "dex=orca but the pool is of pump_amm"),
     "not sol": (lambda s: decide(holding(s, 10**9, "X"), buy(resources=TradeResources("X", MINT, (POOL,)))), "tx_plan", "UNSUPPORTED_INTENT", f"Buy of X for {MINT}: one side must be SOL"),
     "nothing": (lambda s: decide(s, buy(0)), "tx_plan", "INVALID_INTENT", "required_capital=0"),
-    "hops": (lambda s: decide(s, buy(swap_path=(SwapHop(POOL, "orca", "A", "B", 1), SwapHop(POOL, "orca", "B", "A", 1)))), "tx_plan", "UNSUPPORTED_INTENT", "pools=1 hops=2, one is built"),
     "pool unknown": (lambda s: decide(s, buy(pool="Nowhere")), "tx_plan", "POOL_NOT_FOUND", "pool=Nowhere"),
     "gap": (lambda s: (s.take(GapOpened("geyser", 10, 11, "drill")), decide(s, buy()))[1], "tx_plan", "QUOTE_UNAVAILABLE", "pool unknown since record 3"),
     "other mint": (lambda s: decide(s, buy(mint="Other")), "tx_plan", "INVALID_MINT", f"pool holds {MINT} and {SOL_MINT}"),
@@ -189,8 +180,8 @@ def test_refusals(name):
 
 def test_every_check_was_refused_somewhere():
     named = {check for _, check, _, _ in REFUSALS.values()}
-    own = {"cross_dex": "cross_dex_validation", "bundle": "bundle_tip_ix", "resource_locks": "resource_lock"}
-    later = {"idempotency", "daily_loss_limit", "drawdown_limit", "cooldown"}
+    own = {"cross_dex": "cross_dex_handler", "bundle": "bundle_tip_ix", "resource_locks": "resource_lock"}
+    later = {"idempotency", "daily_loss_limit", "drawdown_limit", "cooldown", "quantile_slippage"}
     for check in CHECKS:
         name = own.get(check.__name__, check.__name__)
         assert name in named or name in later, name

@@ -39,6 +39,7 @@ CODES = [
     "ARB_SPREAD_INSUFFICIENT",
     "ARB_VALIDATION_ERROR",
     "ARB_HANDLER_NOT_CONFIGURED",
+    "ARB_QUOTE_UNAVAILABLE",
     "SIM_UNPROFITABLE",
     "send_disabled",
     "confirmed_err",

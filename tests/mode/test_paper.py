@@ -198,3 +198,63 @@ def test_seeing_the_records_again_rebuilds_it(ops, cut):
             show(ForkOrphaned(slot - number, "x"))
         else:
             show(ClockTick())
+
+
+def path_plan(first=9_000, second=9_000, least=8_000, told="orca"):
+    from ironcrab.domain.ask import PlanHop
+
+    legs = (
+        PlanHop(told, "P", SOL_MINT, "M", 10_000, first),
+        PlanHop(told, "Q", "M", SOL_MINT, second, least),
+    )
+    return Plan("Buy", told, "P", SOL_MINT, SOL_MINT, 10_000, least, 100, 200_000, 1_000, 7, "h", legs, 1)
+
+
+def two_pools(fee=0):
+    show = Show(PaperParams(fee_bps=fee, slippage_bps=0, latency_slots=2))
+    show.trade(5, 1000, 1000)
+    show(Trade("Q", "M", "T", True, 1100, 1000, 6, "orca", slot=5))
+    return show
+
+
+def test_a_path_fills_whole_at_the_due_slot():
+    show = two_pools()
+    ask = show(SimulateAsk(1, 0, path_plan()), 0)
+    answer = show.due()[0]
+    # the second leg takes what the plan gives it; what the first gave beyond counts as nothing
+    assert (answer.ask, answer.success, answer.amount_out) == (ask, True, 9_900)
+    assert answer.wallet_sol_delta_lamports == 9_900 - 10_000 - 5_200 - 7
+    show(SendAsk(1, 0, path_plan()), 0)
+    assert type(show.due()[0]) is SendAnswer
+    assert show.due(7) == []
+    filled = show.due(8)[0]
+    assert (filled.status, filled.fill_in.raw, filled.fill_out.raw, filled.fill_out.decimals) == (
+        "confirmed",
+        10_000,
+        9_900,
+        9,
+    )
+    assert filled.wallet_sol_delta_lamports == 9_900 - 10_000 - 5_200 - 7
+
+
+def test_a_path_fails_whole():
+    for plan, code in (
+        (path_plan(first=10_001), "PAPER_BELOW_MIN_OUT"),
+        (path_plan(least=9_901), "PAPER_BELOW_MIN_OUT"),
+    ):
+        show = two_pools()
+        show(SimulateAsk(1, 0, plan), 0)
+        answer = show.due()[0]
+        assert not answer.success
+        assert answer.error_code.startswith(code)
+        show(SendAsk(1, 0, plan), 0)
+        failed = next(answer for answer in (*show.due(), *show.due(8)) if type(answer) is not SendAnswer)
+        assert (failed.status, failed.wallet_sol_delta_lamports) == ("failed", -5_200)
+        assert failed.fill_in is failed.fill_out is None
+
+
+def test_a_path_with_a_leg_that_never_traded():
+    show = Show()
+    show.trade(5)
+    show(SimulateAsk(1, 0, path_plan()), 0)
+    assert show.due()[0].error_code.startswith("PAPER_NO_TRADE")

@@ -1,0 +1,225 @@
+"""Commands of the backtest: backtest, fidelity, report."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from ironcrab.app.page import page
+from ironcrab.app.text import bar, emit_json, sol, sparkline, table, utc
+from ironcrab.app.writing import HOT, JSON, OUT, SET, bound, pairs, told
+from ironcrab.domain.fault import DiskFault, InputFault
+from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import seal
+from ironcrab.mode.backtest import HONEST, Span, backtest, latencies_of
+from ironcrab.mode.fidelity import Fidelity, fidelity
+from ironcrab.mode.grounds import Grounds
+from ironcrab.mode.ledger import REFUSED, Ledger, Reading, ledger_of
+from ironcrab.mode.output import fresh_folder
+from ironcrab.mode.scenario import load
+
+
+@click.command("backtest")
+@click.argument("scenario", type=click.Path(path_type=Path))
+@click.option(
+    "--on", "on", multiple=True, required=True, type=click.Path(path_type=Path), help="Recording; repeat it, in order."
+)
+@click.option("--from", "begin", metavar="X", help="First seq (one recording), slot (s123) or UTC time.")
+@click.option("--to", "end", metavar="Y", help="End (excluded): seq, slot (s123) or UTC time.")
+@click.option(
+    "--latency-from",
+    type=click.Path(path_type=Path),
+    metavar="RECORDING",
+    help="Land as the results of this recording did (paper.latency measured).",
+)
+@OUT
+@SET
+@HOT
+@JSON
+def backtest_command(
+    scenario: Path,
+    on: tuple[Path, ...],
+    begin: str | None,
+    end: str | None,
+    latency_from: Path | None,
+    out: Path,
+    sets: tuple[str, ...],
+    hot: bool,
+    as_json: bool,
+) -> None:
+    """Run SCENARIO over recordings in the paper world, fills by the venues' own maths, and say what came of it.
+
+    Where the scenario is silent, paper.fill is venue, paper.impact overlay, and new token accounts cost their rent.
+    """
+    defaults = HONEST
+    if latency_from is not None:
+        measured = latencies_of(Recording.open(latency_from))
+        defaults = (*HONEST, ("paper.latency", "measured"), ("paper.latency_quantiles_slots", str(list(measured))))
+    loaded = load(scenario, pairs(sets), defaults)
+    spans = _spans(on, begin, end)
+    with fresh_folder(out) as folder, bar("backtest", sum(span.end - span.first for span in spans)) as show:
+        summary = backtest(spans, loaded, folder, show)
+        if not hot:
+            seal(folder)
+    ledger = ledger_of(Recording.open(out))
+    if as_json:
+        emit_json({**told(out, summary), **summed(ledger)})
+        return
+    click.echo(f"{out}: {summary.records:,} records, {summary.derived:,} derived, digest {summary.digest}")
+    for line in summary_lines(ledger):
+        click.echo(line)
+    click.echo(f"next: ironcrab report {out} --out {out}.html")
+
+
+def _spans(on: tuple[Path, ...], begin: str | None, end: str | None) -> list[Span]:
+
+    if len(on) > 1 and any(text is not None and text.isdigit() for text in (begin, end)):
+        raise click.UsageError("a seq bounds one recording; give a slot (s123) or a UTC time for several")
+    spans = []
+    for path in on:
+        opened = Recording.open(path)
+        first = opened.first_seq if begin is None else max(bound(opened, begin), opened.first_seq)
+        last = opened.next_seq if end is None else min(bound(opened, end), opened.next_seq)
+        if first < last:
+            spans.append(Span(opened, first, last))
+    if not spans:
+        raise InputFault(f"nothing of {', '.join(map(str, on))} lies between --from and --to; run: ironcrab inspect")
+    return spans
+
+
+def summed(ledger: Ledger) -> dict[str, object]:
+    """The summary as JSON tells it; lamports."""
+    outcomes = Counter(row.outcome for row in ledger.rows)
+    refused = Counter(row.refused for row in ledger.rows if row.outcome in REFUSED)
+    return {
+        "trades": outcomes["Confirmed"],
+        "equity_lamports": ledger.equity,
+        "realised_lamports": ledger.realised,
+        "held_lamports": ledger.held,
+        "drawdown_lamports": ledger.drawdown,
+        "network_lamports": sum(row.network for row in ledger.rows),
+        "tip_lamports": sum(row.tip for row in ledger.rows),
+        "rent_lamports": sum(row.rent for row in ledger.rows),
+        "failed": outcomes["FailedConfirmed"],
+        "failed_lamports": ledger.failed_cost,
+        "outcomes": dict(sorted(outcomes.items())),
+        "refused": dict(refused.most_common()),
+        "basis": dict(Counter(row.basis for row in ledger.landed if row.basis).most_common()),
+    }
+
+
+def summary_lines(ledger: Ledger) -> list[str]:
+    """The summary for people."""
+    outcomes = Counter(row.outcome for row in ledger.rows)
+    sells = [row.net for row in ledger.rows if row.net is not None]
+    refused = Counter(row.refused for row in ledger.rows if row.outcome in REFUSED)
+    basis = Counter(row.basis for row in ledger.landed if row.basis)
+    rent = sum(row.rent for row in ledger.rows)
+    rows = [
+        (
+            "trades",
+            (
+                f"{outcomes['Confirmed']:,} confirmed, {outcomes['FailedConfirmed']:,} failed, {outcomes['Sent']:,} "
+                f"never landed; {len(sells):,} sells, {sum(net > 0 for net in sells):,} of them won"
+            ),
+        ),
+        (
+            "PnL",
+            (
+                f"{sol(ledger.equity)} SOL: sells {sol(ledger.realised)}, failed {sol(-ledger.failed_cost)}, "
+                f"rent {sol(-rent)}, held {sol(ledger.held)} at the last price"
+            ),
+        ),
+        (
+            "fees",
+            (
+                f"network {sol(sum(row.network for row in ledger.rows))} SOL, "
+                f"tips {sol(sum(row.tip for row in ledger.rows))} SOL, both in the PnL"
+            ),
+        ),
+        ("drawdown", f"{sol(ledger.drawdown)} SOL, of {sol(ledger.wallet)} at the start"),
+        ("equity", sparkline([equity for _, equity in ledger.points])),
+        ("time", f"{utc(ledger.first_time)} to {utc(ledger.last_time)} UTC"),
+        ("priced on", ", ".join(f"{name} {count:,}" for name, count in basis.most_common())),
+        ("refused", ", ".join(f"{code} {count:,}" for code, count in refused.most_common(6))),
+    ]
+    return [f"{name:<10} {text}" for name, text in rows if text]
+
+
+@click.command("fidelity")
+@click.argument("recordings", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--behind", type=click.IntRange(0), default=0, help="Slots by which the state that the model sees lags.")
+@JSON
+def fidelity_command(recordings: tuple[Path, ...], behind: int, as_json: bool) -> None:
+    """Each recorded swap of RECORDINGS through the fill model: how far paper fills are from the real ones."""
+    opened = [Recording.open(path) for path in recordings]
+    with bar("fidelity", sum(each.next_seq - each.first_seq for each in opened)) as show:
+        found = fidelity(opened, behind, show)
+    if as_json:
+        emit_json(_fidelity_json(found))
+        return
+    rows = [
+        (
+            *key,
+            row.swaps,
+            row.equal,
+            *(f"{ppm / 100:.2f}" for ppm in row.quantiles().values()),
+            *(row.within(ppm) for ppm in (100, 1_000, 10_000)),
+        )
+        for key, row in found.errors.items()
+    ]
+    head = ("venue", "basis", "swaps", "equal", "min", "p05", "p50", "p95", "max bps", "<=1bps", "<=10bps", "<=100bps")
+    for line in table(rows, head):
+        click.echo(line)
+    judged = sum(row.swaps for row in found.errors.values())
+    click.echo(f"{found.swaps:,} swaps, {judged:,} judged, {found.swaps - judged:,} not judged")
+    for (dex, why), count in found.unjudged.items():
+        click.echo(f"  not judged: {dex} {count:,} {why}")
+
+
+def _fidelity_json(found: Fidelity) -> dict[str, object]:
+    """Errors in millionths."""
+    judged = [
+        {
+            "venue": dex,
+            "basis": basis,
+            "swaps": row.swaps,
+            "equal": row.equal,
+            "error_ppm": row.quantiles(),
+            "within_1_bps": row.within(100),
+            "within_10_bps": row.within(1_000),
+            "within_100_bps": row.within(10_000),
+        }
+        for (dex, basis), row in found.errors.items()
+    ]
+    unjudged = [{"venue": dex, "why": why, "swaps": count} for (dex, why), count in found.unjudged.items()]
+    return {"swaps": found.swaps, "judged": judged, "unjudged": unjudged}
+
+
+@click.command("report")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The HTML file to write; must not exist.")
+def report_command(runs: tuple[Path, ...], out: Path) -> None:
+    """One self-contained HTML page about a RUN, or about two side by side."""
+    if len(runs) > 2:
+        raise click.UsageError("one run, or two to compare")
+    if out.exists():
+        raise InputFault(f"--out {out} exists; name a new file")
+    told = []
+    for path in runs:
+        opened, reading, grounds = Recording.open(path), Reading(), Grounds()
+        with bar(f"report {path.name}", opened.next_seq - opened.first_seq) as show:
+            for record in opened.records():
+                reading.see(record)
+                grounds.see(record)
+                if show is not None:
+                    show(record.seq - opened.first_seq)
+        ledger = reading.finish()
+        if not ledger.rows:
+            raise InputFault(f"{path} holds no decision of ours; make a run with: ironcrab backtest --help")
+        told.append((str(path), ledger, grounds.of))
+    try:
+        out.write_text(page(told), encoding="utf-8")
+    except OSError as error:
+        raise DiskFault(f"cannot write {out}: {error.strerror}; free space or name another file") from error
+    click.echo(f"{out}: {sum(len(ledger.rows) for _, ledger, _ in told):,} attempts of {len(told)} run(s)")

@@ -1,0 +1,255 @@
+"""Commands of a live session: live, kill, reset, set, unit."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ironcrab.app.settings import environment
+from ironcrab.app.text import emit_json
+from ironcrab.domain.fault import InputFault
+
+if TYPE_CHECKING:
+    from ironcrab.mode.live import LiveSummary, Make
+    from ironcrab.mode.outlets import Outlets
+    from ironcrab.mode.scenario import Scenario
+    from ironcrab.mode.taking import Status
+    from ironcrab.shell.control import Request
+
+PATH = click.Path(path_type=Path)
+DATA = click.option(
+    "--data", type=PATH, default=Path("data"), show_default=True, help="Folder of the logs, sockets and the KILL file."
+)
+
+
+@click.command("live")
+@click.argument("scenario", type=PATH)
+@click.option("--endpoint", "url", required=True, metavar="URL", help="https://host:port, or http://host:port.")
+@click.option("--token-file", type=PATH, help="The endpoint's token, on one line.")
+@click.option("--ca-file", type=PATH, help="PEM of the certificate authority to trust, where it is not a usual one.")
+@DATA
+@click.option("--armed", metavar="ADDRESS", help="Real money: the wallet, typed in full.")
+@click.option("--key-file", type=PATH, help="Its key, readable by its owner alone.")
+@click.option("--rpc", "rpc_url", metavar="URL", help="The node that simulates, sends and confirms.")
+@click.option("--jito", "jito_url", metavar="URL", help="A block engine for intents that tip.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
+@click.option("--keep-hours", type=click.IntRange(1), help="Drop segments of the log older than this.")
+@click.option("--hot", is_flag=True, help="Leave the segments as JSONL; do not seal.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Parameter over the scenario's value.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def live_command(
+    scenario: Path,
+    url: str,
+    token_file: Path | None,
+    ca_file: Path | None,
+    data: Path,
+    armed: str | None,
+    key_file: Path | None,
+    rpc_url: str | None,
+    jito_url: str | None,
+    seconds: float | None,
+    keep_hours: int | None,
+    hot: bool,
+    sets: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Run SCENARIO on the feed at URL: paper, unless --armed names the wallet. Goes on where its log ended.
+
+    Stop it with ctrl-C or SIGTERM: the log is closed in order, and the next `live` goes on with it.
+    """
+    from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
+    from ironcrab.mode.live import LiveSettings, folder_of, live  # noqa: PLC0415 - gRPC and the venues load only here
+    from ironcrab.mode.outlets import Outlets, paper_outlets  # noqa: PLC0415 - as above
+    from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
+    from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
+    from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
+
+    refuse_if_key_in_reach(environment(), "live")
+    loaded = load(scenario, pairs(sets))
+    settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours)
+    if armed is not None:
+        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url)
+    else:
+        if key_file is not None or rpc_url is not None or jito_url is not None:
+            raise click.UsageError("--key-file, --rpc and --jito go with --armed ADDRESS; else it is paper")
+
+        async def outlets(_: Callable[[], int]) -> Outlets:
+            return paper_outlets(loaded)
+
+    summary = live(loaded, settings, outlets, status_line())
+    _tell(folder_of(data, loaded), summary, as_json=as_json)
+
+
+def _armed(
+    loaded: "Scenario", address: str, key_file: Path | None, rpc_url: str | None, jito_url: str | None
+) -> "tuple[Scenario, Make]":
+    """The scenario and the outlets of an armed session; every refusal comes before anything is begun."""
+    from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of  # noqa: PLC0415 - as above
+
+    if key_file is None or rpc_url is None:
+        raise click.UsageError("--armed demands --key-file FILE and --rpc URL")
+    arms = Arms(address, key_file, rpc_url, jito_url)
+    scenario = armed(loaded, address)
+    wallet = key_of(arms)
+
+    async def outlets(durable: Callable[[], int]) -> "Outlets":
+        return await armed_outlets(scenario, arms, wallet, durable)
+
+    return scenario, outlets
+
+
+def _tell(folder: Path, summary: "LiveSummary", *, as_json: bool) -> None:
+    if as_json:
+        emit_json({"recording": str(folder), **{key: getattr(summary, key) for key in summary.__struct_fields__}})
+        return
+    click.echo(f"{folder}: run {summary.run}, {summary.added:,} records ({summary.records:,} in all)")
+    counts = ", ".join(f"{outcome} {count}" for outcome, count in summary.decisions.items()) or "none"
+    click.echo(f"  decisions {sum(summary.decisions.values())}: {counts}; gaps {summary.gaps}")
+    if summary.finished:
+        click.echo(f"  an interrupted turn was finished with {summary.finished} record(s)")
+    for reason, count in summary.refused.items():
+        click.echo(f"  not turned into events: {count:,} {reason}")
+    click.echo(f"next: ironcrab verify {folder}")
+
+
+def status_line() -> Callable[["Status"], None]:
+    """Prints a session's status on stderr: in place on a terminal, else a line every half minute."""
+    is_terminal = sys.stderr.isatty()
+    looks, before = 0, 0
+
+    def show(status: "Status") -> None:
+        nonlocal looks, before
+        looks += 1
+        rate, before = status.records - before, status.records
+        states = (("DOWN ", not status.is_up), ("KILLED ", status.is_killed), ("DISK LOW ", status.is_low))
+        flags = "".join(word for word, holds in states if holds)
+        lag = status.lag_ns // 1_000_000
+        text = (
+            f"{flags}slot {status.slot:,}  lag {lag} ms  {rate:,} events/s  pools {status.pools:,}"
+            f"  positions {status.positions}  gaps {status.gaps}  {status.last}"
+        )
+        if is_terminal:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+        elif looks % 30 == 1:
+            click.echo(text, err=True)
+
+    return show
+
+
+@click.command("kill")
+@click.option("--reason", default="operator", show_default=True, help="Recorded, and told by every refusal.")
+@click.option("--liquidate", is_flag=True, help="Ask for the positions to be sold.")
+@DATA
+def kill_command(reason: str, liquidate: bool, data: Path) -> None:
+    """Turn the kill switch on in every session of the data folder: no buy is sent until `ironcrab reset`.
+
+    Where no session listens a KILL file is made: the next session begins killed.
+    """
+    from ironcrab.shell.control import KILL_FILE, Request  # noqa: PLC0415 - only here
+
+    if not _all(data, Request("kill", reason, liquidate)):
+        path = data / KILL_FILE
+        if not data.is_dir():
+            raise InputFault(f"{data} is no folder; give that of the sessions: --data DIR")
+        path.write_text(f"{reason}\n", encoding="utf-8")
+        click.echo(f"no session listens in {data}; made {path}: the next session begins killed")
+
+
+@click.command("reset")
+@DATA
+def reset_command(data: Path) -> None:
+    """Turn the kill switch off in every session of the data folder."""
+    from ironcrab.shell.control import Request  # noqa: PLC0415 - only here
+
+    if not _all(data, Request("reset")):
+        raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
+
+
+@click.command("set")
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@DATA
+def set_command(settings: tuple[str, ...], data: Path) -> None:
+    """Change engine parameters of the sessions of the data folder while they run; `ironcrab params` lists them."""
+    from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
+    from ironcrab.shell.control import Request  # noqa: PLC0415 - only here
+
+    wanted = {key.removeprefix("engine."): value for key, value in pairs(settings)}
+    if not _all(data, Request("set", settings=wanted)):
+        raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
+
+
+def _all(data: Path, request: "Request") -> bool:
+    """Put a request to every session and tell the replies; exit 3 where one is a no; False: none listens."""
+    from ironcrab.shell.control import ask, listening  # noqa: PLC0415 - only here
+
+    replies = [(path, reply) for path in listening(data) if (reply := ask(path, request)) is not None]
+    for path, reply in replies:
+        at = "" if reply.seq is None else f" (record {reply.seq})"
+        click.echo(f"{path.stem}: {reply.text}{at}")
+    if not all(reply.ok for _, reply in replies):
+        raise click.exceptions.Exit(3)
+    return bool(replies)
+
+
+@click.command("unit")
+@click.argument("scenario", type=PATH)
+@click.option("--endpoint", "url", required=True, metavar="URL", help="As of live.")
+@click.option("--token-file", type=PATH, help="As of live.")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED)
+@DATA
+def unit_command(scenario: Path, url: str, token_file: Path | None, more: tuple[str, ...], data: Path) -> None:
+    """Print a systemd unit that runs SCENARIO live and resumes it after a reboot; MORE options of live behind `--`."""
+    from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
+
+    loaded = load(scenario)
+    words = [sys.executable, "-m", "ironcrab.app", "live", str(scenario.resolve()), "--endpoint", url]
+    words += [] if token_file is None else ["--token-file", str(token_file.resolve())]
+    click.echo(unit_text(loaded.name, [*words, *more, "--data", str(data.resolve())]))
+
+
+UNIT = """\
+# Put this at /etc/systemd/system/ironcrab-{name}.service, then: systemctl enable --now ironcrab-{name}
+[Unit]
+Description=ironcrab live {name}
+Wants=network-online.target
+After=network-online.target
+# a session that cannot start says why in the journal and is not hammered
+StartLimitIntervalSec=300
+StartLimitBurst=5
+
+[Service]
+Type=exec
+ExecStart={command}
+WorkingDirectory={folder}
+# the log goes on where it ended, whatever ended it
+Restart=on-failure
+RestartSec=2
+KillSignal=SIGTERM
+TimeoutStopSec=60
+UMask=0077
+NoNewPrivileges=true
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=true
+ReadWritePaths={data}
+LimitCORE=0
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def unit_text(name: str, command: list[str]) -> str:
+    """The unit that runs `command` (its last word is the data folder)."""
+    quoted = " ".join(_quoted(word) for word in command)
+    data = command[-1]
+    return UNIT.format(name=name, command=quoted, folder=Path.cwd(), data=_quoted(data)).rstrip("\n")
+
+
+def _quoted(word: str) -> str:
+    """A word of a unit file: per cent signs and dollars are its own, blanks need quotes."""
+    plain = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
+    return f'"{plain}"' if any(sign in plain for sign in " \t\"'") else plain

@@ -1,0 +1,411 @@
+"""Accounts as the chain wrote them, so held that whoever quotes reads a coherent set.
+
+A transaction writes several accounts, each told by a record of its own, and a feed promises no order among the
+transactions of a slot. Its writes (same `signature`) are therefore *staged* and become visible together, when
+
+- a record that is no write tells of the same transaction (its Trade, PoolCreated, LiquidityRemoved): validators
+  report a transaction once its writes are stored; a write that comes still later joins the others at once, or
+- another transaction writes one of the accounts: the chain's locks let it begin after the first one's end, or
+- the slot ends: it is processed, its block meta is told, or a write of a later slot comes.
+
+A write without signature (read by RPC, or none of a transaction) is visible at once. Among writes of one account
+the highest (slot, write_version) holds, whatever the order they come in.
+
+Unknown is neither zero nor absent: an account never told, one whose slot was orphaned, and one from before a gap
+are unknown; a closed account is known to be empty. After a gap every account is stale until it is told anew, or
+until the gap is filled by a replay.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct, field
+
+from ironcrab.dex import Account, Clock, Quote, Refusal, venue_of
+from ironcrab.dex.face import Exact, Ready
+from ironcrab.dex.pumpfun import FEE_CONFIG as PUMP_FEES
+from ironcrab.dex.pumpfun import GLOBAL as PUMP_GLOBAL
+from ironcrab.dex.pumpswap import FEE_CONFIG as SWAP_FEES
+from ironcrab.dex.pumpswap import GLOBAL_CONFIG as SWAP_GLOBAL
+from ironcrab.domain.market import AccountWritten, LatestBlockhash, SlotUpdate
+from ironcrab.domain.units import U64, Key, Lamports, Seq, Signature, Slot, floor_div
+from ironcrab.loop import Now
+from ironcrab.market.bound import forget_oldest
+
+MOST_ACCOUNTS = 65_536
+"""Accounts remembered at most; beyond it those written longest ago are forgotten."""
+MOST_BYTES = 96 << 20
+"""Bytes of account data remembered at most; the same."""
+MOST_STAGED = 4_096
+"""Transactions staged at most; beyond it what the oldest one wrote becomes unknown."""
+MOST_READY = 4_096
+"""Pools decoded until all of them are decoded anew at their next quote, which bounds who is noted to read what."""
+SHARED = (PUMP_GLOBAL, PUMP_FEES, SWAP_GLOBAL, SWAP_FEES)
+"""Accounts that every pool of a venue needs and that are hardly ever written: never forgotten for their age."""
+CLOCK_SYSVAR = "SysvarC1ock11111111111111111111111111111111"
+"""Clock sysvar: u64 slot at 0, i64 epoch start at 8, u64 epoch at 16, u64 schedule epoch at 24, i64 unix time at 32."""
+SLOTS_PER_EPOCH = 432_000
+"""Mainnet's epoch length; a clock sysvar wins over it."""
+SLOT_ENDS = ("processed", "confirmed", "finalized")
+"""Statuses of a slot that all its writes come before."""
+
+
+class AccountRow(Struct, gc=False, array_like=True):
+    """One account as the chain holds it, visible unless stale.
+
+    Attributes:
+        owner: program that owns it.
+        lamports: its balance.
+        data: its bytes.
+        slot: slot of the write.
+        write_version: order of the write within one connection.
+        seq: record of the write.
+        stale: record of the gap since which it is unknown; None: known.
+    """
+
+    owner: Key
+    lamports: Lamports
+    data: bytes
+    slot: Slot
+    write_version: U64
+    seq: Seq
+    stale: Seq | None = None
+
+
+class Staged(Struct, gc=False, array_like=True):
+    """What a transaction of `slot` wrote so far, by address."""
+
+    slot: Slot
+    rows: dict[str, AccountRow] = field(default_factory=dict)
+
+
+class AccountsState(Struct):
+    """Everything `Accounts` remembers.
+
+    Attributes:
+        rows: accounts by address, in the order they were first told.
+        staged: transactions by signature, in the order of their first write.
+        told: transactions of the newest slot whose writes are visible already.
+        size: bytes of data in `rows`.
+        slot: highest slot that writes, block metas or slot updates told.
+        ended: highest slot that is over: no write of it is staged any more.
+        block_time: unix seconds of the newest block meta; None: none was told.
+        block_slot: its slot.
+        generations: program generation by venue, as the recording's runs say; a venue not named: the newest.
+    """
+
+    rows: dict[str, AccountRow] = field(default_factory=dict)
+    staged: dict[Signature, Staged] = field(default_factory=dict)
+    told: dict[Signature, None] = field(default_factory=dict)
+    size: int = 0
+    slot: Slot = 0
+    ended: Slot = -1
+    block_time: int | None = None
+    block_slot: Slot = 0
+    generations: dict[str, str] = field(default_factory=dict)
+
+
+class Reading(Mapping[str, Account]):
+    """The known accounts as a pool's decoder sees them; every address it asks for is noted in `asked`."""
+
+    def __init__(self, rows: dict[str, AccountRow], asked: dict[str, None]) -> None:
+        self.rows = rows
+        self.asked = asked
+
+    def __getitem__(self, address: str) -> Account:
+        self.asked[address] = None
+        row = self.rows[address]
+        if row.stale is not None:
+            raise KeyError(address)
+        return Account(row.owner, row.lamports, row.data)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([address for address in self.asked if address in self])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+class Exactly(Struct, frozen=True, gc=False):
+    """What the venue's program would do, and the newest record and slot among the accounts that say so."""
+
+    found: Quote | Refusal
+    seq: Seq
+    slot: Slot
+
+
+class Loaded:
+    """A decoded pool (or why it is none), the addresses it asked for, and the newest of their records.
+
+    `counted` is how many of the addresses `seq` and `slot` were told by.
+    """
+
+    __slots__ = ("asked", "counted", "ready", "seq", "slot")
+
+    def __init__(self, ready: Ready | Refusal, asked: dict[str, None]) -> None:
+        self.ready = ready
+        self.asked = asked
+        self.counted = self.seq = self.slot = 0
+
+
+class Accounts:
+    """Folds account writes for `LivePoolCache` and quotes from them; `now` gives the time where no block told one."""
+
+    def __init__(self, now: Now) -> None:
+        self.now = now
+        self.take(AccountsState())
+
+    def take(self, state: AccountsState) -> None:
+        """Go on from this state."""
+        self.state = state
+        self.rows = state.rows
+        self.staged = state.staged
+        self.loaded: dict[str, Loaded] = {}
+        self.users: dict[str, dict[str, None]] = {}
+        self.loads = 0
+        self.writers = {key: signature for signature, by in self.staged.items() for key in by.rows}
+
+    # what the world says
+
+    def wrote(self, seq: int, event: AccountWritten) -> tuple[str, ...]:
+        """One write; the addresses whose visible bytes changed by it."""
+        state = self.state
+        slot = state.slot if event.slot is None else event.slot
+        changed = self._advance(slot, slot - 1)
+        row = AccountRow(event.owner, event.lamports, event.data, slot, event.write_version, seq)
+        signature = event.signature
+        if signature is None:
+            return changed + self._show({event.pubkey: row})
+        before = self.writers.get(event.pubkey, signature)
+        if before != signature:
+            changed += self._close(before)
+        if slot <= state.ended or (signature in state.told and signature not in self.staged):
+            return changed + self._show({event.pubkey: row})
+        staged = self.staged.get(signature)
+        if staged is None:
+            staged = self.staged[signature] = Staged(slot)
+            if len(self.staged) > MOST_STAGED:
+                self._abandon(next(iter(self.staged)))
+        known = staged.rows.get(event.pubkey)
+        if known is None or (known.slot, known.write_version) <= (slot, row.write_version):
+            staged.rows[event.pubkey] = row
+        self.writers[event.pubkey] = signature
+        return changed
+
+    def transaction(self, signature: str | None) -> tuple[str, ...]:
+        """A record that is no write tells of this transaction; the addresses that changed by it."""
+        if signature is None or signature not in self.staged:
+            return ()
+        if len(self.state.told) >= MOST_STAGED:
+            self.state.told.clear()
+        self.state.told[signature] = None
+        return self._close(signature)
+
+    def slot_told(self, event: SlotUpdate) -> tuple[str, ...]:
+        """A slot's status; the addresses that changed by it. Slots come by the thousand: laid out flat."""
+        slot, state = event.current_slot, self.state
+        if event.status in SLOT_ENDS:
+            if slot > state.slot:
+                state.slot = slot
+                if state.told:
+                    state.told.clear()
+            if slot > state.ended:
+                state.ended = slot
+                return self._end(slot) if self.staged else ()
+        elif event.status == "created":
+            self._advance(slot, None)
+        return ()
+
+    def block_told(self, event: LatestBlockhash) -> tuple[str, ...]:
+        """A block's meta; the addresses that changed by it."""
+        slot = event.slot
+        if slot is None:
+            return ()
+        if event.block_time is not None and slot >= self.state.block_slot:
+            self.state.block_time, self.state.block_slot = event.block_time, slot
+        return self._advance(slot, slot)
+
+    def gap_opened(self, seq: int) -> None:
+        """Nothing is known until it is told anew; what a second gap meets still stale is forgotten for good."""
+        for signature in list(self.staged):
+            self._abandon(signature)
+        for address in [address for address, row in self.rows.items() if row.stale is not None]:
+            self._forget(address)
+        for row in self.rows.values():
+            row.stale = seq
+        self._unload()
+
+    def gap_filled(self, opened: int) -> None:
+        """A replay brought all that the gap had hidden: what it did not tell anew did not change."""
+        for row in self.rows.values():
+            if row.stale == opened:
+                row.stale = None
+        self._unload()
+
+    def orphaned(self, slot: int) -> tuple[str, ...]:
+        """What this slot wrote is unknown; the addresses concerned."""
+        for signature in [signature for signature, by in self.staged.items() if by.slot == slot]:
+            for address in self.staged.pop(signature).rows:
+                del self.writers[address]
+        gone = tuple(address for address, row in self.rows.items() if row.slot == slot)
+        for address in gone:
+            self._forget(address)
+        self.state.ended = min(self.state.ended, slot - 1)
+        if self.state.block_slot == slot:
+            self.state.block_time = None
+        return gone
+
+    def opened(self, generations: tuple[str, ...]) -> None:
+        """A run opens and says which program generations its recording is of: `venue=generation`."""
+        for told in generations:
+            venue, _, generation = told.partition("=")
+            self.state.generations[venue] = generation
+        self._unload()
+
+    # what is known
+
+    def get(self, address: str) -> Account | None:
+        """The account at this address; None: unknown."""
+        row = self.rows.get(address)
+        return None if row is None or row.stale is not None else Account(row.owner, row.lamports, row.data)
+
+    def clock(self) -> Clock:
+        """Chain time: the highest slot told, unix seconds of the newest block (else log time), the epoch.
+
+        A clock sysvar among the accounts that is at least as new as the newest block tells time and epoch itself.
+        """
+        state = self.state
+        slot, time = state.slot, state.block_time
+        epoch = floor_div(slot, SLOTS_PER_EPOCH)
+        sysvar = self.get(CLOCK_SYSVAR)
+        if sysvar is not None and len(sysvar.data) >= 40:
+            told = int.from_bytes(sysvar.data[0:8], "little")
+            epoch = max(epoch, int.from_bytes(sysvar.data[16:24], "little"))
+            if time is None or told >= state.block_slot:
+                time = int.from_bytes(sysvar.data[32:40], "little", signed=True)
+        return Clock(slot, floor_div(self.now.time, 1_000_000_000) if time is None else time, epoch)
+
+    def lacks(self, pool: str, mint_in: str) -> tuple[str, ...]:
+        """Addresses that an exact quote of this pool still needs; (): none, or no venue's pool."""
+        account = self.get(pool)
+        if account is None:
+            return (pool,)
+        venue = venue_of(account.owner)
+        return () if venue is None else venue.needs(pool, Reading(self.rows, {}), mint_in)
+
+    def quote(
+        self,
+        pool: str,
+        mint_in: str,
+        amount: int,
+        exact: Exact = "in",
+        *,
+        clock: Clock | None = None,
+        limit: int | None = None,
+    ) -> Exactly | None:
+        """What the venue's program would do now; None where no venue's pool account is known at this address."""
+        loaded = self.loaded.get(pool) or self._load(pool)
+        if loaded is None:
+            return None
+        ready = loaded.ready
+        found: Quote | Refusal
+        if type(ready) is Refusal:
+            found = ready
+        else:
+            found = ready.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock or self.clock(), limit=limit)
+        if loaded.counted != len(loaded.asked):
+            self._note(pool, loaded)
+        return Exactly(found, loaded.seq, loaded.slot)
+
+    # inside
+
+    def _load(self, pool: str) -> Loaded | None:
+        account = self.get(pool)
+        venue = None if account is None else venue_of(account.owner)
+        if venue is None:
+            return None
+        asked: dict[str, None] = {}
+        ready = venue.load(pool, Reading(self.rows, asked), self.state.generations.get(venue.id))
+        self.loads += 1
+        if self.loads > MOST_READY:
+            self._unload()
+        loaded = self.loaded[pool] = Loaded(ready, asked)
+        self._note(pool, loaded)
+        return loaded
+
+    def _note(self, pool: str, loaded: Loaded) -> None:
+        """Remember who reads what, and which record is the newest of what it reads."""
+        for address in loaded.asked:
+            self.users.setdefault(address, {})[pool] = None
+            row = self.rows.get(address)
+            if row is not None and row.seq > loaded.seq:
+                loaded.seq, loaded.slot = row.seq, row.slot
+        loaded.counted = len(loaded.asked)
+
+    def _unload(self) -> None:
+        self.loaded.clear()
+        self.users.clear()
+        self.loads = 0
+
+    def _advance(self, slot: int, ended: int | None) -> tuple[str, ...]:
+        """The chain reached `slot`, and all slots up to `ended` are over."""
+        state = self.state
+        if slot > state.slot:
+            state.slot = slot
+            state.told.clear()
+        if ended is None or ended <= state.ended:
+            return ()
+        state.ended = ended
+        return self._end(ended)
+
+    def _end(self, slot: int) -> tuple[str, ...]:
+        """All slots up to this one are over."""
+        changed: tuple[str, ...] = ()
+        for signature in [signature for signature, by in self.staged.items() if by.slot <= slot]:
+            changed += self._close(signature)
+        return changed
+
+    def _close(self, signature: str) -> tuple[str, ...]:
+        """Show all that a transaction wrote."""
+        rows = self.staged.pop(signature).rows
+        for address in rows:
+            del self.writers[address]
+        return self._show(rows)
+
+    def _abandon(self, signature: str) -> None:
+        """A staged transaction whose end will not be told: what it wrote is unknown."""
+        for address in self.staged.pop(signature).rows:
+            del self.writers[address]
+            self._forget(address)
+
+    def _show(self, rows: dict[str, AccountRow]) -> tuple[str, ...]:
+        """Put rows in that are not older than those known; the addresses that changed."""
+        changed = []
+        for address, row in rows.items():
+            known = self.rows.get(address)
+            if known is not None and (known.slot, known.write_version) > (row.slot, row.write_version):
+                continue
+            self.state.size += len(row.data) - (0 if known is None else len(known.data))
+            self.rows[address] = row
+            self._changed(address)
+            changed.append(address)
+        if len(self.rows) > MOST_ACCOUNTS or self.state.size > MOST_BYTES:
+            self._forget_oldest()
+        return tuple(changed)
+
+    def _forget(self, address: str) -> None:
+        row = self.rows.pop(address, None)
+        if row is not None:
+            self.state.size -= len(row.data)
+            self._changed(address)
+
+    def _changed(self, address: str) -> None:
+        """Pools that read this account are decoded anew."""
+        for pool in self.users.pop(address, ()):
+            self.loaded.pop(pool, None)
+
+    def _forget_oldest(self) -> None:
+        shared = {address: self.rows.pop(address) for address in SHARED if address in self.rows}
+        forget_oldest(self.rows, min(MOST_ACCOUNTS, len(self.rows) - 1))
+        self.rows.update(shared)
+        self.state.size = sum(len(row.data) for row in self.rows.values())
+        self._unload()

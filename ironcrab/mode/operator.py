@@ -1,0 +1,117 @@
+"""What an operator, the KILL file and the disk say to a running session; each becomes a record."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from ironcrab.domain.control import ConfigChanged, ConfigUpdate, ControlRequest
+from ironcrab.domain.event import Event
+from ironcrab.execution.engine import ExecutionEngine
+from ironcrab.shell.control import KILL_FILE, Reply, Request
+from ironcrab.shell.disk import Room
+
+KILL, RESET = "kill_switch", "reset_kill_switch"
+DISK = "disk"
+"""Begins the request id of a kill that the disk made; only such a one is taken back without an operator."""
+POLL_S = 0.002
+MOST_REASON = 200
+"""Characters of a reason."""
+
+
+class Operator:
+    """See the module.
+
+    Attributes:
+        changed: the newest answer to a change of settings; whoever appends records sets it.
+
+    Args:
+        take: takes a world event; gives its seq.
+        engine: whose kill switch and settings they are.
+        durable: the seq up to which the log is on the disk.
+        folder: the data folder.
+        room: of the disk.
+        log_id: of the log.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[Callable[[int], Event]], int],
+        engine: ExecutionEngine,
+        durable: Callable[[], int],
+        folder: Path,
+        room: Room,
+        log_id: str,
+    ) -> None:
+        self.take = take
+        self.engine = engine
+        self.durable = durable
+        self.folder = folder
+        self.room = room
+        self.log_id = log_id
+        self.changed: ConfigChanged | None = None
+
+    async def answer(self, request: Request) -> Reply:
+        """Perform a request; the reply comes when its record is on the disk."""
+        if request.kind == "reset" and (self.folder / KILL_FILE).exists():
+            return Reply(ok=False, text=f"{self.folder / KILL_FILE} lies there; remove it first")
+        if request.kind == "kill":
+            seq, text = self._kill("operator", request.reason, liquidate=request.liquidate), "killed: no buy is sent"
+        elif request.kind == "reset":
+            seq = self.take(lambda at: ControlRequest(self._id("operator", at), self.engine.name, RESET))
+            text = "the kill switch is off"
+        else:
+            return await self._set(request.settings)
+        await self._durable(seq)
+        return Reply(ok=True, text=text, seq=seq)
+
+    async def _set(self, settings: dict[str, str]) -> Reply:
+        self.changed = None
+        seq = self.take(lambda _: ConfigUpdate(self.engine.name, settings))
+        await self._durable(seq)
+        changed: ConfigChanged | None = self.changed
+        if changed is None:
+            return Reply(ok=False, text="the engine did not answer", seq=seq)
+        refused = [f"{setting.key}: {setting.origin}" for setting in changed.rejected]
+        applied = [f"{setting.key}={setting.value}" for setting in changed.settings]
+        text = "; ".join([*applied, *(f"refused {line}" for line in refused)])
+        return Reply(ok=not refused, text=text, seq=seq)
+
+    def look(self) -> None:
+        """The KILL file and the disk, once a second."""
+        kill = self.engine.state.kill
+        path = self.folder / KILL_FILE
+        if not kill.active and path.exists():
+            self._kill("file", _reason_in(path))
+        is_low = self.room.look()
+        if is_low and not kill.active:
+            self._kill(DISK, f"the disk has {self.room.free_bytes >> 20} MB left")
+        elif not is_low and kill.active and (kill.request_id or "").startswith(f"{DISK}-"):
+            self.take(lambda at: ControlRequest(self._id(DISK, at), self.engine.name, RESET))
+
+    def _kill(self, who: str, reason: str | None, *, liquidate: bool = False) -> int:
+        return self.take(
+            lambda at: ControlRequest(
+                self._id(who, at),
+                self.engine.name,
+                KILL,
+                active=True,
+                reason=(reason or who)[:MOST_REASON],
+                liquidate_positions=liquidate,
+            )
+        )
+
+    def _id(self, who: str, seq: int) -> str:
+        return f"{who}-{self.log_id[:8]}-{seq}"
+
+    async def _durable(self, seq: int) -> None:
+        while self.durable() < seq:  # noqa: ASYNC110 - the writer's thread has no event to wait for
+            await asyncio.sleep(POLL_S)
+
+
+def _reason_in(path: Path) -> str:
+    """The first line of the KILL file."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        text = ""
+    return text.partition("\n")[0] or f"file {path.name}"

@@ -1,0 +1,149 @@
+"""What an operator, a file, the disk and the clock say to a session is recorded, latched, and replays."""
+
+import asyncio
+
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest
+from ironcrab.domain.trade import DecisionRecord
+from ironcrab.log.compare import Digest
+from ironcrab.log.recording import Recording
+from ironcrab.mode.run import run, with_ticks
+from ironcrab.mode.seconds import Seconds
+from ironcrab.shell.control import Request
+from ironcrab.shell.disk import Room
+from tests.live.desk import BEGAN, frames, judged, play, scenario, session
+
+SECOND = 10**9
+
+
+def requests(folder):
+    return [record.event for record in Recording.open(folder).records((ControlRequest,))]
+
+
+def reasons(live):
+    return {
+        record.event.primary_reject_reason for record in Recording.open(live.session.path).records((DecisionRecord,))
+    }
+
+
+def asked(live, request):
+    """Perform a request; nothing syncs here, so what was appended counts as durable."""
+    live.operator.durable = lambda: live.drive.loop.seq
+    return asyncio.run(live.operator.answer(request))
+
+
+def test_a_session_decides_as_a_run_over_its_recording(tmp_path):
+    live = session(tmp_path / "data" / "demo")
+    play(live, frames(slots=30))
+    digest = Digest()
+    for record in Recording.open(live.session.path).records():
+        if record.by is not None:
+            digest.add(record.by, record.event)
+    summary = run(Recording.open(live.session.path), scenario(), tmp_path / "again")
+    assert summary.digest == digest.text()
+    assert sum(live.decisions.values()) >= 5
+
+
+def test_kill_is_latched_across_a_restart_until_reset(tmp_path):
+    folder = tmp_path / "data" / "demo"
+    live = session(folder)
+    live.open(BEGAN)
+    reply = asked(live, Request("kill", "enough", liquidate=True))
+    assert reply.ok
+    live.session.close()
+    assert Recording.open(folder).record(reply.seq).event.reason == "enough"
+
+    again = session(folder)
+    play(again, frames(slots=25), BEGAN + SECOND, end=False)
+    assert again.engine.state.kill.active
+    assert reasons_of(again) == {"KILL_SWITCH_ACTIVE"}
+    assert asked(again, Request("reset")).ok
+    assert not again.engine.state.kill.active
+    again.close(again.drive.wiring.now.time, "the test ended", {})
+    again.session.close()
+    judged(folder)
+
+
+def reasons_of(live):
+    live.session.commit()
+    return reasons(live)
+
+
+def test_the_kill_file_kills_and_blocks_a_reset(tmp_path):
+    folder = tmp_path / "data" / "demo"
+    live = session(folder)
+    live.open(BEGAN)
+    (folder.parent / "KILL").write_text("fire in the house\n")
+    live.look()
+    live.look()
+    assert [request.reason for request in requests_of(live)] == ["fire in the house"]
+    assert not asked(live, Request("reset")).ok
+    (folder.parent / "KILL").unlink()
+    assert asked(live, Request("reset")).ok
+    live.look()
+    assert not live.engine.state.kill.active
+    live.close(live.drive.wiring.now.time, "the test ended", {})
+    live.session.close()
+    judged(folder)
+
+
+def requests_of(live):
+    live.session.commit()
+    return requests(live.session.path)
+
+
+def test_a_low_disk_refuses_buys_and_takes_it_back(tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "demo"
+    live = session(folder)
+    live.open(BEGAN)
+    free = [10_000]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free[0]}))
+    live.operator.room = Room(folder.parent, 1_000, 2_000, 100)
+    for left, active in ((10_000, False), (900, True), (1_500, True), (50, True), (2_000, False)):
+        free[0] = left
+        live.look()
+        assert live.engine.state.kill.active is active, left
+        assert (folder.parent / "reserve").exists() == (left != 50)
+    assert [request.kind for request in requests_of(live)] == ["kill_switch", "reset_kill_switch"]
+    asked(live, Request("kill", "mine"))
+    free[0] = 10
+    live.look()
+    free[0] = 10_000
+    live.look()
+    assert live.engine.state.kill.active, "the operator's kill is the operator's to take back"
+    live.close(live.drive.wiring.now.time, "the test ended", {})
+    live.session.close()
+    judged(folder)
+
+
+def test_settings_outlive_a_crash_and_bad_ones_are_refused(tmp_path):
+    folder = tmp_path / "data" / "demo"
+    live = session(folder)
+    live.open(BEGAN)
+    reply = asked(live, Request("set", settings={"max_open_positions": "2", "wallet": "x", "no_such": "1"}))
+    assert not reply.ok
+    assert "max_open_positions=2" in reply.text
+    assert "no_such: unknown key" in reply.text
+    live.session.close()
+    again = session(folder)
+    play(again, [], BEGAN + SECOND)
+    assert again.engine.state.params.max_open_positions == 2
+    assert len(list(Recording.open(folder).records((ConfigUpdate,)))) == 2
+    other = session(folder, scenario(("engine.max_open_positions", "7")))
+    play(other, [], BEGAN + 2 * SECOND)
+    assert other.engine.state.params.max_open_positions == 7
+    judged(folder)
+
+
+def test_silent_seconds_tick_live_as_in_a_run():
+    """However often the clock looks in between, the ticks are those of `with_ticks`."""
+    times = [5 * SECOND + 7, 5 * SECOND + 9, 8 * SECOND, 8 * SECOND + 1, 13 * SECOND - 1, 14 * SECOND]
+    wanted = [time for time, event in with_ticks((time, None) for time in times) if isinstance(event, ClockTick)]
+    for looks in ([], range(0, 15 * SECOND, SECOND // 3), range(SECOND // 2, 15 * SECOND, SECOND)):
+        seconds, found = Seconds(), []
+        pending = sorted([*((time, "event") for time in times), *((time, "look") for time in looks)])
+        for time, what in pending:
+            if what == "look" and time >= times[-1]:
+                break
+            ticks = seconds.before(time) if what == "event" else seconds.silent(time)
+            found += [tick_time for tick_time, _ in ticks]
+        assert found == wanted
