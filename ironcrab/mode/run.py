@@ -24,6 +24,7 @@ from ironcrab.domain.control import (
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import WalletBalanceSnapshot
+from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, Verdict
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
 from ironcrab.log import snapshot
 from ironcrab.log.compare import Digest
@@ -40,7 +41,13 @@ SECOND = 1_000_000_000
 """Nanoseconds."""
 LONGEST_SILENCE = 86_400
 """Seconds of one silence that tick."""
-OURS = frozenset((*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned))
+OURS = frozenset(
+    (
+        *(*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned),
+        # an imported original's verdicts and outcomes: told by the world there, said anew here
+        *(Verdict, DecisionRecord, ExecutionResult, PositionUpdate),
+    )
+)
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
 RESTED = 256
 """Records between two rests: a run looks up from its work only so often."""

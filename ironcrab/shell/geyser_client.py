@@ -7,6 +7,7 @@ Yellowstone service, a node without transaction metadata) ends it with one sente
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
@@ -356,10 +357,12 @@ class GeyserClient:
             raise InputFault(f"{where} refuses the subscription ({code}: {details}); ask for less, or another endpoint")
         if not self._was_up and code != "RESOURCE_EXHAUSTED":
             raise InputFault(_unreachable(where, code, details, tls=self.endpoint.tls))
-        return f"{code}: {details}"
+        return f"{code}: {details}" if _PLAIN.fullmatch(details) else code
 
 
 _META = 7
+_PLAIN = re.compile(r"[A-Za-z ,'()-]+")
+"""Words alone: what stands in the log never names an address."""
 
 
 async def _cancelled(*tasks: asyncio.Task[None]) -> None:

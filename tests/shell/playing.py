@@ -91,7 +91,9 @@ def last_event(folder, wanted):
 def record_and_compare(updates, faults, tmp_path, **settings):
     told, _ = imported(updates, faults, tmp_path)
     folder = tmp_path / "recorded"
-    summary, server = asyncio.run(recorded(updates, folder, faults=faults, until=last_event(folder, len(told)), **settings))
+    summary, server = asyncio.run(
+        recorded(updates, folder, faults=faults, until=last_event(folder, len(told)), **settings)
+    )
     assert events_of(folder) == told
     recording = Recording.open(folder)
     assert all(part.entry is not None and part.entry.files for part in recording.parts)
