@@ -25,7 +25,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--accounts", type=PATH, help="Folder of *.json accounts, as `solana account --output json` writes.")
 @click.option("--slot-ms", type=click.IntRange(1, 60_000), default=400, show_default=True, help="Milliseconds a slot.")
 @click.option("--rent", type=click.IntRange(1), help="Lamports a byte; default: the machine's Rent sysvar.")
-@click.option("--fates", type=PATH, help="A script of what goes wrong; see below.")
+@click.option("--fates", type=PATH, help="A script of what goes wrong; see above.")
 @click.option("--airdrop", "drops", multiple=True, metavar="KEY=SOL", help="SOL that a key has at the start.")
 @click.option("--still", is_flag=True, help="Slots advance by the RPC call localnet_advance only.")
 def localnet_command(

@@ -285,9 +285,9 @@ class Chain:
 
     def _batch(self, subscriber: Subscriber, filters: Filters, number: int) -> None:
         """Content of a slot that has just reached the stream's level."""
-        slot = self.slots[number]
-        if slot.level >= filters.commitment:
-            return
+        slot = self.slots.get(number)
+        if slot is None or slot.level >= filters.commitment:
+            return  # a source may begin with the status of a slot whose content came before it
         for update in _last_writes(slot.told):
             if update.kind in _CONTENT:
                 subscriber.tell(filters.said(update))

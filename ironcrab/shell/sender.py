@@ -45,6 +45,9 @@ FED_NS = 5_000_000_000
 """Without a block meta for so long the feed is not believed to tell heights."""
 HASH_BEHIND = 50
 """Blocks that a blockhash may be old when it is signed with."""
+ROUNDS = 3
+"""Times that all nodes are asked for a blockhash before an ask is given up unsigned."""
+ROUND_PAUSE_S = 0.1
 DURABLE_POLL_S = 0.001
 KEPT_SIGNATURES = 4096
 KEPT_HASHES = 64
@@ -324,13 +327,15 @@ class Sender:
         return known[0].blockhash, height + HASH_BLOCKS
 
     async def _first(self, ask: Callable[[Rpc], Any]) -> Any:
-        """The answer of the first node that gives one; the last one's fault otherwise."""
+        """The answer of the first node that gives one, all asked a few times; the last one's fault otherwise."""
         last: Fault = Fault("no node is configured")
-        for node in self.nodes:
-            try:
-                return await ask(node)
-            except RpcFault as fault:
-                last = fault
+        for _ in range(ROUNDS):
+            for node in self.nodes:
+                try:
+                    return await ask(node)
+                except RpcFault as fault:
+                    last = fault
+            await asyncio.sleep(ROUND_PAUSE_S)
         raise last
 
     async def _pursue(self, work: Work, *, look_first: bool) -> ConfirmAnswer | SendAnswer | None:

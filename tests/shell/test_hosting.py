@@ -118,7 +118,6 @@ def test_the_drop_s_amount_is_bounded():
 
 
 def test_the_feed_of_a_localnet_is_a_yellowstone_endpoint():
-    pytest.importorskip("ironcrab.shell.geyser_server")
     from grpc import aio
 
     async def go():
@@ -149,5 +148,23 @@ def test_the_feed_of_a_localnet_is_a_yellowstone_endpoint():
             landing = chain.ledger[dropped]
             assert seen[0].transaction.slot == landing.slot
             assert chain.commitment_of(landing.slot) != "processed"
+
+    asyncio.run(go())
+
+
+def test_a_source_may_begin_with_the_status_of_a_slot_it_never_told():
+    from ironcrab.shell.geyser_chain import Chain
+    from ironcrab.shell.geyser_filters import Filters, update_of
+    from ironcrab.shell.local_frames import slot
+
+    async def go():
+        feed = Chain(iter(()))
+        subscriber = feed.join()
+        request = wire.SubscribeRequest(commitment=wire.CONFIRMED)
+        request.slots["slots"].SetInParent()
+        feed.subscribe(subscriber, Filters(request))
+        feed.publish(update_of(slot(7, 6, "confirmed", 1000)))
+        update = wire.SubscribeUpdate.FromString(await subscriber.next())
+        assert (update.slot.slot, update.slot.status) == (7, wire.SLOT_CONFIRMED)
 
     asyncio.run(go())
