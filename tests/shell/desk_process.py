@@ -1,6 +1,6 @@
 """A process that is made to be killed: a real log on disk, a Sender on it, asks made one after another.
 
-python -m tests.shell.desk_process FOLDER URL ASKS: prints `done` when all asks have ended.
+python -m tests.shell.desk_process FOLDER URL ASKS: prints `up` when it begins, `done` when all asks have ended.
 """
 
 import asyncio
@@ -45,6 +45,7 @@ async def main(folder, url, asks):
         for record in records:
             see(record)
         sender.start()
+        print("up", flush=True)
         while True:
             if all(ended.values()):
                 if len(ended) == asks:

@@ -17,7 +17,7 @@ ASKS = 6
 
 
 async def life(folder, url, seconds):
-    """One life of the process; killed after so long unless it ends before. Whether it ended by itself."""
+    """One life of the process, killed so long after its start unless it ends before. Whether it ended by itself."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -29,6 +29,7 @@ async def life(folder, url, seconds):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+    assert await child.stdout.readline() == b"up\n", (await child.communicate())[1].decode()
     try:
         async with asyncio.timeout(seconds):
             out, err = await child.communicate()
@@ -45,10 +46,10 @@ async def life(folder, url, seconds):
 def test_kill_9_at_any_instant_costs_nothing_and_sends_nothing_twice(tmp_path, seed):
     async def go():
         script = "drop every 3\nmute every 4\ndelay every 5 6"
-        async with Localnet(new_chain(script, slot_ms=40)) as net:
+        async with Localnet(new_chain(script, slot_ms=60)) as net:
             folder = tmp_path / "log"
             for number in range(40):
-                patience = 30 if number > 14 else 0.45 + (seed * 37 + number * 53) % 40 / 100
+                patience = 30 if number > 11 else (seed * 37 + number * 53) % 240 / 1000
                 if await life(folder, net.url, patience):
                     break
             else:
@@ -67,5 +68,5 @@ def test_kill_9_at_any_instant_costs_nothing_and_sends_nothing_twice(tmp_path, s
     assert {one.ran.signature for one in landed} <= signed
     held = next(row for row in landed[-1].ran.holdings_after.values() if (row.mint, row.owner) == (MINT, OTHER))
     assert held.amount == ASKS * 10**DECIMALS + sum(range(ASKS))
-    assert kills >= 1
+    assert kills >= 4
     print(f"{kills} kills")
