@@ -137,15 +137,39 @@ class Loop:
                 said = [*said, *((name, word) for word in words)]
         return said
 
+    def follow(self, records: Iterable[Record]) -> Iterator[tuple[Record, Sequence[tuple[str, Event]]]]:
+        """Follow: fold recorded records in their order; hand back each derived one and each that somebody spoke about.
+
+        What `fold` does, said here once more in one piece: a million records are followed in a second.
+        """
+        now, routes = self.now, self.routes
+        for record in records:
+            event = record.event
+            if record.time > now.time:
+                now.time = record.time
+            if record.cause is None:
+                slot = getattr(event, "slot", None)
+                if slot is not None and slot > now.slot:
+                    now.slot = slot
+            seq = record.seq
+            said: list[tuple[str, Event]] | tuple[()] = ()
+            for name, step in routes.get(type(event), ()):
+                words = step(seq, event)
+                if words:
+                    said = [*said, *((name, word) for word in words)]
+            if said or record.cause is not None:
+                yield record, said
+
     def take(self, event: Event, time: int) -> Record:
         """Drive: append a world event at `time` (clamped: time never decreases) and fold the whole turn."""
-        world = self.record(event, None, None, max(time, self.now.time))
-        turn = deque((world,))
-        while turn:
-            record = turn.popleft()
+        world = record = self.record(event, None, None, max(time, self.now.time))
+        turn: deque[Record] = deque()
+        while True:
             for name, said in self.fold(record):
                 turn.append(self.record(said, record.seq, name, record.time))
-        return world
+            if not turn:
+                return world
+            record = turn.popleft()
 
     def record(self, event: Event, cause: int | None, by: str | None, time: int) -> Record:
         """Give the event its seq and append it."""

@@ -5,7 +5,7 @@ check table (`checks`), asks for a simulation, then for sending, and ends in exa
 DecisionRecord. All that is remembered stands in `state`; time is record time, told by `known.now`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -39,6 +39,9 @@ from ironcrab.execution.state import Attempt, EngineState, Waiting
 from ironcrab.market.known import Known
 
 Said = list[Event]
+FOLDED = (WalletBalanceSnapshot, WalletSnapshotComplete, PriorityFeePercentiles)
+"""Market events whose numbers the engine keeps; of the others it reads no field, they only let time pass."""
+UNFOLDED: Mapping[type[Event], tuple[str, ...]] = {kind: () for kind in MARKET if kind not in FOLDED}
 
 
 class ExecutionEngine:
@@ -71,6 +74,8 @@ class ExecutionEngine:
         ForkOrphaned,
         ControlRequest,
     )
+    reads = ("mints", "pools")
+    fields = UNFOLDED
 
     def __init__(self, params: EngineParams, known: Known, checks: tuple[Check, ...] = CHECKS) -> None:
         self.params = params
@@ -98,11 +103,13 @@ class ExecutionEngine:
     @property
     def undecided(self) -> bool:
         """Whether a world record now would decide a waiting intent; a shell then supplies a tick."""
-        return any(self._may_go(waiting) for waiting in self.state.waiting)
+        return bool(self.state.waiting) and any(self._may_go(waiting) for waiting in self.state.waiting)
 
     def step(self, seq: int, event: Any) -> Iterable[Event]:
         """Fold one event. Intents are queued and asks noted; everything else is the world's and may decide."""
         state, kind = self.state, type(event)
+        if kind in UNFOLDED:
+            return self._world(seq) if state.waiting or state.attempts else ()
         if kind is TradeIntent:
             # an id stands only on an intent that was imported, and such a record is the world's
             said = [] if event.intent_id is None else self._world(seq)
@@ -113,7 +120,7 @@ class ExecutionEngine:
             return ()
         fold = self.folds.get(kind)
         if fold is None:
-            return self._world(seq) if state.waiting or state.attempts else ()
+            return self._world(seq)
         return [*fold(seq, event), *self._world(seq)]
 
     def _world(self, seq: int) -> Said:

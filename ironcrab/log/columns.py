@@ -4,9 +4,9 @@ A field is one column of its own type, except 128-bit integers: `<name>_hi` and 
 on anything wider than 64 bits. Nested structs are struct columns, tuples lists, maps map columns, keys base58 text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, pairwise, repeat
 from operator import attrgetter
 from typing import Any
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
 
-from ironcrab.domain.fault import SchemaFault
+from ironcrab.domain.fault import LogFault, SchemaFault
 from ironcrab.log.shape import Field, Shape, shape_of
 from ironcrab.loop import Record
 
@@ -151,16 +151,33 @@ def _offsets(values: list[Any]) -> tuple[Any, Any]:
     return pa.array(accumulate(lengths, initial=0), pa.int32(), size=len(values) + 1), _mask(values)
 
 
-def to_records(
-    kind: type[Struct], table: Any, made: type[Struct] | None = None, names: Sequence[str] = ()
-) -> list[Record]:
+class Unread:
+    """Stands in a field whose column was not read, and refuses every use: nobody decides on what he did not ask for."""
+
+    __slots__ = ("where",)
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __repr__(self) -> str:
+        return f"<{self.where} was not read>"
+
+    def refuse(self, *_: object) -> Any:
+        """LogFault: whoever reads the field must declare it."""
+        raise LogFault(f"{self.where} was used but not read; name it in the `fields` of the reducer that uses it")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __hash__ = __len__ = __iter__ = refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __floordiv__ = __rfloordiv__ = __mod__ = refuse
+    __getitem__ = __contains__ = __int__ = __index__ = __str__ = __format__ = __getattr__ = refuse
+
+
+def to_records(kind: type[Struct], table: Any, names: Sequence[str] | None = None) -> list[Record]:
     """The records of a table whose schema is that of `event_schema(kind)`.
 
     Args:
         kind: the event type.
         table: header columns and event columns, by name; a field without its columns takes its default.
-        made: the class to make instead of `kind`; it takes the fields `names` in order.
-        names: see `made`.
+        names: the only fields to fill; the others hold an `Unread`. None: all.
 
     Raises:
         SchemaFault: a field without default has no column, or there is a column that no field claims.
@@ -168,7 +185,8 @@ def to_records(
     count = table.num_rows
     present = set(table.schema.names)
     header = [_field_values(field, table) for field in HEADER]
-    fields = [field for field in shape_of(kind).fields if not names or field.name in names]
+    all_fields = shape_of(kind).fields
+    fields = [field for field in all_fields if names is None or field.name in names]
     have = [field for field in fields if present.issuperset(column_names(field))]
     claimed = {name for field in (*HEADER, *have) for name in column_names(field)}
     missing = next((field.name for field in fields if field.required and field not in have), None)
@@ -177,19 +195,20 @@ def to_records(
         raise SchemaFault(
             f"{kind.__name__} was sealed by another schema ({stray}); open it with the version that sealed it"
         )
-    events = _build(made or kind, fields, have, [_field_values(field, table) for field in have], count)
-    return list(map(Record, *header, events))
+    columns: dict[str, Iterable[Any]] = {field.name: _field_values(field, table) for field in have}
+    for field in all_fields:
+        if field not in fields:
+            columns[field.name] = repeat(Unread(f"{kind.__name__}.{field.name}"), count)
+    return list(map(Record, *header, _build(kind, all_fields, columns, count)))
 
 
-def _build(
-    cls: type[Struct], fields: list[Field], have: list[Field], columns: list[list[Any]], count: int
-) -> list[Any]:
-    if not have:
+def _build(cls: type[Struct], fields: tuple[Field, ...], columns: dict[str, Iterable[Any]], count: int) -> list[Any]:
+    """The events of one type from their columns by field name; a field without one takes its default."""
+    if not columns:
         return [cls() for _ in range(count)]
-    if len(fields) == len(have):
-        return list(map(cls, *columns))
-    names = [field.name for field in have]
-    return [cls(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+    if len(fields) == len(columns):
+        return list(map(cls, *(columns[field.name] for field in fields)))
+    return [cls(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 def _field_values(field: Field, table: Any) -> list[Any]:

@@ -30,6 +30,8 @@ from ironcrab.log.parquet import open_sealed, read_group, write
 from ironcrab.log.shape import schema_digest, shape_of
 from ironcrab.loop import Record
 
+Columns = Mapping[type[Struct], Sequence[str]]
+"""Event type -> the only fields of it that are read."""
 BATCH = 4_096
 """Rows decoded at a time: small enough for the cache."""
 
@@ -41,7 +43,7 @@ def read(
     *,
     seq_from: int | None = None,
     seq_to: int | None = None,
-    columns: Mapping[type[Struct], Sequence[str]] | None = None,
+    columns: Columns | None = None,
 ) -> Iterator[Record]:
     """The records of a sealed segment in seq order.
 
@@ -51,8 +53,8 @@ def read(
         types: event types to read; None: all, and then a missing seq is damage.
         seq_from: lowest seq, inclusive.
         seq_to: highest seq, exclusive.
-        columns: event type -> the only fields to read of it; its events are then of a class of that name that has
-            these fields alone (for loops of one's own: no reducer wants such a class).
+        columns: event type -> the only fields to read of it; the others hold an `Unread`, which refuses every use. A
+            row group in which a reducer said something comes whole, because its records will be compared.
 
     Raises:
         DamageFault: a byte range is not what was written, or a record is missing; names file and range or seq.
@@ -70,7 +72,7 @@ def _batches(
     segment: Segment,
     types: Sequence[type[Struct]] | None,
     span: tuple[int, int],
-    columns: Mapping[type[Struct], Sequence[str]],
+    columns: Columns,
 ) -> Iterator[list[Record]]:
     first, end = span
     cursors = []
@@ -128,17 +130,23 @@ def _known_type(file: SealedFile) -> type[Struct]:
 
 
 def _merge(cursors: list["_Cursor"], first: int, end: int, segment: Segment, *, whole: bool) -> Iterator[list[Record]]:
-    """Seqs are dense over all types, so a record's place in a window is its seq: no heap is needed."""
+    """Window by window: each file gives its part, which is in order, and sorting parts in order costs next to nothing."""
     for start in range(first, end, BATCH):
         stop = min(start + BATCH, end)
-        window: list[Record | None] = [None] * (stop - start)
-        placed = sum(cursor.place(window, start, stop) for cursor in cursors)
-        if placed == stop - start:
-            yield window  # type: ignore[misc]
-            continue
-        if whole:
-            raise DamageFault(f"segment {segment.name}: record {start + window.index(None)} is in none of its files")
-        yield [record for record in window if record is not None]
+        window: list[Record] = []
+        for cursor in cursors:
+            window += cursor.up_to(stop)
+        window.sort(key=_seq)
+        if whole and len(window) != stop - start:
+            raise _missing(segment, window, start)
+        yield window
+
+
+def _missing(segment: Segment, window: list[Record], start: int) -> DamageFault:
+    """Which record of a window is in none of the files, or in two."""
+    found = [record.seq for record in window]
+    lacking = next((seq for seq, place in enumerate(found, start) if place != seq), start + len(found))
+    return DamageFault(f"segment {segment.name}: record {lacking} is in none of its files")
 
 
 class _Cursor:
@@ -147,31 +155,28 @@ class _Cursor:
     def __init__(self, path: Path, file: SealedFile, span: tuple[int, int], names: Sequence[str] | None) -> None:
         self.path = path
         self.file = file
-        self.kind = kind = _known_type(file)
+        self.kind = _known_type(file)
         self.first, self.end = span
         self.names = names
-        self.made = None if names is None else _projected(kind, tuple(names))
         self.stream = self.batches()
         self.batch: list[Record] = []
         self.at = 0
 
-    def place(self, window: list[Record | None], start: int, stop: int) -> int:
-        """Put the own records with start <= seq < stop into the window; returns how many."""
-        placed = 0
+    def up_to(self, stop: int) -> list[Record]:
+        """The own records that are left below seq `stop`."""
+        found: list[Record] = []
         while True:
             if self.at == len(self.batch):
                 following = next(self.stream, None)
                 if following is None:
-                    return placed
+                    return found
                 self.batch, self.at = following, 0
             batch = self.batch
-            cut = len(batch) if batch[-1].seq < stop else _cut(batch, self.at, stop)
-            for record in batch[self.at : cut]:
-                window[record.seq - start] = record
-            placed += cut - self.at
+            cut = len(batch) if batch[-1].seq < stop else bisect_left(batch, stop, lo=self.at, key=_seq)
+            found += batch[self.at : cut]
             self.at = cut
             if cut < len(batch):
-                return placed
+                return found
 
     def batches(self) -> Iterator[list[Record]]:
         """The wanted records, batch by batch; DamageFault, SchemaFault."""
@@ -183,10 +188,11 @@ class _Cursor:
                 low, high = self._rows(source, index, piece)
                 if low == high:
                     continue
-                table = read_group(self.path, source, index, piece, names)
+                table, wanted = read_group(self.path, source, index, piece, names), self.names
+                if names is not None and table.column("by").null_count < piece.rows:
+                    table, wanted = read_group(self.path, source, index, piece), None
                 for start in range(low, high, BATCH):
-                    part = table.slice(start, min(BATCH, high - start))
-                    yield to_records(self.kind, part, self.made, self.names or ())
+                    yield to_records(self.kind, table.slice(start, min(BATCH, high - start)), wanted)
 
     def _rows(self, source: Any, index: int, piece: Piece) -> tuple[int, int]:
         """The rows of a group that are wanted; at the edges of the range the seqs alone tell."""
@@ -196,17 +202,7 @@ class _Cursor:
         return bisect_left(seqs, self.first), bisect_left(seqs, self.end)
 
 
-def _cut(batch: list[Record], low: int, stop: int) -> int:
-    return bisect_left(batch, stop, lo=low, key=_seq)
-
-
-def _seq(record: Record) -> int:
-    return record.seq
-
-
-def _projected(kind: type[Struct], names: tuple[str, ...]) -> type[Struct]:
-    fields = [(field.name, Any) for field in shape_of(kind).fields if field.name in names]
-    return msgspec.defstruct(kind.__name__, fields, frozen=True, gc=False)
+_seq = attrgetter("seq")
 
 
 def _wanted_columns(kind: type[Struct], names: Sequence[str]) -> list[str]:

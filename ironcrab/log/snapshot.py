@@ -67,13 +67,22 @@ def decode(data: bytes, name: str) -> Snapshot:
 
 
 def save(
-    recording: str | os.PathLike[str], seq: int, head: bytes, states: Mapping[str, bytes], meta: Mapping[str, str]
+    recording: str | os.PathLike[str],
+    seq: int,
+    head: bytes,
+    states: Mapping[str, bytes],
+    meta: Mapping[str, str],
+    *,
+    sync: bool = True,
 ) -> Path:
-    """Write a snapshot into a recording, in place of an older one at the same seq; returns its file. DiskFault."""
+    """Write a snapshot into a recording, in place of an older one at the same seq; returns its file. DiskFault.
+
+    Without `sync` it may be lost with the power, as the output of a run may.
+    """
     folder = Path(recording) / FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / f"{_PREFIX}{seq:020d}{_SUFFIX}"
-    put(path, encode(Snapshot(seq, head, dict(states), dict(meta))))
+    put(path, encode(Snapshot(seq, head, dict(states), dict(meta))), sync=sync)
     return path
 
 

@@ -1,7 +1,7 @@
 """The flow of trades through every pool, kept as long as the longest window needs it."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -94,6 +94,9 @@ class Flow:
 
     name = "flow"
     wants: tuple[type[Event], ...] = (Trade, ForkOrphaned)
+    fields: Mapping[type[Event], tuple[str, ...]] = {
+        Trade: ("pool_address", "mint", "trader", "is_buy", "sol_amount", "token_amount", "slot")
+    }
 
     def __init__(self, now: Now) -> None:
         self.now = now

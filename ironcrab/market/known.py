@@ -31,3 +31,21 @@ class Known:
     def fresh(cls, now: Now) -> "Known":
         """Nothing known yet; `now` is the clock that the loop advances."""
         return cls(now, Mints(now), LivePoolCache(now), Flow(now))
+
+    def keep(self, names: tuple[str, ...]) -> tuple[Reducer, ...]:
+        """The reducers of these names, in folding order; what is left out refuses to be read."""
+        for reducer in self.reducers:
+            if reducer.name not in names:
+                setattr(self, reducer.name, LeftOut(reducer.name))
+        self.reducers = tuple(reducer for reducer in self.reducers if reducer.name in names)
+        return self.reducers
+
+
+class LeftOut:
+    """Stands for a reducer that this run does not fold, because no decider names it in its `reads`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, attribute: str) -> object:
+        raise AttributeError(f"{self.name}.{attribute}: name {self.name} in the `reads` of the strategy that uses it")

@@ -8,7 +8,7 @@ After a gap or a fork a row is `stale`. The first new word about the pool drops 
 what stands in a row that is not stale was said after the last gap.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
@@ -138,6 +138,9 @@ class LivePoolCache:
         GapClosed,
         ForkOrphaned,
     )
+    fields: Mapping[type[Event], tuple[str, ...]] = {
+        Trade: ("pool_address", "mint", "quote_mint", "dex", "sol_amount", "token_amount", "slot", "creator")
+    }
 
     def __init__(self, now: Now) -> None:
         self.now = now

@@ -88,7 +88,7 @@ class Paper:
     @property
     def is_due(self) -> bool:
         """Whether an answer is owed at once."""
-        return any(owed.due is None for owed in self.open.values())
+        return bool(self.open) and any(owed.due is None for owed in self.open.values())
 
     def due(self, slot: int | None) -> Iterator[Event]:
         """Answers to take before the first record of `slot`; None: only those that are owed at once."""

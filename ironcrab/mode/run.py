@@ -6,6 +6,7 @@ recording, scenario and code give the same bytes.
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from blake3 import blake3
 from msgspec import Struct
@@ -38,7 +39,9 @@ SECOND = 1_000_000_000
 """Nanoseconds."""
 LONGEST_SILENCE = 86_400
 """Seconds of one silence that tick."""
-OURS = (*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned)
+OURS = frozenset(
+    (*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned)
+)
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
 SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
@@ -58,13 +61,14 @@ class RunSummary(Struct, frozen=True):
     counts: dict[str, int]
 
 
-def source(records: Iterable[Record]) -> Iterator[tuple[int, Event]]:
+def source(records: Iterable[Record]) -> Iterator[tuple[int, Any]]:
     """(time, event) of the world records of a recording that any run of its market starts from."""
     for record in records:
         event = record.event
-        if record.cause is not None or isinstance(event, OURS):
+        kind = type(event)
+        if record.cause is not None or kind in OURS:
             continue
-        if isinstance(event, WalletBalanceSnapshot) and event.source == SCENARIO:
+        if kind is WalletBalanceSnapshot and event.source == SCENARIO:
             continue
         yield record.time, event
 
@@ -76,7 +80,11 @@ def with_ticks(events: Iterable[tuple[int, Event]]) -> Iterator[tuple[int, Event
     timer of ours has run out, and a recording of two distant days does not fill with ticks.
     """
     last: int | None = None
+    next_second = 0
     for time, event in events:
+        if time < next_second:
+            yield time, event
+            continue
         second = time // SECOND
         if last is not None and second > last + 1:
             for silent in range(last + 1, min(second, last + 1 + LONGEST_SILENCE)):
@@ -84,6 +92,7 @@ def with_ticks(events: Iterable[tuple[int, Event]]) -> Iterator[tuple[int, Event
             if second > last + 1 + LONGEST_SILENCE:
                 yield (second - 1) * SECOND, ClockTick()
         last = second if last is None else max(last, second)
+        next_second = (last + 1) * SECOND
         yield time, event
 
 
@@ -140,9 +149,19 @@ class Drive:
                 self.loop.take(answer, self.wiring.now.time)
                 self.settle()
 
+    @property
+    def waits(self) -> bool:
+        """Whether a world record now would decide an intent, or an answer is due at once."""
+        if self.wiring.engine.undecided:
+            return True
+        for outlet in self.outlets:  # noqa: SIM110 - asked after every record, where any() would cost more than the rest
+            if outlet.is_due:
+                return True
+        return False
+
     def settle(self) -> None:
         """Nobody waits for the market: intents are decided by a tick at once, answers due now are taken."""
-        while self.wiring.engine.undecided or any(outlet.is_due for outlet in self.outlets):
+        while self.waits:
             if self.wiring.engine.undecided:
                 self.loop.take(ClockTick(), self.wiring.now.time)
             for outlet in self.outlets:
@@ -170,9 +189,9 @@ def run_events(
     progress: Progress = None,
 ) -> RunSummary:
     """The same over (time, event) pairs of any origin, which `source_name` identifies (it has no blanks)."""
-    paper = Paper(scenario.paper)
+    outlets: tuple[Outlet, ...] = (Paper(scenario.paper),) if "paper" in scenario.outlets else ()
     log_id = derive_log_id(source_name, scenario, Wiring(scenario))
-    counts: dict[str, int] = {}
+    counts: dict[type[Event], int] = {}
     digest = Digest()
     derived = 0
     with Recording.create(out, log_id, origin=f"run of {source_name} under {scenario.name}") as writer:
@@ -180,14 +199,15 @@ def run_events(
         def append(record: Record) -> None:
             nonlocal derived
             writer.append(record)
-            paper.see(record)
-            name = type(record.event).__name__
-            counts[name] = counts.get(name, 0) + 1
+            for outlet in outlets:
+                outlet.see(record)
+            kind = type(record.event)
+            counts[kind] = counts.get(kind, 0) + 1
             if record.by is not None:
                 derived += 1
                 digest.add(record.by, record.event)
 
-        drive = Drive(scenario, append, (paper,) if "paper" in scenario.outlets else ())
+        drive = Drive(scenario, append, outlets)
         next_snapshot = SNAPSHOT_EVERY
         for time, event in with_ticks(events):
             if drive.loop.seq == 0:
@@ -195,14 +215,14 @@ def run_events(
             drive.take(event, time)
             if drive.loop.seq >= next_snapshot:
                 states = encode_states(drive.wiring.reducers, drive.wiring.now)
-                saved = snapshot.save(out, drive.loop.seq, writer.head, states, made_by(drive.started))
+                saved = snapshot.save(out, drive.loop.seq, writer.head, states, made_by(drive.started), sync=False)
                 next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
             if progress is not None:
                 progress(drive.loop.seq)
         if drive.loop.seq == 0:
             raise InputFault(f"{source_name} holds no world record; import one first: ironcrab import --help")
         drive.close()
-    return RunSummary(log_id, drive.loop.seq, derived, digest.text(), counts)
+    return RunSummary(log_id, drive.loop.seq, derived, digest.text(), {kind.__name__: count for kind, count in counts.items()})
 
 
 def _source_head(recording: Recording) -> str:

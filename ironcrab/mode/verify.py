@@ -4,7 +4,7 @@ Each run of a log is judged with the code at hand. That its code is not the code
 that a decision differs is a divergence.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -16,7 +16,11 @@ from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Record
 from ironcrab.mode.scenario import read_back
 from ironcrab.mode.states import restore_states, start_of
-from ironcrab.mode.wiring import Wiring, infos
+from ironcrab.mode.wiring import Wiring, columns_of, infos
+
+
+TOLD = 1_024
+"""Records between two words of progress."""
 
 
 class RunReport(Struct, frozen=True):
@@ -77,12 +81,20 @@ class Follower:
 
     def fold(self, record: Record) -> None:
         """Fold one record of the log."""
-        judged = record.seq >= self.judged_from
-        if judged and record.cause is not None:
+        self._judge(record, self.loop.fold(record))
+
+    def follow(self, records: Iterable[Record]) -> None:
+        """Fold all these records."""
+        for record, said in self.loop.follow(records):
+            self._judge(record, said)
+
+    def _judge(self, record: Record, said: Sequence[tuple[str, Event]]) -> None:
+        if record.seq < self.judged_from:
+            return
+        if record.cause is not None:
             self.judge.record(record)
-        for name, said in self.loop.fold(record):
-            if judged:
-                self.judge.say(record.seq, name, said)
+        for name, word in said:
+            self.judge.say(record.seq, name, word)
 
     def said(self, record: Record) -> list[tuple[str, Event]]:
         """Fold one record and hand back what was said, unjudged."""
@@ -138,10 +150,10 @@ def _judge_run(
     opening = start_of(recording)
     if opening is not None:
         restore_states(follower.wiring.reducers, follower.wiring.now, opening[0].states)
-    for record in _until(recording.records(seq_to=end), until):
-        follower.fold(record)
-        if progress is not None:
-            progress(record.seq)
+    records = recording.records(seq_to=end, columns=columns_of(follower.loop.reducers))
+    if until != (None, None):
+        records = _until(records, until)
+    follower.follow(records if progress is None else _told(records, progress))
     judge = follower.judge
     unfinished = judge.finish()
     return RunReport(
@@ -157,6 +169,14 @@ def _judge_run(
         not_judged=judge.not_judged,
         divergences=tuple(judge.divergences()),
     )
+
+
+def _told(records: Iterable[Record], progress: Callable[[int], None]) -> Iterator[Record]:
+    """The same records; every TOLD-th of them tells the progress."""
+    for place, record in enumerate(records):
+        if not place % TOLD:
+            progress(record.seq)
+        yield record
 
 
 def _until(records: Iterator[Record], until: tuple[int | None, int | None]) -> Iterator[Record]:

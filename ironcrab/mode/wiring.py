@@ -1,14 +1,21 @@
 """From a scenario to the reducers of a run, in folding order: those that know first, then those that decide."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ironcrab import __version__
 from ironcrab.domain.control import ReducerInfo, RunStarted
+from ironcrab.domain.event import Event
+from ironcrab.domain.market import MARKET
 from ironcrab.execution.engine import ExecutionEngine
 from ironcrab.loop import Now, Reducer
 from ironcrab.market.known import Known
 from ironcrab.mode.code import path_of, source_digest
 from ironcrab.mode.scenario import Scenario
+
+
+ALL = ("mints", "pools", "flow")
+"""What a decider without `reads` may read: every market reducer."""
 
 
 class Wiring:
@@ -26,7 +33,9 @@ class Wiring:
         self.known = Known.fresh(self.now)
         self.engine = ExecutionEngine(scenario.engine, self.known)
         strategies = tuple(strategy.kind(strategy.params, self.known) for strategy in scenario.strategies)
-        self.reducers: tuple[Reducer, ...] = (*self.known.reducers, *strategies, self.engine)
+        deciders = (*strategies, self.engine)
+        knowing = self.known.keep(tuple(name for decider in deciders for name in getattr(decider, "reads", ALL)))
+        self.reducers: tuple[Reducer, ...] = (*knowing, *deciders)
 
 
 def infos(reducers: tuple[Any, ...]) -> tuple[ReducerInfo, ...]:
@@ -48,3 +57,19 @@ def started(scenario: Scenario, wiring: Wiring, run: int, generations: tuple[str
         outlets=scenario.outlets,
         generations=generations,
     )
+
+
+def columns_of(readers: Sequence[Any]) -> dict[type[Event], tuple[str, ...]]:
+    """The fields of each market event that these readers use, where each of them declares it.
+
+    A reader declares in `fields` what it uses of an event type that it wants (`()`: only that it came); one without a
+    declaration for a type uses all of it. Seq, time and slot are always read, so that the clock stands the same, and a
+    type that nobody wants costs no more than that.
+    """
+    found = {}
+    for kind in MARKET:
+        told = [getattr(reader, "fields", {}).get(kind) for reader in readers if kind in reader.wants]
+        if None not in told:
+            wanted = {"slot", *(name for names in told for name in names)}
+            found[kind] = tuple(name for name in kind.__struct_fields__ if name in wanted)
+    return found

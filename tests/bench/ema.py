@@ -24,6 +24,8 @@ class EmaCross:
     Params = Params
     name = "ema-cross"
     wants = (Trade,)
+    reads = ()
+    fields = {Trade: ("pool_address", "mint", "quote_mint", "sol_amount", "token_amount")}
 
     def __init__(self, params, known):
         self.state = State()

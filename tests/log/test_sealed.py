@@ -142,7 +142,8 @@ def test_columns_alone(big, monkeypatch):
     assert [(r.seq, r.event.is_buy, r.event.sol_amount) for r in some] == [
         (r.seq, r.event.is_buy, r.event.sol_amount) for r in wanted
     ]
-    assert not hasattr(some[0].event, "mint")
+    with pytest.raises(LogFault, match=r"Trade\.mint was used but not read"):
+        assert some[0].event.mint == "a mint"
 
 
 def test_a_missing_record_is_damage(tmp_path, history):
