@@ -83,18 +83,24 @@ def load(path: Path, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
     Raises:
         ScenarioFault: no such file, no TOML, an unknown key, a value of the wrong kind or out of range.
     """
+    return read(path.stem, read_tree(path), str(path), overrides)
+
+
+def read_tree(path: Path) -> dict[str, Any]:
+    """The tables of a scenario file, not judged yet; ScenarioFault where it is missing or no TOML."""
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScenarioFault(f"scenario {path}: {error.strerror}; see scenarios/ for examples") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ScenarioFault(f"scenario {path} is no TOML: {error}") from error
-    return read(path.stem, tree, str(path), overrides)
 
 
 def read(name: str, tree: dict[str, Any], where: str, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
     """Judge a parsed scenario; `where` is named in every fault."""
     tree = dict(tree)
+    # what `generate` makes the market from; no reducer sees it
+    tree.pop("market", None)
     paths = _texts(tree.pop("strategies", []), "strategies", where)
     outlets = _texts(tree.pop("outlets", ["paper"]), "outlets", where)
     for outlet in outlets:
@@ -107,10 +113,10 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: tuple[tuple[str
     models |= {"engine": ExecutionEngine.Params, "paper": PaperParams, "wallet": WalletParams}
     for table in tree:
         if table not in models:
-            raise ScenarioFault(f"{where}: unknown key {table!r}; known: strategies, outlets, {', '.join(models)}")
+            raise ScenarioFault(f"{where}: unknown key {table!r}; known: strategies, outlets, market, {', '.join(models)}")
     origins = {(table, key): "scenario" for table, values in tree.items() if isinstance(values, dict) for key in values}
     _override(tree, origins, models, overrides)
-    values = {table: _params(model, tree.get(table, {}), table, where) for table, model in models.items()}
+    values = {table: table_of(model, tree.get(table, {}), table, where) for table, model in models.items()}
     settings = tuple(
         Setting(f"{table}.{field}", _text(getattr(params, field)), origins.get((table, field), "default"))
         for table, params in values.items()
@@ -216,8 +222,8 @@ def _override(
         origins[table, key] = "set"
 
 
-def _params(model: type[Any], values: Any, table: str, where: str) -> Any:
-    """A table's values as its Params Struct."""
+def table_of(model: type[Any], values: Any, table: str, where: str) -> Any:
+    """A table's values as its Params Struct; ScenarioFault for an unknown key or a value out of range."""
     if not isinstance(values, dict):
         raise ScenarioFault(f"{where}: [{table}] must be a table, not {values!r}")
     for key in values:
