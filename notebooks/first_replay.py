@@ -9,11 +9,12 @@ def _():
     import marimo as mo
     import polars as pl
 
+    from ironcrab.log.contents import overview
     from ironcrab.log.recording import Recording
     from ironcrab.mode.explain import explain
     from ironcrab.mode.verify import follow
 
-    return Recording, alt, explain, follow, mo, pl
+    return Recording, alt, explain, follow, mo, overview, pl
 
 
 @app.cell
@@ -29,10 +30,10 @@ def _(mo):
 
 
 @app.cell
-def _(Recording, mo):
+def _(Recording, mo, overview):
     path = mo.notebook_dir().parent / "recordings" / "whirlpool-2022-04-06"
     recording = Recording.open(path)
-    recording.overview()["counts"]
+    overview(recording).counts
     return path, recording
 
 

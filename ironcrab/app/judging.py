@@ -18,6 +18,10 @@ from ironcrab.mode.blessing import bless
 from ironcrab.mode.differing import Comparison, compare
 from ironcrab.mode.verify import Report, RunReport, follow
 
+MOST = 12
+"""Groups, and fields of one, that the text tells; --json tells all."""
+WIDEST = 120
+"""Characters of a value that the text tells."""
 NO = 3
 """Exit code: ran well, the answer is no."""
 
@@ -167,9 +171,10 @@ def _print_comparison(comparison: Comparison, a: Path, b: Path) -> None:
     if comparison.equal:
         click.echo(f"equal: {comparison.compared:,} records, digest {comparison.digest}")
         return
-    for index, found in enumerate(comparison.divergences):
+    for index, found in enumerate(comparison.divergences[:MOST]):
         click.echo("first difference:" if index == 0 else "independent:" if index == 1 else "", nl=index < 2)
         _print_divergence(found, ("in A", "in B"))
+    _print_rest(len(comparison.divergences))
     if comparison.divergences:
         click.echo(f"next: ironcrab explain {a} {comparison.divergences[0].seq}   (and the same in {b})")
 
@@ -197,26 +202,42 @@ def _print_run(run: RunReport) -> None:
         click.echo(f"  not judged: {count:,} records by {name}, whose reducer is not loaded")
     if run.unfinished:
         click.echo(f"  unfinished: {run.unfinished:,} words said after the last record of their reducer")
-    for index, found in enumerate(run.divergences):
+    for index, found in enumerate(run.divergences[:MOST]):
         if index == 0:
             click.echo(f"  first divergence, at seq {found.seq}:")
         elif index == 1:
             click.echo("  first of each other reducer and subject:")
         _print_divergence(found)
+    _print_rest(len(run.divergences))
+
+
+def _print_rest(count: int) -> None:
+    if count > MOST:
+        click.echo(f"  and {count - MOST:,} more reducers and subjects; --json tells all")
 
 
 def _print_divergence(found: Divergence, sides: tuple[str, str] = ("recorded", "recomputed")) -> None:
     label = ", numbers only" if found.numbers_only else ""
     click.echo(f"    #{found.seq} {found.type} by {found.by} ({found.subject}): {found.kind}{label}")
     if found.kind == "differs":
-        for field in found.fields:
-            click.echo(f"      {field.field}: {sides[0]} {field.recorded!r}, {sides[1]} {field.recomputed!r}")
+        for field in found.fields[:MOST]:
+            recorded, recomputed = _brief(field.recorded), _brief(field.recomputed)
+            click.echo(f"      {field.field}: {sides[0]} {recorded}, {sides[1]} {recomputed}")
+        if len(found.fields) > MOST:
+            click.echo(f"      and {len(found.fields) - MOST:,} more fields; --json tells all")
     else:
         for field in found.fields[:8]:
-            value = field.recorded if field.recomputed is None else field.recomputed
-            click.echo(f"      {field.field}: {value!r}")
+            click.echo(
+                f"      {field.field}: {_brief(field.recorded if field.recomputed is None else field.recomputed)}"
+            )
     if found.following:
         click.echo(f"      and {found.following:,} more of this reducer and subject follow")
+
+
+def _brief(value: object) -> str:
+    """A value as Python writes it, its middle left out where it is long."""
+    text = repr(value)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST // 2]} .. {text[-WIDEST // 2 :]}"
 
 
 def _print_contents(recording: Recording) -> None:

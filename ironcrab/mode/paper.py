@@ -6,7 +6,7 @@ just before the first record of a slot above L, in the order (due, ask seq, ordi
 asks stay open. All it knows follows from the records it saw: show them again and it stands where it stood.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from ironcrab.domain.ask import ConfirmAnswer, Plan, SendAnswer, SendAsk, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ForkOrphaned
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import ExplicitAmount, Trade
+from ironcrab.domain.market import MARKET, ExplicitAmount, Trade
 from ironcrab.domain.trade import ResultFees
 from ironcrab.domain.units import BPS, SOL_MINT, USDC_MINT, USDT_MINT, floor_div
 from ironcrab.loop import Record
@@ -58,6 +58,10 @@ class Paper:
     """See the module. Args: how it fills."""
 
     asks: tuple[type[Event], ...] = (SimulateAsk, SendAsk)
+    fields: Mapping[type[Event], tuple[str, ...]] = {
+        **dict.fromkeys(MARKET, ()),
+        Trade: ("pool_address", "mint", "quote_mint", "sol_amount", "token_amount", "token_decimals", "slot"),
+    }
 
     def __init__(self, params: PaperParams) -> None:
         self.params = params

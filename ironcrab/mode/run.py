@@ -6,7 +6,7 @@ recording, scenario and code give the same bytes.
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from blake3 import blake3
 from msgspec import Struct
@@ -105,6 +105,11 @@ def opening(scenario: Scenario) -> tuple[Event, ...]:
     )
 
 
+def outlets_of(scenario: Scenario) -> tuple[Outlet, ...]:
+    """The outlets that a scenario names, made anew."""
+    return (Paper(scenario.paper),) if "paper" in scenario.outlets else ()
+
+
 class Drive:
     """Drives one run: takes world events in order, lets outlets answer in time, ticks while intents wait.
 
@@ -177,7 +182,7 @@ def run(recording: Recording, scenario: Scenario, out: Path, progress: Progress 
         LogFault: `out` exists or cannot be written.
     """
     generations = next((event.generations for _, event in runs_of(recording)), ())
-    return run_events(source(recording.records()), _source_head(recording), scenario, out, generations, progress)
+    return run_events(source(recording.records()), source_head(recording), scenario, out, generations, progress)
 
 
 def run_events(
@@ -189,43 +194,74 @@ def run_events(
     progress: Progress = None,
 ) -> RunSummary:
     """The same over (time, event) pairs of any origin, which `source_name` identifies (it has no blanks)."""
-    outlets: tuple[Outlet, ...] = (Paper(scenario.paper),) if "paper" in scenario.outlets else ()
-    log_id = derive_log_id(source_name, scenario, Wiring(scenario))
-    counts: dict[type[Event], int] = {}
-    digest = Digest()
-    derived = 0
-    with Recording.create(out, log_id, origin=f"run of {source_name} under {scenario.name}") as writer:
-
-        def append(record: Record) -> None:
-            nonlocal derived
-            writer.append(record)
-            for outlet in outlets:
-                outlet.see(record)
-            kind = type(record.event)
-            counts[kind] = counts.get(kind, 0) + 1
-            if record.by is not None:
-                derived += 1
-                digest.add(record.by, record.event)
-
-        drive = Drive(scenario, append, outlets)
-        next_snapshot = SNAPSHOT_EVERY
+    with Written(out, source_name, scenario, outlets_of(scenario)) as run_to:
+        drive = run_to.drive
         for time, event in with_ticks(events):
             if drive.loop.seq == 0:
                 drive.open(time, generations)
             drive.take(event, time)
-            if drive.loop.seq >= next_snapshot:
-                states = encode_states(drive.wiring.reducers, drive.wiring.now)
-                saved = snapshot.save(out, drive.loop.seq, writer.head, states, made_by(drive.started), sync=False)
-                next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
-            if progress is not None:
-                progress(drive.loop.seq)
+            run_to.rest(progress)
         if drive.loop.seq == 0:
             raise InputFault(f"{source_name} holds no world record; import one first: ironcrab import --help")
         drive.close()
-    return RunSummary(log_id, drive.loop.seq, derived, digest.text(), {kind.__name__: count for kind, count in counts.items()})
+        return run_to.summary()
 
 
-def _source_head(recording: Recording) -> str:
+class Written:
+    """A run that is written as it is driven: records, their counts and digest, snapshots on the way.
+
+    Args:
+        out: the new folder.
+        source_name: identifies the market that is driven through.
+        scenario: what decides.
+        outlets: perform the asks.
+    """
+
+    def __init__(self, out: Path, source_name: str, scenario: Scenario, outlets: tuple[Outlet, ...]) -> None:
+        self.out = out
+        self.log_id = derive_log_id(source_name, scenario, Wiring(scenario))
+        self.session = Recording.create(out, self.log_id, origin=f"run of {source_name} under {scenario.name}")
+        self.outlets = outlets
+        self.drive = Drive(scenario, self.append, outlets)
+        self.counts: dict[type[Event], int] = {}
+        self.digest = Digest()
+        self.derived = 0
+        self.next_snapshot = SNAPSHOT_EVERY
+
+    def append(self, record: Record) -> None:
+        """One record, before anyone folds it."""
+        self.session.append(record)
+        for outlet in self.outlets:
+            outlet.see(record)
+        kind = type(record.event)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if record.by is not None:
+            self.derived += 1
+            self.digest.add(record.by, record.event)
+
+    def rest(self, progress: Progress) -> None:
+        """Between two turns: a snapshot where one is due."""
+        drive = self.drive
+        if drive.loop.seq >= self.next_snapshot:
+            states = encode_states(drive.wiring.reducers, drive.wiring.now)
+            saved = snapshot.save(self.out, drive.loop.seq, self.session.head, states, made_by(drive.started), sync=False)
+            self.next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
+        if progress is not None:
+            progress(drive.loop.seq)
+
+    def summary(self) -> RunSummary:
+        """What was written."""
+        counts = {kind.__name__: count for kind, count in self.counts.items()}
+        return RunSummary(self.log_id, self.drive.loop.seq, self.derived, self.digest.text(), counts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
+
+
+def source_head(recording: Recording) -> str:
     """The head that names a recording's market: its own, or, where it is itself a run, that of its source.
 
     So a run made anew from a run is the run that its source would give.

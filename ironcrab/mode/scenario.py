@@ -136,7 +136,12 @@ def read_back(started: RunStarted) -> Scenario:
     fixed = ("ironcrab.market.", "ironcrab.execution.")
     paths = [info.path for info in started.reducers if not info.path.startswith(fixed)]
     tree["strategies"] = [by_path.get(path, path) for path in paths]
-    return read(started.scenario, tree, f"run {started.run} of the log")
+    scenario = read(started.scenario, tree, f"run {started.run} of the log")
+    origins = {setting.key: setting.origin for setting in started.settings}
+    settings = tuple(
+        Setting(setting.key, setting.value, origins.get(setting.key, "default")) for setting in scenario.settings
+    )
+    return msgspec.structs.replace(scenario, settings=settings)
 
 
 def rows(scenario: Scenario) -> list[ParamRow]:

@@ -9,6 +9,7 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET
 from ironcrab.execution.engine import ExecutionEngine
 from ironcrab.loop import Now, Reducer
+from ironcrab.log.sealed import Columns
 from ironcrab.market.known import Known
 from ironcrab.mode.code import path_of, source_digest
 from ironcrab.mode.scenario import Scenario
@@ -59,17 +60,19 @@ def started(scenario: Scenario, wiring: Wiring, run: int, generations: tuple[str
     )
 
 
-def columns_of(readers: Sequence[Any]) -> dict[type[Event], tuple[str, ...]]:
-    """The fields of each market event that these readers use, where each of them declares it.
+def columns_of(readers: Sequence[Any]) -> Columns:
+    """The fields of each market event that these reducers and outlets use, where each of them declares it.
 
-    A reader declares in `fields` what it uses of an event type that it wants (`()`: only that it came); one without a
-    declaration for a type uses all of it. Seq, time and slot are always read, so that the clock stands the same, and a
-    type that nobody wants costs no more than that.
+    A reader declares in `fields` what it uses of an event type (`()`: only that it came); one that wants a type and
+    declares nothing uses all of it, and so does an outlet, which sees everything. Seq, time and slot are always read, so
+    that the clock stands the same, and a type that nobody wants costs no more than that.
     """
-    found = {}
+    found: dict[type[Event], tuple[str, ...]] = {}
     for kind in MARKET:
-        told = [getattr(reader, "fields", {}).get(kind) for reader in readers if kind in reader.wants]
-        if None not in told:
-            wanted = {"slot", *(name for names in told for name in names)}
+        wanted: dict[str, None] | None = {"slot": None}
+        for reader in readers:
+            told = getattr(reader, "fields", {}).get(kind) if kind in getattr(reader, "wants", MARKET) else ()
+            wanted = None if told is None or wanted is None else {**wanted, **dict.fromkeys(told)}
+        if wanted is not None:
             found[kind] = tuple(name for name in kind.__struct_fields__ if name in wanted)
     return found

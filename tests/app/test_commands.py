@@ -303,3 +303,12 @@ def test_second_writer_is_refused(tmp_path):
 
     with Recording.create(tmp_path / "r", "ab" * 16), pytest.raises(LockFault, match="writ"):
         Recording.resume(tmp_path / "r")
+
+
+@pytest.mark.parametrize("name", ["engine-checks", "mainnet-block-332254908"])
+def test_blessing_what_did_not_change_changes_nothing_but_the_reason(name, tmp_path):
+    copy = tmp_path / name
+    subprocess.run(["cp", "-r", ROOT / "recordings" / name, copy], check=True)
+    assert ironcrab("bless", copy, "--because", "nothing changed")[0] == 0
+    assert ironcrab("diff", copy, ROOT / "recordings" / name)[0] == 0
+    assert ironcrab("verify", copy)[0] == 0

@@ -99,7 +99,7 @@ def test_amm_v2_swap_by_a_router():
     call = call_of(raydium, b"\x11" + bytes(16), a, inner, (b"other", log))
     balances = {a[3]: balance("COIN", 500, 496), a[4]: balance("PC", 1000, 1010)}
     (swap,) = raydium.VENUE.parse(call, transaction(call, balances))
-    assert swap == Swap(a[1], 0, K[0], "PC", "COIN", 10, 4, (), 1010, 496)
+    assert swap == Swap(a[1], 0, K[0], "PC", "COIN", 10, 4, (), 1010, 496, mint_b="PC")
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,7 @@ def test_quote_vectors():
     assert constant_product(10**9, 10**12, 10**8, 100) == 90_081_892_629
     assert constant_product(30 * 10**9, 10**15, 10**9, 0) == 32_258_064_516_129
     assert constant_product(10**15, 30 * 10**9, 69_000_000_000, 0) == 2_069_857
+    assert constant_product(10**15, 30 * 10**9, 10**14, 0) == 2_727_272_727
     assert raydium_product(10**12, 10**13, 10**9, 25) == 9_965_059_853
     assert raydium_product(10**13, 10**12, 10**10, 25) == 996_505_986
     assert raydium_product(10**12, 2 * 10**12, 10**10, 25) == 19_752_964_183
@@ -445,3 +446,54 @@ def test_states_are_structs():
     assert isinstance(k.pools, LivePoolCache)
     assert isinstance(k.flow, Flow)
     assert [reducer.name for reducer in k.reducers] == ["mints", "pools", "flow"]
+
+
+def test_within_a_slot_the_last_word_wins():
+    k = known()
+    k.now.slot = 50
+    for seq, amount in enumerate((5, 6)):
+        k.pools.step(seq, trade(slot=10, sol=amount))
+        k.pools.step(seq, reserves(amount, amount, 10))
+        k.pools.step(seq, DexPoolAccounts("raydium", "P", "M", SOL_MINT, (str(amount),), slot=10))
+        k.pools.step(seq, BondingCurveProgress("N", "C", amount, False, slot=10))
+    row = k.pools.get("P")
+    assert (row.last_trade.sol_amount, row.reserve_base, row.reserve_quote, row.accounts) == (6, 6, 6, ("6",))
+    assert k.pools.get("C").progress_bps == 6
+    for seq, amount in enumerate((7, 8)):
+        told = {"pool_accounts": f"a{amount}", "complete": "true" if amount == 8 else "false"}
+        update = PoolCacheUpdate("BALANCE_UPDATED", "P", "raydium", "M", SOL_MINT, amount, amount, 10, 9, told)
+        k.pools.step(seq, update)
+    assert (row.reserve_base, row.reserve_quote, row.accounts, row.complete) == (8, 8, ("a8",), True)
+    assert row.initial_liquidity == 9
+    old = PoolCacheUpdate("BALANCE_UPDATED", "P", "raydium", "M", SOL_MINT, 1, 1, 9, 10, {"complete": "false"})
+    k.pools.step(9, old)
+    assert (row.reserve_base, row.complete, row.initial_liquidity) == (8, True, 9)
+
+
+def test_what_names_no_slot_happens_now():
+    k = known()
+    k.now.slot = 50
+    k.pools.step(1, DexPoolAccounts("raydium", "P", "M", SOL_MINT, ("a",)))
+    k.pools.step(2, trade(slot=None))
+    row = k.pools.get("P")
+    assert (row.accounts_slot, row.first_seen_slot, row.last_trade.slot) == (50, 50, 50)
+    k.flow.step(3, trade(slot=None))
+    assert k.flow.get("P").ticks[0].slot == 50
+
+
+def test_of_equal_prices_the_first_is_the_best():
+    k = known()
+    for slot in (10, 11):
+        k.flow.step(slot, trade(slot=slot, sol=slot, tokens=10 * slot))
+    assert (k.flow.get("P").best, k.flow.get("P").best_slot) == (Price(100, 10), 10)
+    assert dearest(UNKNOWN, k.flow.get("P").ticks) == Price(100, 10)
+
+
+def test_open_gaps_are_bounded():
+    k = known()
+    for n in range(pools.MOST_GAPS):
+        k.pools.step(n, GapOpened(f"f{n}", 1, None, "test"))
+    assert len(k.pools.state.gaps) == pools.MOST_GAPS
+    k.pools.step(99, GapOpened("g", 1, None, "test"))
+    assert len(k.pools.state.gaps) == pools.MOST_GAPS
+    assert "f0" not in k.pools.state.gaps

@@ -6,6 +6,7 @@ from ironcrab.domain.units import SOL_MINT, TOKEN_2022_PROGRAM
 from ironcrab.market.decimals import decimal_text
 from ironcrab.market.price import Price
 from ironcrab.strategy.book import MOST_WISHES, _blend
+from ironcrab.strategy.intents import least
 from ironcrab.strategy.rows import Position
 
 SOL = 1_000_000_000
@@ -343,6 +344,10 @@ def test_idle_rows_are_forgotten(world):
     w.trade(400, pool="Q", mint="N")
     w.tick(401)
     assert list(w.momentum.rows) == ["Q"]
+
+
+def test_slippage():
+    assert [least(1_000, bps) for bps in (500, 100, 0, 10_000, 10_001)] == [950, 990, 1_000, 0, 0]
 
 
 def test_texts():

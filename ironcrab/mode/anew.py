@@ -1,0 +1,167 @@
+"""Decide anew: what one scenario, or many at once, would have said over recorded market events; nothing is written.
+
+The same drive as `run`. Only a digest of the derived records and the results are kept, so that the digest is the one that
+`run` gives. Many scenarios share one pass: every batch of events is decoded once and driven through one after the other.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from msgspec import Struct
+
+from ironcrab.domain.ask import ConfirmAnswer
+from ironcrab.domain.event import Event
+from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent
+from ironcrab.log.compare import Digest
+from ironcrab.log.contents import runs_of
+from ironcrab.log.recording import Recording
+from ironcrab.loop import Record
+from ironcrab.mode.run import Drive, outlets_of, source, with_ticks
+from ironcrab.mode.scenario import Scenario
+from ironcrab.mode.wiring import columns_of
+
+BATCH = 2_048
+"""Events that go through one scenario before the next one gets them."""
+
+
+class Span(Struct, frozen=True):
+    """Log time from (included) and to (excluded), nanoseconds; None: open."""
+
+    start: int | None = None
+    end: int | None = None
+
+    def holds(self, time: int) -> bool:
+        """Whether a record of this time lies within."""
+        return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
+
+
+class Result(Struct, frozen=True):
+    """What a scenario came to.
+
+    Attributes:
+        digest: of the derived records, as `run` tells it.
+        records, derived: how many there would be in a recording.
+        intents, trades, failed: intents said, transactions confirmed and failed.
+        pnl_lamports: realised by sells, after fees.
+        fees_lamports: network fees and tips of everything that landed.
+        wallet_lamports: by how much the wallet's SOL changed, what is still held in tokens left aside.
+        open_positions: mints that are held at the end.
+        refusals: reason code -> attempts that ended with it.
+    """
+
+    digest: str
+    records: int
+    derived: int
+    intents: int
+    trades: int
+    failed: int
+    pnl_lamports: int
+    fees_lamports: int
+    wallet_lamports: int
+    open_positions: int
+    refusals: dict[str, int]
+
+
+class Anew:
+    """One scenario on its way through a market. Args: what decides."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.outlets = outlets_of(scenario)
+        self.drive = Drive(scenario, self.append, self.outlets)
+        self.readers = (*self.drive.wiring.reducers, *self.outlets)
+        self.digest = Digest()
+        self.derived = self.intents = self.trades = self.failed = 0
+        self.pnl = self.fees = self.wallet = 0
+        self.held: dict[str, None] = {}
+        self.refusals: dict[str, int] = {}
+        self.counts: dict[type[Event], Callable[[Any], None]] = {
+            TradeIntent: self._intent,
+            DecisionRecord: self._decision,
+            ExecutionResult: self._result,
+            PositionUpdate: self._position,
+        }
+
+    def append(self, record: Record) -> None:
+        """One record, before anyone folds it."""
+        for outlet in self.outlets:
+            outlet.see(record)
+        if record.by is not None:
+            self.derived += 1
+            self.digest.add(record.by, record.event)
+            count = self.counts.get(type(record.event))
+            if count is not None:
+                count(record.event)
+        elif type(record.event) is ConfirmAnswer:
+            self._confirmed(record.event)
+
+    def take(self, events: Iterable[tuple[int, Event]], generations: tuple[str, ...] = ()) -> None:
+        """Drive these (time, event) pairs through."""
+        drive = self.drive
+        for time, event in events:
+            if drive.loop.seq == 0:
+                drive.open(time, generations)
+            drive.take(event, time)
+
+    def finish(self) -> Result:
+        """The source ended; what came of it."""
+        if self.drive.loop.seq:
+            self.drive.close()
+        return Result(
+            digest=self.digest.text(),
+            records=self.drive.loop.seq,
+            derived=self.derived,
+            intents=self.intents,
+            trades=self.trades,
+            failed=self.failed,
+            pnl_lamports=self.pnl,
+            fees_lamports=self.fees,
+            wallet_lamports=self.wallet,
+            open_positions=len(self.held),
+            refusals=dict(sorted(self.refusals.items())),
+        )
+
+    def _intent(self, _event: TradeIntent) -> None:
+        self.intents += 1
+
+    def _decision(self, event: DecisionRecord) -> None:
+        failed = next((row.reason_code for row in reversed(event.checks) if not row.passed), None)
+        if failed is not None:
+            self.refusals[failed] = self.refusals.get(failed, 0) + 1
+
+    def _result(self, event: ExecutionResult) -> None:
+        self.trades += event.status == "confirmed"
+        self.failed += event.status == "failed"
+        if event.pnl is not None:
+            self.pnl += event.pnl.net_lamports
+
+    def _position(self, event: PositionUpdate) -> None:
+        if event.balance_raw:
+            self.held[event.mint] = None
+        else:
+            self.held.pop(event.mint, None)
+
+    def _confirmed(self, answer: ConfirmAnswer) -> None:
+        if answer.fees is not None:
+            self.fees += answer.fees.network_fee_lamports + answer.fees.tip_lamports
+        self.wallet += answer.wallet_sol_delta_lamports or 0
+
+
+def decide_anew(recording: Recording, scenarios: Sequence[Scenario], span: Span | None = None) -> list[Result]:
+    """The results of these scenarios over a recording's market within a span, from one reading of it."""
+    ways = [Anew(scenario) for scenario in scenarios]
+    columns = columns_of([reader for way in ways for reader in way.readers])
+    generations = next((event.generations for _, event in runs_of(recording)), ())
+    events = with_ticks(market(recording, span or Span(), columns))
+    while batch := list(islice(events, BATCH)):
+        for way in ways:
+            way.take(batch, generations)
+    return [way.finish() for way in ways]
+
+
+def market(recording: Recording, span: Span, columns: Any = None) -> Iterator[tuple[int, Event]]:
+    """(time, event) of a recording's market within a span; segments and row groups outside of it are not decoded."""
+    told = source(recording.records(columns=columns))
+    if span == Span():
+        return told
+    return ((time, event) for time, event in told if span.holds(time))
