@@ -162,18 +162,28 @@ class Loop:
 
     def take(self, event: Event, time: int) -> Record:
         """Drive: append a world event at `time` (clamped: time never decreases) and fold the whole turn."""
-        world = record = self.record(event, None, None, max(time, self.now.time))
-        turn: deque[Record] = deque()
+        now = self.now.time
+        world = self.record(event, None, None, time if time > now else now)  # noqa: FURB136 - max() would cost more
+        said = self.fold(world)
+        if said:
+            self.turn(world, said)
+        return world
+
+    def turn(self, record: Record, said: Sequence[tuple[str, Event]]) -> None:
+        """What was said about a record, and all that follows from it, first in, first out."""
+        todo: deque[Record] = deque()
         while True:
-            for name, said in self.fold(record):
-                turn.append(self.record(said, record.seq, name, record.time))
-            if not turn:
-                return world
-            record = turn.popleft()
+            for name, word in said:
+                todo.append(self.record(word, record.seq, name, record.time))
+            if not todo:
+                return
+            record = todo.popleft()
+            said = self.fold(record)
 
     def record(self, event: Event, cause: int | None, by: str | None, time: int) -> Record:
         """Give the event its seq and append it."""
-        record = Record(self.seq, cause, by, time, event)
+        seq = self.seq
+        record = Record(seq, cause, by, time, event)
         self.append(record)
-        self.seq += 1
+        self.seq = seq + 1
         return record

@@ -122,6 +122,7 @@ class Drive:
     def __init__(self, scenario: Scenario, append: Callable[[Record], object], outlets: tuple[Outlet, ...]) -> None:
         self.scenario = scenario
         self.wiring = Wiring(scenario)
+        self.engine = self.wiring.engine
         self.outlets = outlets
         self.loop = Loop(self.wiring.reducers, append, self.wiring.now)
         self.started = started(scenario, self.wiring, 0)
@@ -141,11 +142,13 @@ class Drive:
 
     def take(self, event: Event, time: int) -> None:
         """Take one world event: first the answers due before its slot, then itself, then what follows at once."""
-        slot = getattr(event, "slot", None)
-        if slot is not None and slot > self.wiring.now.slot:
-            self.answer(slot)
+        if self.outlets:
+            slot = getattr(event, "slot", None)
+            if slot is not None and slot > self.loop.now.slot:
+                self.answer(slot)
         self.loop.take(event, time)
-        self.settle()
+        if self.outlets or self.engine.state.waiting:
+            self.settle()
 
     def answer(self, slot: int | None) -> None:
         """Take the answers due before the first record of `slot` (None: due now)."""
@@ -157,7 +160,7 @@ class Drive:
     @property
     def waits(self) -> bool:
         """Whether a world record now would decide an intent, or an answer is due at once."""
-        if self.wiring.engine.undecided:
+        if self.engine.undecided:
             return True
         for outlet in self.outlets:  # noqa: SIM110 - asked after every record, where any() would cost more than the rest
             if outlet.is_due:
@@ -167,7 +170,7 @@ class Drive:
     def settle(self) -> None:
         """Nobody waits for the market: intents are decided by a tick at once, answers due now are taken."""
         while self.waits:
-            if self.wiring.engine.undecided:
+            if self.engine.undecided:
                 self.loop.take(ClockTick(), self.wiring.now.time)
             for outlet in self.outlets:
                 for answer in outlet.due(None):
