@@ -16,6 +16,8 @@ from ironcrab.domain.fault import Fault
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("import", "writing", "Turn foreign files into a recording."),
     ("run", "writing", "Fold recorded market events through a scenario; write a new recording."),
+    ("generate", "sweeping", "Write a synthetic market from a seed."),
+    ("sweep", "sweeping", "Many rows of parameters over recordings; one table of results."),
     ("params", "writing", "List every parameter of a scenario: unit, default, range, origin."),
     ("replay", "judging", "Follow a recording, compare, print the summary."),
     ("verify", "judging", "The same for CI; no argument: all goldens."),

@@ -27,6 +27,12 @@ def runs_of(recording: Recording) -> Runs:
     return [(record.seq, record.event) for record in recording.records((RunStarted,))]  # type: ignore[misc]
 
 
+def time_bounds(recording: Recording) -> tuple[int, int]:
+    """Log time of the first record and just after the last one, nanoseconds; LogFault where there is none."""
+    first = recording.record(recording.first_seq).time
+    return first, recording.record(recording.next_seq - 1).time + 1
+
+
 def sealed_files(recording: Recording) -> dict[str, list[Path]]:
     """Event type -> its sealed files in order; unknown types too."""
     found: dict[str, list[Path]] = {}

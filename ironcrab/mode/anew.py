@@ -16,6 +16,7 @@ from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdat
 from ironcrab.log.compare import Digest
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import Columns
 from ironcrab.loop import Record
 from ironcrab.mode.run import Drive, outlets_of, source, with_ticks
 from ironcrab.mode.scenario import Scenario
@@ -159,9 +160,28 @@ def decide_anew(recording: Recording, scenarios: Sequence[Scenario], span: Span 
     return [way.finish() for way in ways]
 
 
-def market(recording: Recording, span: Span, columns: Any = None) -> Iterator[tuple[int, Event]]:
-    """(time, event) of a recording's market within a span; segments and row groups outside of it are not decoded."""
-    told = source(recording.records(columns=columns))
-    if span == Span():
-        return told
-    return ((time, event) for time, event in told if span.holds(time))
+def market(recording: Recording, span: Span, columns: Columns | None = None) -> Iterator[tuple[int, Event]]:
+    """(time, event) of a recording's market within a span; row groups that lie outside of it are not read."""
+    seq_from, seq_to = _bounds(recording, span)
+    told = source(recording.records(None, seq_from, seq_to, columns))
+    return told if span == Span() else _within(told, span)
+
+
+def _within(told: Iterable[tuple[int, Event]], span: Span) -> Iterator[tuple[int, Event]]:
+    for time, event in told:
+        if span.end is not None and time >= span.end:
+            return
+        if span.holds(time):
+            yield time, event
+
+
+def _bounds(recording: Recording, span: Span) -> tuple[int, int | None]:
+    """Seqs from and to (excluded) outside of which nothing of the span lies; log time never decreases."""
+    low, high = 0, None
+    pieces = [piece for part in recording.parts if part.entry for file in part.entry.files for piece in file.pieces]
+    rows = [piece for piece in pieces if piece.rows]
+    if span.start is not None:
+        low = max((piece.last_seq + 1 for piece in rows if piece.max_time < span.start), default=0)
+    if span.end is not None:
+        high = min((piece.first_seq for piece in rows if piece.min_time >= span.end), default=None)
+    return low, high

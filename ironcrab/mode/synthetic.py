@@ -229,7 +229,7 @@ class World:
         mint = pool.coin.mint
         self.of_coin.setdefault(mint, []).append(pool)
         sol = 0 if pool.dex == "pumpfun" else pool.quote // LAMPORTS_PER_SOL
-        accounts = (pool.address, *(self._key() for _ in range(13)))
+        accounts = (pool.address, self._key(), self._key(), mint, SOL_MINT, *(self._key() for _ in range(9)))
         created = PoolCreated(
             pool.address,
             mint,

@@ -19,7 +19,7 @@ from ironcrab.mode.states import restore_states, start_of
 from ironcrab.mode.wiring import Wiring, columns_of, infos
 
 
-TOLD = 1_024
+TOLD = 4_096
 """Records between two words of progress."""
 
 
@@ -172,9 +172,9 @@ def _judge_run(
 
 
 def _told(records: Iterable[Record], progress: Callable[[int], None]) -> Iterator[Record]:
-    """The same records; every TOLD-th of them tells the progress."""
-    for place, record in enumerate(records):
-        if not place % TOLD:
+    """The same records; every TOLD-th seq tells the progress."""
+    for record in records:
+        if not record.seq % TOLD:
             progress(record.seq)
         yield record
 

@@ -1,0 +1,236 @@
+"""Commands over many runs: generate, sweep."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ironcrab.app.text import emit_json, progress, table
+from ironcrab.domain.fault import InputFault
+from ironcrab.log.contents import time_bounds
+from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import seal
+from ironcrab.mode.output import fresh_folder
+
+SHOWN = 12
+"""Rows of a summary."""
+
+
+@click.command("generate")
+@click.argument("scenario", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder to write; must not exist.")
+@click.option("--events", type=click.IntRange(1), help="How many events, over the scenario's value.")
+@click.option("--seed", type=click.IntRange(0), help="Another market of the same kind.")
+@click.option("--prove", is_flag=True, help="Read every segment back and hold it against the chain.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def generate_command(
+    scenario: Path, out: Path, events: int | None, seed: int | None, prove: bool, as_json: bool
+) -> None:
+    """Write the synthetic market of SCENARIO's [market] table as a recording; the same seed gives the same bytes."""
+    from ironcrab.mode.generating import generate, market_of  # noqa: PLC0415 - the venues load only here
+
+    params = market_of(scenario, events, seed)
+    with fresh_folder(out) as folder, progress("generate") as show:
+        summary = generate(params, folder, prove=prove, progress=show)
+    if as_json:
+        emit_json({"out": str(out), **msgspec.to_builtins(summary)})
+        return
+    click.echo(f"{out}: {summary.records:,} records of seed {summary.seed}, head {summary.head[:16]}")
+    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in summary.counts.items()))
+    click.echo(f"next: ironcrab run {out} {scenario} --out DIR")
+
+
+@click.command("sweep")
+@click.argument("scenario", required=False, type=click.Path(path_type=Path))
+@click.option("--on", "on", multiple=True, metavar="RECORDING", help="The market; several make several lines a row.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=A..B:STEP", help="Values of a parameter; or KEY=A,B,C.")
+@click.option("--random", "drawn", type=click.IntRange(1), metavar="N", help="N different rows of the grid.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of --random.")
+@click.option("--split", type=click.IntRange(1, 99), metavar="PERCENT", help="In sample so much, out of sample the rest.")
+@click.option("--walk-forward", "walked", metavar="TRAIN:TEST", help="Windows such as 6h:2h; each begins TEST later.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; by default one for each core.")
+@click.option("--out", type=click.Path(path_type=Path), help="The Parquet file to write, or with --row the folder.")
+@click.option("--row", "row", metavar="FILE:N", help="Run line N of FILE again into a full recording.")
+@click.option("--pick", metavar="FILE:N", help="Print the scenario of line N of FILE.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def sweep_command(
+    scenario: Path | None,
+    on: tuple[str, ...],
+    sets: tuple[str, ...],
+    drawn: int | None,
+    seed: int,
+    split: int | None,
+    walked: str | None,
+    jobs: int | None,
+    out: Path | None,
+    row: str | None,
+    pick: str | None,
+    as_json: bool,
+) -> None:
+    """Run many rows of parameters of SCENARIO over recordings; one table of results, in sample and out of it."""
+    if pick is not None:
+        _pick(pick, out)
+        return
+    if out is None:
+        raise click.UsageError("give --out")
+    if row is not None:
+        _row(row, out, as_json=as_json)
+        return
+    if scenario is None or not on or not sets:
+        raise click.UsageError("give SCENARIO, at least one --on RECORDING and at least one --set KEY=A..B:STEP")
+    if split is not None and walked is not None:
+        raise click.UsageError("--split and --walk-forward exclude each other")
+    _sweep(scenario, on, (sets, drawn, seed), (split, walked), jobs or os.cpu_count() or 1, out, as_json=as_json)
+
+
+def _sweep(
+    scenario: Path,
+    on: tuple[str, ...],
+    wanted: tuple[tuple[str, ...], int | None, int],
+    parting: tuple[int | None, str | None],
+    jobs: int,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
+    from ironcrab.mode import axes, sweeping  # noqa: PLC0415 - the engine loads only here
+    from ironcrab.mode.scenario import read_tree  # noqa: PLC0415 - as above
+
+    sets, drawn, seed = wanted
+    rows = axes.rows(tuple(axes.axis(text) for text in sets), drawn, seed)
+    parts = tuple(_parts(path, *parting) for path in on)
+    planned = sweeping.plan(scenario.stem, read_tree(scenario), rows, on, parts)
+    total = len(rows) * sum(len(found) for found in parts)
+    try:
+        lines = sweeping.sweep(planned, out, jobs, _show(total))
+    except KeyboardInterrupt as error:
+        raise InputFault(f"interrupted; what is done stands in {out}.partial: run the same command again") from error
+    if as_json:
+        emit_json({"out": str(out), "rows": len(rows), "lines": [msgspec.to_builtins(line) for line in lines]})
+        return
+    click.echo(f"{out}: {len(rows):,} rows, {len(lines):,} lines")
+    for line in summary_of(planned, lines):
+        click.echo(line)
+    click.echo(f"next: ironcrab sweep --pick {out}:{_best(planned, lines)}   or: --row {out}:{_best(planned, lines)} --out DIR")
+
+
+def _show(total: int) -> Callable[[int], None] | None:
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int) -> None:
+        sys.stderr.write(f"\rsweep {done:,} of {total:,} lines" if done < total else "\r\x1b[K")
+        sys.stderr.flush()
+
+    return show
+
+
+def _parts(path: str, split: int | None, walked: str | None) -> Any:
+    """The spans of one recording."""
+    from ironcrab.mode import axes  # noqa: PLC0415 - as above
+
+    if split is None and walked is None:
+        return (axes.Part(0, "whole", axes.Span()),)
+    first, end = time_bounds(Recording.open(path))
+    if split is not None:
+        return axes.halves(first, end, split)
+    train, colon, test = (walked or "").partition(":")
+    if not colon:
+        raise InputFault(f"--walk-forward {walked!r} is not TRAIN:TEST, such as 6h:2h")
+    return axes.walk(first, end, axes.seconds(train), axes.seconds(test))
+
+
+def _best(planned: Any, lines: list[Any]) -> int:
+    """The line with the highest profit among those that may be chosen by: whole or in sample."""
+    may = [place for place, line in enumerate(lines) if planned.parts[line.on][line.part].sample != "out"]
+    return max(may, key=lambda place: _worth(lines[place].result))
+
+
+def _worth(result: Any) -> tuple[int, int]:
+    """What rows are ranked by: what sells realised, then what the wallet came to."""
+    return result.pnl_lamports, result.wallet_lamports
+
+
+def summary_of(planned: Any, lines: list[Any]) -> list[str]:
+    """The best rows with what they came to; where samples differ, in sample and out of sample side by side."""
+    return [*_ranking(planned, lines), *_refused(lines)]
+
+
+def _ranking(planned: Any, lines: list[Any]) -> list[str]:
+    told: dict[tuple[int, int, int], dict[str, Any]] = {}
+    for place, line in enumerate(lines):
+        part = planned.parts[line.on][line.part]
+        told.setdefault((line.on, part.window, line.row), {})[part.sample] = (place, line.result)
+    chosen_by = "whole" if any("whole" in samples for samples in told.values()) else "in"
+    ranked = sorted(told.items(), key=lambda item: _worth(item[1][chosen_by][1]), reverse=True)
+    ranked.sort(key=lambda item: item[0][:2])
+    shown: dict[tuple[int, int], int] = {}
+    body = []
+    for (on, window, row), samples in ranked:
+        shown[on, window] = shown.get((on, window), 0) + 1
+        if shown[on, window] > max(1, SHOWN // len({key[:2] for key in told})):
+            continue
+        values = " ".join(f"{key}={value}" for key, value in planned.rows[row])
+        cells = [cell for sample in (chosen_by, "out") if sample in samples for cell in _cells(samples[sample][1])]
+        body.append((str(samples[chosen_by][0]), Path(planned.on[on]).name, str(window), values, *cells))
+    heads = ["trades", "pnl SOL", "wallet SOL"]
+    if chosen_by == "in":
+        heads = [f"{sample} {head}" for sample in ("in", "out") for head in heads]
+    return list(table(body, ("line", "on", "window", "set", *heads)))
+
+
+def _cells(result: Any) -> tuple[str, str, str]:
+    return str(result.trades), _sol(result.pnl_lamports), _sol(result.wallet_lamports)
+
+
+def _sol(lamports: int) -> str:
+    sign = "-" if lamports < 0 else ""
+    return f"{sign}{abs(lamports) // 10**9}.{abs(lamports) % 10**9:09d}"
+
+
+def _refused(lines: list[Any]) -> list[str]:
+    """What was refused over all lines."""
+    found: dict[str, int] = {}
+    for line in lines:
+        for code, count in line.result.refusals.items():
+            found[code] = found.get(code, 0) + count
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return ["refused: " + ", ".join(f"{code} {count:,}" for code, count in ranked)] if ranked else []
+
+
+def _place(told: str, file: Path | None) -> tuple[Path, int]:
+    """FILE:N, or N alone where the file is known."""
+    name, colon, number = told.rpartition(":")
+    path = Path(name) if colon else file
+    if path is None or not number.isdigit():
+        raise InputFault(f"{told!r} is not FILE:N, a sweep's table and a line of it")
+    return path, int(number)
+
+
+def _pick(told: str, file: Path | None) -> None:
+    from ironcrab.mode import sweeping  # noqa: PLC0415 - the engine loads only here
+
+    path, number = _place(told, file)
+    planned, found = sweeping.line_of(path, number)
+    click.echo(sweeping.toml_of(planned, found["row"]), nl=False)
+
+
+def _row(told: str, out: Path, *, as_json: bool) -> None:
+    from ironcrab.mode import sweeping  # noqa: PLC0415 - as above
+
+    path, number = _place(told, None)
+    planned, found = sweeping.line_of(path, number)
+    with fresh_folder(out) as folder:
+        summary = sweeping.run_line(planned, found, folder)
+        seal(folder)
+    if summary.digest != found["digest"]:
+        raise InputFault(f"line {number} of {path} has digest {found['digest']}, the run {summary.digest}: other code?")
+    if as_json:
+        emit_json({"out": str(out), **msgspec.to_builtins(summary)})
+        return
+    click.echo(f"{out}: {summary.records:,} records, digest {summary.digest} as in line {number} of {path}")
+    click.echo(f"next: ironcrab verify {out}")
