@@ -18,6 +18,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("run", "writing", "Fold recorded market events through a scenario; write a new recording."),
     ("generate", "sweeping", "Write a synthetic market from a seed."),
     ("sweep", "sweeping", "Many rows of parameters over recordings; one table of results."),
+    ("branch", "branching", "What if from this moment: other parameters over the recorded market."),
+    ("step", "branching", "Step through a recording in the terminal, forwards and backwards."),
     ("params", "writing", "List every parameter of a scenario: unit, default, range, origin."),
     ("replay", "judging", "Follow a recording, compare, print the summary."),
     ("verify", "judging", "The same for CI; no argument: all goldens."),

@@ -82,14 +82,15 @@ def import_ironcrab_command(dir: Path, out: Path, hot: bool, as_json: bool) -> N
     _import("ironcrab", dir, out, hot=hot, as_json=as_json)
 
 
-def _pairs(sets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    pairs = []
+def pairs(sets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The (key, value) pairs of `--set KEY=VALUE`."""
+    found = []
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
-        pairs.append((key, value))
-    return tuple(pairs)
+        found.append((key, value))
+    return tuple(found)
 
 
 @click.command("run")
@@ -104,7 +105,7 @@ def run_command(recording: Path, scenario: Path, out: Path, sets: tuple[str, ...
     from ironcrab.mode.run import run  # noqa: PLC0415 - the engine loads only here
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
 
-    loaded = load(scenario, _pairs(sets))
+    loaded = load(scenario, pairs(sets))
     with fresh_folder(out) as folder, progress("run") as show:
         summary = run(Recording.open(recording), loaded, folder, show)
         if not hot:
@@ -125,7 +126,7 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
     """List every parameter of SCENARIO with value, unit, default, range, and where the value came from."""
     from ironcrab.mode.scenario import load, rows  # noqa: PLC0415 - the engine loads only here
 
-    found = rows(load(scenario, _pairs(sets)))
+    found = rows(load(scenario, pairs(sets)))
     if as_json:
         emit_json(found)
         return

@@ -29,6 +29,7 @@ from ironcrab.log import snapshot
 from ironcrab.log.compare import Digest
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
+from ironcrab.log.session import Session
 from ironcrab.loop import Loop, Outlet, Record
 from ironcrab.mode.paper import Paper
 from ironcrab.mode.scenario import Scenario
@@ -73,13 +74,13 @@ def source(records: Iterable[Record]) -> Iterator[tuple[int, Any]]:
         yield record.time, event
 
 
-def with_ticks(events: Iterable[tuple[int, Event]]) -> Iterator[tuple[int, Event]]:
-    """The same events, with a tick at each whole second in which the world says nothing.
+def with_ticks(events: Iterable[tuple[int, Event]], since: int | None = None) -> Iterator[tuple[int, Event]]:
+    """The same events, with a tick at each whole second in which the world says nothing; `since`: time (ns) before.
 
     Of a silence longer than LONGEST_SILENCE only the first so many seconds tick, and its last one: by then every
     timer of ours has run out, and a recording of two distant days does not fill with ticks.
     """
-    last: int | None = None
+    last = None if since is None else since // SECOND
     next_second = 0
     for time, event in events:
         if time < next_second:
@@ -117,14 +118,17 @@ class Drive:
         scenario: what decides.
         append: told each record in order, before anyone folds it.
         outlets: perform the asks; they are told every record.
+        seq: the next free seq.
     """
 
-    def __init__(self, scenario: Scenario, append: Callable[[Record], object], outlets: tuple[Outlet, ...]) -> None:
+    def __init__(
+        self, scenario: Scenario, append: Callable[[Record], object], outlets: tuple[Outlet, ...], seq: int = 0
+    ) -> None:
         self.scenario = scenario
         self.wiring = Wiring(scenario)
         self.engine = self.wiring.engine
         self.outlets = outlets
-        self.loop = Loop(self.wiring.reducers, append, self.wiring.now)
+        self.loop = Loop(self.wiring.reducers, append, self.wiring.now, seq)
         self.started = started(scenario, self.wiring, 0)
 
     def open(self, time: int, generations: tuple[str, ...] = ()) -> None:
@@ -137,7 +141,7 @@ class Drive:
     def close(self) -> None:
         """The source ended: answers that are due now, then the end; open asks stay open."""
         self.answer(None)
-        self.loop.take(RunEnded(0, "the source ended"), self.wiring.now.time)
+        self.loop.take(RunEnded(self.started.run, "the source ended"), self.wiring.now.time)
         self.settle()
 
     def take(self, event: Event, time: int) -> None:
@@ -218,18 +222,27 @@ class Written:
         source_name: identifies the market that is driven through.
         scenario: what decides.
         outlets: perform the asks.
+        session: where the records go; None: a new recording that begins with seq 0.
     """
 
-    def __init__(self, out: Path, source_name: str, scenario: Scenario, outlets: tuple[Outlet, ...]) -> None:
+    def __init__(
+        self,
+        out: Path,
+        source_name: str,
+        scenario: Scenario,
+        outlets: tuple[Outlet, ...],
+        session: Session | None = None,
+    ) -> None:
         self.out = out
         self.log_id = derive_log_id(source_name, scenario, Wiring(scenario))
-        self.session = Recording.create(out, self.log_id, origin=f"run of {source_name} under {scenario.name}")
+        origin = f"run of {source_name} under {scenario.name}"
+        self.session = session or Recording.create(out, self.log_id, origin=origin)
         self.outlets = outlets
-        self.drive = Drive(scenario, self.append, outlets)
+        self.drive = Drive(scenario, self.append, outlets, self.session.next_seq)
         self.counts: dict[type[Event], int] = {}
         self.digest = Digest()
         self.derived = 0
-        self.next_snapshot = SNAPSHOT_EVERY
+        self.next_snapshot = self.session.next_seq + SNAPSHOT_EVERY
 
     def append(self, record: Record) -> None:
         """One record, before anyone folds it."""

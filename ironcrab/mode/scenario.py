@@ -126,8 +126,8 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: tuple[tuple[str
     return Scenario(name, strategies, outlets, values["engine"], values["paper"], values["wallet"], settings)
 
 
-def read_back(started: RunStarted) -> Scenario:
-    """The scenario that a recorded run was made with, from its run-started event alone."""
+def read_back(started: RunStarted, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
+    """The scenario that a recorded run was made with, from its run-started event alone; `overrides` as of `load`."""
     tree: dict[str, Any] = {"outlets": list(started.outlets)}
     for setting in started.settings:
         table, _, key = setting.key.partition(".")
@@ -136,8 +136,8 @@ def read_back(started: RunStarted) -> Scenario:
     fixed = ("ironcrab.market.", "ironcrab.execution.")
     paths = [info.path for info in started.reducers if not info.path.startswith(fixed)]
     tree["strategies"] = [by_path.get(path, path) for path in paths]
-    scenario = read(started.scenario, tree, f"run {started.run} of the log")
-    origins = {setting.key: setting.origin for setting in started.settings}
+    scenario = read(started.scenario, tree, f"run {started.run} of the log", overrides)
+    origins = {setting.key: setting.origin for setting in started.settings} | {key: "set" for key, _ in overrides}
     settings = tuple(
         Setting(setting.key, setting.value, origins.get(setting.key, "default")) for setting in scenario.settings
     )
