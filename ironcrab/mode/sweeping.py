@@ -7,8 +7,9 @@ end the table is written as Parquet, with the plan in its metadata: any row can 
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,8 @@ _planned: Plan | None = None
 
 
 def _take_plan(told: bytes) -> None:
-    """A new process takes the plan once, not with every task."""
+    """A new process takes the plan once, not with every task; the keyboard interrupts its parent alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _planned  # noqa: PLW0603 - a process pool offers no other place for what all its tasks share
     _planned = msgspec.json.decode(told, type=Plan)
 
@@ -171,13 +173,17 @@ def _pool(planned: Plan, todo: list[Task], jobs: int) -> Iterator[list[Line]]:
     # spawned, not forked: a child inherits no lock and no thread, and it is the same on every system
     context = multiprocessing.get_context("spawn")
     told = msgspec.json.encode(planned)
-    with ProcessPoolExecutor(min(jobs, len(todo) or 1), context, _take_plan, (told,)) as pool:
-        futures: list[Future[list[Line]]] = [pool.submit(_work, task) for task in todo]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(min(jobs, len(todo) or 1), context, _take_plan, (told,))
+    whole = False
+    try:
+        for future in as_completed([pool.submit(_work, task) for task in todo]):
+            yield future.result()
+        whole = True
+    finally:
+        # who is interrupted does not wait for rows that nobody will take in
+        for child in () if whole else multiprocessing.active_children():
+            child.terminate()
+        pool.shutdown(cancel_futures=True)
 
 
 class Partial:

@@ -88,7 +88,7 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     arbitrage_bps: Annotated[int, _bps("share of trades that close a gap between pools of a coin")] = 0
     launch_every: Annotated[int, _every("slots between two launches on a bonding curve")] = 100
     launches_alive: Annotated[int, _number("launched coins that trade at a time", "coins", 0, 1_000)] = 12
-    rug_bps: Annotated[int, _bps("share of launches that their creator rugs")] = 4_000
+    rug_bps: Annotated[int, _bps("share of launches, and of migrated coins, that their creator rugs")] = 4_000
     hype_bps: Annotated[int, _bps("share of launches that are bought until they migrate")] = 3_000
     burst_every: Annotated[int, _every("slots between two bursts, in which one pool draws most trades")] = 300
     burst_slots: Annotated[int, _number("length of a burst", "slots", 1, 10_000)] = 20
@@ -397,8 +397,7 @@ class World:
             return [progress]
         moved = Pool(self._key(), "pump_amm", coin, MIGRATED_BASE, pool.quote - CURVE_QUOTE)
         coin.buys, coin.until = 505, self.slot + 2_000
-        if coin.rug_at:
-            coin.rug_at = self.slot + 60
+        coin.rug_at = self.slot + 200 if next(self.words) % BPS < self.params.rug_bps else 0
         self.launched[self.launched.index(pool)] = moved
         if self.burst is not None and self.burst[1] is pool:
             self.burst = self.burst[0], moved

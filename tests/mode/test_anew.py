@@ -1,0 +1,126 @@
+"""Deciding anew, reading fewer columns, following in one piece: faster roads to the same words."""
+
+import pytest
+
+from ironcrab.domain.fault import LogFault
+from ironcrab.domain.market import Trade
+from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import seal
+from ironcrab.loop import Loop, Now
+from ironcrab.mode import verify
+from ironcrab.mode.anew import Span, decide_anew, market
+from ironcrab.mode.generating import generate
+from ironcrab.mode.run import run
+from ironcrab.mode.scenario import read
+from ironcrab.mode.synthetic import MarketParams
+from ironcrab.mode.verify import follow
+from ironcrab.mode.wiring import Wiring, columns_of
+
+PARAMS = MarketParams(
+    events=12_000, seed=7, coins=6, wallets=60, trades_per_slot=12, launch_every=30, fork_every=90, gap_every=200,
+    gap_slots=5,
+)  # fmt: skip
+
+
+def scenario(**momentum):
+    tree = {
+        "strategies": ["momentum", "ema"],
+        "momentum": {"early_min_token_age_secs": 2, "early_min_unique_buyers": 2} | momentum,
+        "engine": {"send_enabled": True},
+        "wallet": {"native_sol_lamports": 10**11},
+    }
+    return read("tests", tree, "tests")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("anew")
+    generate(PARAMS, folder / "market")
+    summary = run(Recording.open(folder / "market"), scenario(), folder / "run")
+    seal(folder / "run")
+    return Recording.open(folder / "market"), Recording.open(folder / "run"), summary
+
+
+def test_anew_gives_the_digest_of_the_run(made):
+    source, its_run, summary = made
+    (result,) = decide_anew(source, [scenario()])
+    assert (result.digest, result.records, result.derived) == (summary.digest, summary.records, summary.derived)
+    assert result.intents == summary.counts["TradeIntent"]
+    assert result.trades > 0
+    (again,) = decide_anew(its_run, [scenario()])
+    assert again == result
+
+
+def test_many_at_once_are_each_alone(made):
+    source, _, _ = made
+    several = [scenario(take_profit_bps=bps) for bps in (100, 1_000, 100)]
+    together = decide_anew(source, several)
+    assert together == [decide_anew(source, [one])[0] for one in several]
+    assert together[0] == together[2]
+    assert together[0].digest != together[1].digest
+
+
+def test_fewer_columns_the_same_report(made, monkeypatch):
+    _, its_run, _ = made
+    filtered = follow(its_run)
+    monkeypatch.setattr(verify, "columns_of", lambda _: {})
+    assert follow(its_run) == filtered
+    assert filtered.verdict == "identical"
+    assert filtered.runs[0].derived > 100
+
+
+def test_fewer_columns_the_same_results(made, monkeypatch):
+    source, _, _ = made
+    filtered = decide_anew(source, [scenario()])
+    monkeypatch.setattr("ironcrab.mode.anew.columns_of", lambda _: {})
+    assert decide_anew(source, [scenario()]) == filtered
+
+
+def test_columns_are_saved_only_where_everybody_declares():
+    one = Wiring(read("one", {"strategies": ["ema"]}, "one"))
+    assert "signature" not in columns_of(one.reducers)[Trade]
+    assert "slot" in columns_of(one.reducers)[Trade]
+
+    class Reads:
+        wants = (Trade,)
+
+    assert Trade not in columns_of((*one.reducers, Reads()))
+
+
+def test_an_undeclared_field_is_refused(made):
+    source, _, _ = made
+    record = next(source.records((Trade,), columns={Trade: ("slot",)}))
+    assert record.event.slot > 0
+    for use in (bool, len, hash, str, lambda told: told == "x", lambda told: told + 1, lambda told: told[0]):
+        with pytest.raises(LogFault, match=r"Trade\.trader was used but not read"):
+            use(record.event.trader)
+
+
+def test_a_market_reducer_that_nobody_reads_is_left_out():
+    wiring = Wiring(read("one", {"strategies": ["ema"]}, "one"))
+    assert [reducer.name for reducer in wiring.reducers] == ["mints", "pools", "ema", "execution-engine"]
+    with pytest.raises(AttributeError, match="name flow in the `reads`"):
+        _ = wiring.known.flow.rows
+
+
+def test_following_in_one_piece_is_folding_one_by_one(made):
+    _, its_run, _ = made
+    records = list(its_run.records())
+    one, other = Wiring(scenario()), Wiring(scenario())
+    left = Loop(one.reducers, lambda _: None, one.now)
+    right = Loop(other.reducers, lambda _: None, other.now)
+    pieces = dict((record.seq, list(said)) for record, said in left.follow(iter(records)) if said)
+    singles = {record.seq: list(said) for record in records if (said := right.fold(record))}
+    assert pieces == singles
+    assert (one.now.time, one.now.slot) == (other.now.time, other.now.slot)
+    assert isinstance(one.now, Now)
+
+
+def test_a_span_is_what_lies_in_it(made):
+    source, _, _ = made
+    whole = list(market(source, Span()))
+    times = [time for time, _ in whole]
+    low, high = times[3_000], times[9_000]
+    told = list(market(source, Span(low, high)))
+    assert told == [pair for pair in whole if low <= pair[0] < high]
+    assert list(market(source, Span(None, low))) + list(market(source, Span(low, None))) == whole
