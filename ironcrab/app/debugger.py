@@ -27,6 +27,7 @@ class Debugger(App[None]):
 
     TITLE = "ironcrab step"
     ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = None
     CSS = """
     #list { width: 45%; border-right: solid $primary; }
     #right { width: 55%; }
@@ -40,6 +41,8 @@ class Debugger(App[None]):
         Binding("left,p", "step(-1)", "back"),
         Binding("pagedown", f"step({FAR})", f"+{FAR}"),
         Binding("pageup", f"step(-{FAR})", f"-{FAR}"),
+        Binding("down", "scroll(1)", "scroll", show=False),
+        Binding("up", "scroll(-1)", "scroll", show=False),
         Binding("g", "ask('seq')", "go to"),
         Binding("b", "ask('break')", "break at"),
         Binding("c", "run(False)", "continue"),
@@ -63,7 +66,7 @@ class Debugger(App[None]):
         yield Static(id="line")
         with Horizontal():
             yield Static(id="list")
-            with VerticalScroll(id="right"):
+            with VerticalScroll(id="right", can_focus=False):
                 yield Static(id="record")
                 yield Static(id="said")
                 yield Static(id="state")
@@ -116,6 +119,11 @@ class Debugger(App[None]):
             self._try(lambda: stepper.forward(count), "the end")
         else:
             self._try(lambda: stepper.back(-count), "the beginning")
+
+    def action_scroll(self, pages: int) -> None:
+        """The right side by half a page."""
+        right = self.query_one("#right", VerticalScroll)
+        right.scroll_relative(y=pages * max(1, right.size.height // 2), animate=False)
 
     def action_run(self, backwards: bool) -> None:  # noqa: FBT001 - textual passes actions' arguments by place
         """On, or back, to the next record at which the condition holds."""

@@ -4,7 +4,7 @@ from ironcrab.domain.control import RunStarted
 from ironcrab.domain.fault import InputFault
 from ironcrab.log import snapshot
 from ironcrab.log.recording import Recording
-from ironcrab.mode.run import OURS
+from ironcrab.mode.run import source
 from ironcrab.mode.states import made_by, restore_states, start_of
 from ironcrab.mode.verify import Follower, runs_within
 
@@ -20,7 +20,7 @@ def run_at(recording: Recording, seq: int) -> tuple[int, RunStarted]:
 def market_start(recording: Recording, seq: int) -> int:
     """The first seq at or after `seq` that opens a turn of the market itself; the end where there is none."""
     for record in recording.records(seq_from=seq):
-        if record.cause is None and type(record.event) not in OURS:
+        if any(source((record,))):
             return record.seq
     return recording.next_seq
 
