@@ -138,14 +138,14 @@ class Loop:
         return said
 
     def follow(self, records: Iterable[Record]) -> Iterator[tuple[Record, Sequence[tuple[str, Event]]]]:
-        """Follow: fold recorded records in their order; hand back each derived one and each that somebody spoke about.
+        """Follow: fold recorded records in order; hand back each derived one and each that somebody spoke about.
 
         What `fold` does, said here once more in one piece: a million records are followed in a second.
         """
         now, routes = self.now, self.routes
         for record in records:
             event = record.event
-            if record.time > now.time:
+            if record.time > now.time:  # noqa: PLR1730 - as in `fold`
                 now.time = record.time
             if record.cause is None:
                 slot = getattr(event, "slot", None)

@@ -89,7 +89,9 @@ class Debugger(App[None]):
         rows = [_row(record, is_here=record.seq == stepper.seq) for record in stepper.around(half, half)]
         self.query_one("#list", Static).update(Text("\n", no_wrap=True).join(rows))
         self.query_one("#record", Static).update(_record(stepper.record))
-        said = [f"{word.by} says {_short(word.event)}" + ("" if word.recorded else "  NOT RECORDED") for word in stepper.said]
+        said = [
+            f"{word.by} says {_short(word.event)}{'' if word.recorded else '  NOT RECORDED'}" for word in stepper.said
+        ]
         self.query_one("#said", Static).update(Text("\n".join(said)))
         self.query_one("#state", Static).update(self._state())
         broken = f"   break at: {self.condition}" if self.condition else ""
@@ -125,7 +127,7 @@ class Debugger(App[None]):
         right = self.query_one("#right", VerticalScroll)
         right.scroll_relative(y=pages * max(1, right.size.height // 2), animate=False)
 
-    def action_run(self, backwards: bool) -> None:  # noqa: FBT001 - textual passes actions' arguments by place
+    def action_run(self, backwards: bool) -> None:
         """On, or back, to the next record at which the condition holds."""
         if not self.condition:
             self.note = "no condition; set one with b"

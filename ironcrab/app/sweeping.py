@@ -50,7 +50,7 @@ def generate_command(
 @click.option("--set", "sets", multiple=True, metavar="KEY=A..B:STEP", help="Values of a parameter; or KEY=A,B,C.")
 @click.option("--random", "drawn", type=click.IntRange(1), metavar="N", help="N different rows of the grid.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of --random.")
-@click.option("--split", type=click.IntRange(1, 99), metavar="PERCENT", help="In sample so much, out of sample the rest.")
+@click.option("--split", type=click.IntRange(1, 99), metavar="PERCENT", help="In sample so much; the rest out.")
 @click.option("--walk-forward", "walked", metavar="TRAIN:TEST", help="Windows such as 6h:2h; each begins TEST later.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; by default one for each core.")
 @click.option("--out", type=click.Path(path_type=Path), help="The Parquet file to write, or with --row the folder.")
@@ -115,7 +115,8 @@ def _sweep(
     click.echo(f"{out}: {len(rows):,} rows, {len(lines):,} lines")
     for line in summary_of(planned, lines):
         click.echo(line)
-    click.echo(f"next: ironcrab sweep --pick {out}:{_best(planned, lines)}   or: --row {out}:{_best(planned, lines)} --out DIR")
+    best = _best(planned, lines)
+    click.echo(f"next: ironcrab sweep --pick {out}:{best}   or: ironcrab sweep --row {out}:{best} --out DIR")
 
 
 def _show(total: int) -> Callable[[int], None] | None:
@@ -134,7 +135,7 @@ def _parts(path: str, split: int | None, walked: str | None) -> Any:
     from ironcrab.mode import axes  # noqa: PLC0415 - as above
 
     if split is None and walked is None:
-        return (axes.Part(0, "whole", axes.Span()),)
+        return axes.WHOLE
     first, end = time_bounds(Recording.open(path))
     if split is not None:
         return axes.halves(first, end, split)

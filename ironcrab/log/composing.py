@@ -1,8 +1,8 @@
 """Compose: write a whole recording sealed at once, for records that need not be durable before the next one is made.
 
-The chain is the hot log's, line by line, and so are the Parquet files: every record is encoded as the line it would have
-been, the line is chained and dropped, the record goes into its column file. What stands in the files is then read back,
-encoded again and held against the chain, as sealing does.
+The chain is the hot log's, line by line, and so are the Parquet files: every record is encoded as the line it would
+have been, the line is chained and dropped, the record goes into its column file. What stands in the files can then be
+read back, encoded again and held against the chain, as sealing does.
 """
 
 import os

@@ -130,7 +130,7 @@ def _known_type(file: SealedFile) -> type[Struct]:
 
 
 def _merge(cursors: list["_Cursor"], first: int, end: int, segment: Segment, *, whole: bool) -> Iterator[list[Record]]:
-    """Window by window: each file gives its part, which is in order, and sorting parts in order costs next to nothing."""
+    """Window by window each file gives its part, which is in order; sorting ordered parts costs next to nothing."""
     for start in range(first, end, BATCH):
         stop = min(start + BATCH, end)
         window: list[Record] = []

@@ -1,7 +1,7 @@
 """Decide anew: what one scenario, or many at once, would have said over recorded market events; nothing is written.
 
-The same drive as `run`. Only a digest of the derived records and the results are kept, so that the digest is the one that
-`run` gives. Many scenarios share one pass: every batch of events is decoded once and driven through one after the other.
+The same drive as `run`, so that the digest of the derived records is the one that `run` gives; only it and the results
+are kept. Many scenarios share one pass: a batch of events is decoded once and driven through one after the other.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

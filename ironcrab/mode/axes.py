@@ -33,6 +33,10 @@ class Part(Struct, frozen=True):
     span: Span
 
 
+WHOLE = (Part(0, "whole", Span()),)
+"""One part: everything, with nothing held back."""
+
+
 def axis(text: str) -> Axis:
     """An axis from `key=a..b:step` (integers, both ends included), `key=a,b,c` or `key=value`.
 

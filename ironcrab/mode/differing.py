@@ -42,7 +42,7 @@ def turns(recording: Recording) -> Iterator[Turn]:
     """The recording in turns of its market records; answers, ticks and control stand among the words of `world`."""
     turn = Turn(None, {})
     for record in recording.records():
-        if record.cause is None and not isinstance(record.event, OURS):
+        if record.cause is None and type(record.event) not in OURS:
             yield turn
             turn = Turn(record, {})
         else:

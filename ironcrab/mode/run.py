@@ -40,9 +40,7 @@ SECOND = 1_000_000_000
 """Nanoseconds."""
 LONGEST_SILENCE = 86_400
 """Seconds of one silence that tick."""
-OURS = frozenset(
-    (*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned)
-)
+OURS = frozenset((*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned))
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
 SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
@@ -65,7 +63,7 @@ class RunSummary(Struct, frozen=True):
 def source(records: Iterable[Record]) -> Iterator[tuple[int, Any]]:
     """(time, event) of the world records of a recording that any run of its market starts from."""
     for record in records:
-        event = record.event
+        event: Any = record.event
         kind = type(event)
         if record.cause is not None or kind in OURS:
             continue
@@ -260,7 +258,9 @@ class Written:
         drive = self.drive
         if drive.loop.seq >= self.next_snapshot:
             states = encode_states(drive.wiring.reducers, drive.wiring.now)
-            saved = snapshot.save(self.out, drive.loop.seq, self.session.head, states, made_by(drive.started), sync=False)
+            saved = snapshot.save(
+                self.out, drive.loop.seq, self.session.head, states, made_by(drive.started), sync=False
+            )
             self.next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
         if progress is not None:
             progress(drive.loop.seq)

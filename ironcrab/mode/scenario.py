@@ -113,7 +113,8 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: tuple[tuple[str
     models |= {"engine": ExecutionEngine.Params, "paper": PaperParams, "wallet": WalletParams}
     for table in tree:
         if table not in models:
-            raise ScenarioFault(f"{where}: unknown key {table!r}; known: strategies, outlets, market, {', '.join(models)}")
+            known = ", ".join(("strategies", "outlets", "market", *models))
+            raise ScenarioFault(f"{where}: unknown key {table!r}; known: {known}")
     origins = {(table, key): "scenario" for table, values in tree.items() if isinstance(values, dict) for key in values}
     _override(tree, origins, models, overrides)
     values = {table: table_of(model, tree.get(table, {}), table, where) for table, model in models.items()}

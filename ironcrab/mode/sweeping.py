@@ -1,8 +1,8 @@
 """Sweep: many rows of parameters over the same recordings, in several processes; digests and results in one file.
 
-A task is one recording, one part of its time and a few rows: a process reads that part once and drives every row through
-it (`anew`). What is done stands at once in `<out>.partial`, so that an interrupted sweep goes on where it stopped. At the
-end the table is written as Parquet, with the plan in its metadata: any row can be run again from the file alone.
+A task is one recording, one part of its time and a few rows: a process reads that part once and drives every row
+through it (`anew`). What is done stands at once in `<out>.partial`, so that an interrupted sweep goes on where it
+stopped. At the end the table is written as Parquet, the plan in its metadata: any row can be run again from it alone.
 """
 
 import multiprocessing
@@ -327,5 +327,6 @@ def run_line(planned: Plan, line: dict[str, Any], out: Path) -> RunSummary:
         raise InputFault(f"{planned.on[on]} has changed since the sweep; its rows cannot be run again")
     span = Span(line["from_time"], line["to_time"])
     generations = next((event.generations for _, event in runs_of(recording)), ())
-    name = source_head(recording) if span == Span() else f"{source_head(recording)}@{span.start or ''}..{span.end or ''}"
+    head = source_head(recording)
+    name = head if span == Span() else f"{head}@{span.start or ''}..{span.end or ''}"
     return run_events(market(recording, span), name, planned.scenario(line["row"]), out, generations)

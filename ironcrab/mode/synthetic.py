@@ -1,4 +1,4 @@
-"""A market that never was: an endless stream of events from a seed, with reserves that obey the venues' own mathematics.
+"""A market that never was: events without end from a seed, with reserves that obey the venues' own mathematics.
 
 Every slot brings trades on the pools that live, each followed by the reserves it left. Coins are launched on a bonding
 curve, some rise until they migrate, some are rugged; there are bursts, crashes, forks, gaps of the feed and failed

@@ -18,7 +18,6 @@ from ironcrab.mode.scenario import read_back
 from ironcrab.mode.states import restore_states, start_of
 from ironcrab.mode.wiring import Wiring, columns_of, infos
 
-
 TOLD = 4_096
 """Records between two words of progress."""
 

@@ -8,12 +8,11 @@ from ironcrab.domain.control import ReducerInfo, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET
 from ironcrab.execution.engine import ExecutionEngine
-from ironcrab.loop import Now, Reducer
 from ironcrab.log.sealed import Columns
+from ironcrab.loop import Now, Reducer
 from ironcrab.market.known import Known
 from ironcrab.mode.code import path_of, source_digest
 from ironcrab.mode.scenario import Scenario
-
 
 ALL = ("mints", "pools", "flow")
 """What a decider without `reads` may read: every market reducer."""
@@ -64,8 +63,8 @@ def columns_of(readers: Sequence[Any]) -> Columns:
     """The fields of each market event that these reducers and outlets use, where each of them declares it.
 
     A reader declares in `fields` what it uses of an event type (`()`: only that it came); one that wants a type and
-    declares nothing uses all of it, and so does an outlet, which sees everything. Seq, time and slot are always read, so
-    that the clock stands the same, and a type that nobody wants costs no more than that.
+    declares nothing uses all of it, and so does an outlet, which sees everything. Seq, time and slot are always read,
+    so that the clock stands the same, and a type that nobody wants costs no more than that.
     """
     found: dict[type[Event], tuple[str, ...]] = {}
     for kind in MARKET:

@@ -13,9 +13,9 @@ from ironcrab.mode.synthetic import MarketParams
 
 pytest.importorskip("textual", reason="skipped: textual (the extra `step`) is not installed")
 
-from textual.widgets import Static  # noqa: E402 - only where it is installed
+from textual.widgets import Static
 
-from ironcrab.app.debugger import Debugger  # noqa: E402 - as above
+from ironcrab.app.debugger import Debugger
 
 PARAMS = MarketParams(events=3_000, seed=7, coins=6, trades_per_slot=12, launch_every=0)
 TREE = {"strategies": ["ema"], "engine": {"send_enabled": True}, "wallet": {"native_sol_lamports": 10**11}}

@@ -1,4 +1,4 @@
-"""How fast a sealed recording is followed, decided anew and run, as ratios to a bare loop in the same run.
+"""How fast a sealed recording is followed, decided anew, run and generated, as ratios to a bare loop in the same run.
 
     python tests/bench/bench_loop.py [TICKS]        default 200,000; the figures of the design are for 1,000,000
 
@@ -17,10 +17,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from ironcrab.domain.market import Trade
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
+from ironcrab.mode.anew import decide_anew
+from ironcrab.mode.generating import generate
 from ironcrab.mode.run import run, run_events
 from ironcrab.mode.scenario import read
+from ironcrab.mode.synthetic import MarketParams
 from ironcrab.mode.verify import follow
-from tests.bench.ema import EmaCross, Params
+from ironcrab.strategy.ema import EmaCross, EmaParams
 
 SECOND = 1_000_000_000
 POOLS = [f"Pool{index:040d}" for index in range(50)]
@@ -63,14 +66,14 @@ def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        trivial = read("ema", {"strategies": ["tests.bench.ema:EmaCross"], "outlets": []}, "ema")
+        trivial = read("ema", {"strategies": ["ema"], "outlets": []}, "ema")
         full = read("full", {"strategies": ["momentum"]}, "full")
         run_events(ticks(count), "ticks", trivial, folder / "market")
         seal(folder / "market")
         market = Recording.open(folder / "market")
 
         def bare():
-            step = EmaCross(Params(), None).step
+            step = EmaCross(EmaParams(), None).step
             for record in market.records((Trade,)):
                 step(record.seq, record.event)
 
@@ -78,9 +81,16 @@ def main():
         reports = []
         followed = best("follow (verify), trivial strategy, engine on", lambda: reports.append(follow(market)), count)
         print(f"  = {followed / rate:.0%} of the bare loop; {reports[0].verdict}, {reports[0].runs[0].derived} derived")
-        outs = iter(range(3))
+        anew = best("decide anew, derived records hashed", lambda: decide_anew(market, [trivial]), count)
+        print(f"  = {anew / rate:.0%} of the bare loop")
+        rows = best("decide anew, eight rows from one reading", lambda: decide_anew(market, [trivial] * 8), 8 * count)
+        print(f"  = {rows / anew:.2f} times as many records a second as one row alone")
+        outs = iter(range(9))
         ran = best("run: a whole new hot log", lambda: run(market, trivial, folder / f"run{next(outs)}"), count)
         print(f"  = {ran / rate:.0%} of the bare loop")
+        params = MarketParams(events=count)
+        made = best("generate a market, sealed", lambda: generate(params, folder / f"made{next(outs)}"), count)
+        print(f"  = {made / rate:.0%} of the bare loop, {made * 60 / 1e6:.1f} million events a minute")
         run(market, full, folder / "full")
         seal(folder / "full")
         made = Recording.open(folder / "full")

@@ -45,7 +45,11 @@ def test_an_existing_folder_is_refused(tmp_path):
 
 def test_a_wrong_column_is_found_by_the_proof(tmp_path, history, monkeypatch):
     real = parquet.to_table
-    monkeypatch.setattr(parquet, "to_table", lambda kind, rows: real(kind, [Record(r.seq, r.cause, r.by, r.time + 1, r.event) for r in rows]))
+    monkeypatch.setattr(
+        parquet,
+        "to_table",
+        lambda kind, rows: real(kind, [Record(r.seq, r.cause, r.by, r.time + 1, r.event) for r in rows]),
+    )
     with pytest.raises(LogFault, match="it was not taken in"):
         compose(tmp_path / "made", "log", history.records(10), prove=True)
     assert manifest.load(tmp_path / "made").segments == ()

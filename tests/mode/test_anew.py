@@ -109,7 +109,7 @@ def test_following_in_one_piece_is_folding_one_by_one(made):
     one, other = Wiring(scenario()), Wiring(scenario())
     left = Loop(one.reducers, lambda _: None, one.now)
     right = Loop(other.reducers, lambda _: None, other.now)
-    pieces = dict((record.seq, list(said)) for record, said in left.follow(iter(records)) if said)
+    pieces = {record.seq: list(said) for record, said in left.follow(iter(records)) if said}
     singles = {record.seq: list(said) for record in records if (said := right.fold(record))}
     assert pieces == singles
     assert (one.now.time, one.now.slot) == (other.now.time, other.now.slot)

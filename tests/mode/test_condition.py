@@ -67,7 +67,26 @@ def test_what_is_no_condition(text):
     assert "\n" not in str(fault.value)
 
 
-WORDS = ("seq", "type", "reasons", "sol_amount", "1", '"a"', "==", "<", "in", "and", "not", "(", ")", ".", "+", "**", "-", ",")
+WORDS = (
+    "seq",
+    "type",
+    "reasons",
+    "sol_amount",
+    "1",
+    '"a"',
+    "==",
+    "<",
+    "in",
+    "and",
+    "not",
+    "(",
+    ")",
+    ".",
+    "+",
+    "**",
+    "-",
+    ",",
+)
 
 
 @settings(derandomize=True, deadline=None, max_examples=400)

@@ -16,7 +16,7 @@ from ironcrab.domain.market import (
 )
 from ironcrab.log.recording import Recording
 from ironcrab.mode.generating import generate, market_of
-from ironcrab.mode.synthetic import SUPPLY, VENUES, MarketParams, Pool, Coin, draws, events
+from ironcrab.mode.synthetic import SUPPLY, VENUES, Coin, MarketParams, Pool, draws, events
 
 BUSY = MarketParams(
     seed=5, coins=6, pools_per_coin=2, trades_per_slot=15, launch_every=20, fork_every=70, gap_every=150, gap_slots=10,
