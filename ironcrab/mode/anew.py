@@ -85,16 +85,17 @@ class Anew:
 
     def append(self, record: Record) -> None:
         """One record, before anyone folds it."""
-        for outlet in self.outlets:
-            outlet.see(record)
+        if self.outlets:
+            for outlet in self.outlets:
+                outlet.see(record)
+            if type(record.event) is ConfirmAnswer:
+                self._confirmed(record.event)
         if record.by is not None:
             self.derived += 1
             self.digest.add(record.by, record.event)
             count = self.counts.get(type(record.event))
             if count is not None:
                 count(record.event)
-        elif type(record.event) is ConfirmAnswer:
-            self._confirmed(record.event)
 
     def take(self, events: Iterable[tuple[int, Event]], generations: tuple[str, ...] = ()) -> None:
         """Drive these (time, event) pairs through."""

@@ -50,7 +50,7 @@ def market_of(path: Path, count: int | None = None, seed: int | None = None) -> 
 
 
 def generate(
-    params: MarketParams, out: Path, *, prove: bool = True, progress: Callable[[int], None] | None = None
+    params: MarketParams, out: Path, *, prove: bool = False, progress: Callable[[int], None] | None = None
 ) -> GenerateSummary:
     """Write the market to the new folder `out`; memory stays flat whatever the size.
 

@@ -42,6 +42,8 @@ LONGEST_SILENCE = 86_400
 """Seconds of one silence that tick."""
 OURS = frozenset((*ANSWER, RunStarted, RunEnded, ClockTick, ConfigChanged, InputCounted, LogRecovered, WordsAbandoned))
 """World records that belong to the run that recorded them: another run of the same market makes its own."""
+RESTED = 256
+"""Records between two rests: a run looks up from its work only so often."""
 SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
 
@@ -241,6 +243,7 @@ class Written:
         self.digest = Digest()
         self.derived = 0
         self.next_snapshot = self.session.next_seq + SNAPSHOT_EVERY
+        self.next_rest = self.session.next_seq
 
     def append(self, record: Record) -> None:
         """One record, before anyone folds it."""
@@ -254,8 +257,11 @@ class Written:
             self.digest.add(record.by, record.event)
 
     def rest(self, progress: Progress) -> None:
-        """Between two turns: a snapshot where one is due."""
+        """Between two turns: every so often a word of progress, and a snapshot where one is due."""
         drive = self.drive
+        if drive.loop.seq < self.next_rest:
+            return
+        self.next_rest = drive.loop.seq + RESTED
         if drive.loop.seq >= self.next_snapshot:
             states = encode_states(drive.wiring.reducers, drive.wiring.now)
             saved = snapshot.save(
@@ -263,7 +269,7 @@ class Written:
             )
             self.next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
         if progress is not None:
-            progress(drive.loop.seq)
+            progress(drive.loop.seq - drive.loop.seq % RESTED)
 
     def summary(self) -> RunSummary:
         """What was written."""
