@@ -158,7 +158,7 @@ def _worth(result: Any) -> tuple[int, int]:
 
 def summary_of(planned: Any, lines: list[Any]) -> list[str]:
     """The best rows with what they came to; where samples differ, in sample and out of sample side by side."""
-    return [*_ranking(planned, lines), *_refused(lines)]
+    return [*_ranking(planned, lines), *_overfit(planned, lines), *_refused(lines)]
 
 
 def _ranking(planned: Any, lines: list[Any]) -> list[str]:
@@ -191,6 +191,26 @@ def _cells(result: Any) -> tuple[str, str, str]:
 def _sol(lamports: int) -> str:
     sign = "-" if lamports < 0 else ""
     return f"{sign}{abs(lamports) // 10**9}.{abs(lamports) % 10**9:09d}"
+
+
+def _overfit(planned: Any, lines: list[Any]) -> list[str]:
+    """What the rows that were best in sample made out of it, and what an average row did: choosing may be in vain."""
+    inside: dict[tuple[int, int], Any] = {}
+    outside: dict[tuple[int, int, int], int] = {}
+    for line in lines:
+        part = planned.parts[line.on][line.part]
+        key = line.on, part.window
+        if part.sample == "out":
+            outside[*key, line.row] = line.result.pnl_lamports
+        elif part.sample == "in" and (key not in inside or _worth(line.result) > _worth(inside[key].result)):
+            inside[key] = line
+    if not outside:
+        return []
+    chosen = sum(line.result.pnl_lamports for line in inside.values())
+    kept = sum(outside[*key, line.row] for key, line in inside.items())
+    average = sum(outside.values()) // len(planned.rows)
+    best = f"pnl of the best row of each window: {_sol(chosen)} SOL in sample, {_sol(kept)} SOL out of it"
+    return [f"{best}; an average row made {_sol(average)} SOL out of it"]
 
 
 def _refused(lines: list[Any]) -> list[str]:

@@ -11,7 +11,8 @@ from msgspec import Meta, Struct, field
 
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount, Trade
-from ironcrab.domain.trade import TradeIntent, TradeResources
+from ironcrab.domain.trade import Execution, TradeIntent, TradeResources
+from ironcrab.domain.units import BPS
 from ironcrab.market.known import Known
 
 SCALE = 1_000_000
@@ -58,7 +59,7 @@ class EmaCross:
     wants: tuple[type[Event], ...] = (Trade,)
     reads: tuple[str, ...] = ()
     fields: Mapping[type[Event], tuple[str, ...]] = {
-        Trade: ("pool_address", "mint", "quote_mint", "dex", "sol_amount", "token_amount")
+        Trade: ("pool_address", "mint", "quote_mint", "dex", "sol_amount", "token_amount", "token_decimals")
     }
 
     def __init__(self, params: EmaParams, _known: Known) -> None:
@@ -67,7 +68,7 @@ class EmaCross:
 
     def step(self, _seq: int, event: Trade) -> Iterable[Event]:
         """Fold one trade. An average moves by 2 / (length + 1) of its distance, rounded down."""
-        if not event.token_amount:
+        if not event.token_amount or not event.sol_amount:
             return ()
         price = event.sol_amount * SCALE // event.token_amount
         row = self.state.pools.get(event.pool_address)
@@ -85,6 +86,8 @@ class EmaCross:
         if not is_above or row.orders >= params.most_orders:
             return ()
         row.orders += 1
+        least = params.order_lamports * event.token_amount // event.sol_amount
+        least = least * (BPS - params.max_slippage_bps) // BPS
         return (
             TradeIntent(
                 source=self.name,
@@ -97,5 +100,6 @@ class EmaCross:
                 side="Buy",
                 regime="NotApplicable",
                 metadata={"dex": event.dex},
+                execution=Execution(ExplicitAmount(max(1, least), event.token_decimals)),
             ),
         )
