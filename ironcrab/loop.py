@@ -143,14 +143,15 @@ class Loop:
         What `fold` does, said here once more in one piece: a million records are followed in a second.
         """
         now, routes = self.now, self.routes
+        latest, highest = now.time, now.slot
         for record in records:
             event = record.event
-            if record.time > now.time:  # noqa: PLR1730 - as in `fold`
-                now.time = record.time
+            if record.time > latest:
+                now.time = latest = record.time
             if record.cause is None:
                 slot = getattr(event, "slot", None)
-                if slot is not None and slot > now.slot:
-                    now.slot = slot
+                if slot is not None and slot > highest:
+                    now.slot = highest = slot
             seq = record.seq
             said: list[tuple[str, Event]] | tuple[()] = ()
             for name, step in routes.get(type(event), ()):

@@ -66,7 +66,8 @@ def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        trivial = read("ema", {"strategies": ["ema"], "outlets": []}, "ema")
+        # an empty wallet: every intent is decided at once, and no ask waits for an answer that nobody gives
+        trivial = read("ema", {"strategies": ["ema"], "outlets": [], "wallet": {"native_sol_lamports": 0}}, "ema")
         full = read("full", {"strategies": ["momentum"]}, "full")
         run_events(ticks(count), "ticks", trivial, folder / "market")
         seal(folder / "market")
