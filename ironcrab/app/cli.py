@@ -6,11 +6,12 @@ Exit codes: 0 yes; 1 error (one sentence on stderr); 2 usage; 3 ran well, the an
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
 from ironcrab import __version__
-from ironcrab.app.settings import wants_color
+from ironcrab.app.settings import wants_color, wants_traceback
 from ironcrab.domain.fault import Fault
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
@@ -107,7 +108,34 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        click.echo(f"error: the system refused{where}: {error.strerror or error}; make room or permit it", err=True)
+        _leave(1)
+    except Exception as error:  # noqa: BLE001 - one sentence for the unforeseen too, a user's own strategy included
+        click.echo(f"error: {_unforeseen(error)}", err=True)
+        _leave(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without a word about a stdout that cannot be flushed."""
+    sys.stdout = None  # the interpreter then has nothing to flush
+    sys.exit(code)
+
+
+def _unforeseen(error: Exception) -> str:
+    """What an exception says and where it was raised; the whole traceback too where IRONCRAB_TRACEBACK is set."""
+    import traceback  # noqa: PLC0415 - only a mistake pays for it
+
+    if wants_traceback():
+        traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join(str(error).split())[:300]
+    return (
+        f"{type(error).__name__}: {said} (raised at {last.filename}:{last.lineno} in {last.name}); "
+        "set IRONCRAB_TRACEBACK=1 to see the whole way there"
+    )
 
 
 if __name__ == "__main__":

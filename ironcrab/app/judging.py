@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ironcrab.app.opening import open_recording
 from ironcrab.app.settings import recordings_home
 from ironcrab.app.text import emit_json, progress, table
 from ironcrab.check import CHECKS, check
@@ -33,7 +34,7 @@ NO = 3
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def replay_command(recording: Path, until_seq: int | None, until_slot: int | None, as_json: bool) -> None:
     """Follow RECORDING: fold it again, compare every decision, print the summary."""
-    opened = Recording.open(recording)
+    opened = open_recording(recording)
     with progress("replay") as show:
         report = follow(opened, until_seq, until_slot, show)
     if as_json:
@@ -115,7 +116,7 @@ def _under_seeds(paths: tuple[Path, ...], *, deep: bool, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def bless_command(recording: Path, because: str, as_json: bool) -> None:
     """Decide RECORDING anew with the code at hand, print every divergence, keep the reason in its manifest."""
-    blessing = bless(Recording.open(recording), because)
+    blessing = bless(open_recording(recording), because)
     if as_json:
         emit_json(blessing)
         return
@@ -138,7 +139,7 @@ def check_command(recordings: tuple[Path, ...], lists: bool, as_json: bool) -> N
         raise click.UsageError("name a recording, or --list")
     holds = True
     for path in recordings:
-        found = check(Recording.open(path))
+        found = check(open_recording(path))
         broken = {name: findings for name, findings in found.items() if findings}
         holds = holds and not broken
         if as_json:
@@ -157,7 +158,7 @@ def check_command(recordings: tuple[Path, ...], lists: bool, as_json: bool) -> N
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def diff_command(a: Path, b: Path, as_json: bool) -> None:
     """First difference of recordings A and B and all independent ones, field by field."""
-    comparison = compare(Recording.open(a), Recording.open(b))
+    comparison = compare(open_recording(a), open_recording(b))
     if as_json:
         emit_json(comparison)
     else:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+from ironcrab.app.opening import open_recording
 from ironcrab.app.text import body_of, emit_json, head_of, parse_time, shorten, table, utc
 from ironcrab.domain.fault import InputFault
 from ironcrab.log.contents import overview
@@ -21,7 +22,7 @@ from ironcrab.mode.why import Why, why
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def explain_command(recording: Path, target: str, as_json: bool) -> None:
     """The road back from a record: along cause, ask and the records it read, each stop with its numbers."""
-    opened = Recording.open(recording)
+    opened = open_recording(recording)
     explanation = explain(opened, find(opened, target))
     if as_json:
         emit_json(explanation)
@@ -52,7 +53,7 @@ def _print_explanation(explanation: Explanation) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def why_command(recording: Path, mint: str, until_slot: int | None, at: str | None, as_json: bool) -> None:
     """What each strategy thought of MINT (a unique prefix is enough), and why it did not trade."""
-    answer = why(Recording.open(recording), mint, until_slot, parse_time(at) if at else None)
+    answer = why(open_recording(recording), mint, until_slot, parse_time(at) if at else None)
     if as_json:
         emit_json(answer)
     else:
@@ -84,7 +85,7 @@ def _print_why(answer: Why) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, or one a record.")
 def inspect_command(recording: Path, span: str | None, as_json: bool) -> None:
     """What is in RECORDING: types, slots, times, gaps, runs, digests; or the records of SEQ or A..B."""
-    opened = Recording.open(recording)
+    opened = open_recording(recording)
     if span is None:
         _inspect_whole(opened, as_json=as_json)
         return
@@ -148,7 +149,7 @@ def _plain(value: Any) -> str:
 @click.option("--csv", "as_csv", is_flag=True, help="Comma separated values.")
 def query_command(recording: Path, sql: str, as_json: bool, as_csv: bool) -> None:
     """SQL (duckdb) over RECORDING: one view per event type in snake_case, and `log` (seq, cause, by, type, time)."""
-    names, rows = query(Recording.open(recording), sql)
+    names, rows = query(open_recording(recording), sql)
     if as_json:
         for row in rows:
             click.echo(msgspec.json.encode(dict(zip(names, row, strict=True)), enc_hook=str).decode())

@@ -1,4 +1,4 @@
-"""What the environment may say: colour, and where recordings lie. Nothing that decides comes from here."""
+"""What the environment may say: colour, tracebacks, and where recordings lie. Nothing that decides comes from here."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,11 @@ def wants_color(is_terminal: bool) -> bool:
     if os.environ.get("NO_COLOR"):  # noqa: TID251 - settings are this module's job
         return False
     return bool(os.environ.get("FORCE_COLOR")) or is_terminal  # noqa: TID251 - settings are this module's job
+
+
+def wants_traceback() -> bool:
+    """IRONCRAB_TRACEBACK: an unforeseen fault shows its traceback beside its sentence."""
+    return bool(os.environ.get("IRONCRAB_TRACEBACK"))  # noqa: TID251 - settings are this module's job
 
 
 def recordings_home() -> Path:

@@ -7,10 +7,12 @@ from typing import Any
 import click
 import msgspec
 
+from ironcrab.app.opening import open_recording
 from ironcrab.app.text import emit_json, parse_time, progress, shorten, table
-from ironcrab.domain.fault import InputFault
+from ironcrab.domain.fault import InputFault, LockFault
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
+from ironcrab.log.session import recover
 from ironcrab.mode.cutting import around, cut, seq_at_slot, seq_at_time
 from ironcrab.mode.output import fresh_folder
 
@@ -106,7 +108,7 @@ def run_command(recording: Path, scenario: Path, out: Path, sets: tuple[str, ...
 
     loaded = load(scenario, _pairs(sets))
     with fresh_folder(out) as folder, progress("run") as show:
-        summary = run(Recording.open(recording), loaded, folder, show)
+        summary = run(open_recording(recording), loaded, folder, show)
         if not hot:
             seal(folder)
     if as_json:
@@ -141,12 +143,33 @@ def params_command(scenario: Path, sets: tuple[str, ...], as_json: bool) -> None
 @click.argument("recording", type=click.Path(path_type=Path))
 @JSON
 def seal_command(recording: Path, as_json: bool) -> None:
-    """Turn the hot segments of RECORDING into Parquet; the chain is proven before the JSONL goes."""
+    """Turn the hot segments of RECORDING into Parquet; the chain is proven before the JSONL goes.
+
+    A last segment that a crash or a cut left open is closed after its last whole record first; what was lost is told.
+    """
+    _mend(recording)
     count = seal(recording)
     if as_json:
         emit_json({"recording": str(recording), "sealed": count})
     else:
         click.echo(f"{recording}: sealed {count} segment(s)")
+
+
+def _mend(recording: Path) -> None:
+    """Close what a crash left open and tell what it took; a log that is being written is left to its writer."""
+    try:
+        recovered = recover(recording)
+    except LockFault:
+        return
+    if recovered is None:
+        return
+    if recovered.lost_bytes:
+        kept = f"{recovered.lost_bytes} bytes of an incomplete last line were cut off and kept in {recovered.kept_in}"
+        click.echo(f"warning: {recording}: {kept}", err=True)
+    if recovered.lost_records:
+        last = recovered.next_seq + recovered.lost_records - 1
+        gone = f"records {recovered.next_seq} to {last}, which the manifest listed, are gone"
+        click.echo(f"warning: {recording}: {gone}", err=True)
 
 
 @click.command("retain")
@@ -163,7 +186,7 @@ def retain_command(
 
     if max_age_hours is None and max_bytes is None:
         raise click.UsageError("give --max-age-hours or --max-bytes")
-    planned = retain(Recording.open(recording), max_age_hours=max_age_hours, max_bytes=max_bytes, dry_run=dry_run)
+    planned = retain(open_recording(recording), max_age_hours=max_age_hours, max_bytes=max_bytes, dry_run=dry_run)
     if as_json:
         emit_json(
             {"recording": str(recording), "dropped": planned.segments, "frees": planned.frees, "dry_run": dry_run}
@@ -186,7 +209,7 @@ def export_command(recording: Path, out: Path, as_json: bool) -> None:
     from ironcrab.mode.exporting import export  # noqa: PLC0415 - only here
 
     with fresh_folder(out) as folder:
-        counts = export(Recording.open(recording), folder)
+        counts = export(open_recording(recording), folder)
     if as_json:
         emit_json({"out": str(out), "lines": counts})
         return
@@ -218,7 +241,7 @@ def slice_command(
     """Cut a part out of RECORDING into a recording of its own, verified as it is written."""
     from ironcrab.mode.explain import find  # noqa: PLC0415 - the engine loads only here
 
-    opened = Recording.open(recording)
+    opened = open_recording(recording)
     if (target is None) == (begin is None and end is None):
         raise click.UsageError("give --around, or --from and --to")
     if target is not None:

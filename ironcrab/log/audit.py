@@ -121,7 +121,7 @@ def _hot_faults(path: Path, segment: Segment) -> Iterator[DamageFault]:
     first = max(found.next_seq, segment.first_seq)
     yield DamageFault(
         f"{path.name} at byte {found.end}, seq {first}: cut short or changed, the manifest lists records up to "
-        f"{segment.last_seq}; restore it from a copy, or recover what is left"
+        f"{segment.last_seq}; restore it from a copy, or keep what is left with: ironcrab seal"
     )
 
 

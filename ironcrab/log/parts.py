@@ -50,6 +50,15 @@ def find_parts(path: Path, listed: Manifest) -> list[Part]:
     return parts + _loose_parts(loose, seq, head)
 
 
+def cut_segment(path: Path, listed: Manifest) -> Segment | None:
+    """The last segment of the manifest if it is hot and its file is shorter than listed; None: nothing was cut off."""
+    last = listed.segments[-1] if listed.segments else None
+    if last is None or last.hot is None or last.files or last.dropped:
+        return None
+    file = path / SEGMENTS / f"{last.name}{SUFFIX}"
+    return last if file.exists() and file.stat().st_size < last.hot.size else None
+
+
 def _loose_parts(files: list[Path], seq: int, head: str) -> list[Part]:
     """Hot segments that the manifest does not list: still written, or left by a crash."""
     parts: list[Part] = []

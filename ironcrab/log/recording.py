@@ -21,10 +21,11 @@ from msgspec.structs import replace
 
 from ironcrab.domain.fault import DamageFault, LogFault
 from ironcrab.log import hot, manifest, sealed, walk
+from ironcrab.log.anchor import SUFFIX
 from ironcrab.log.audit import CONFIG, Audit, audit
 from ironcrab.log.line import LooseRecord, decode_loose, genesis
 from ironcrab.log.manifest import SEGMENTS, Manifest, Start
-from ironcrab.log.parts import Part, find_parts
+from ironcrab.log.parts import Part, cut_segment, find_parts
 from ironcrab.log.session import Session, recover
 from ironcrab.loop import Record
 
@@ -36,12 +37,17 @@ class Recording:
         path: the folder.
         manifest: as it stood when opened.
         parts: segments in order, without those that retention dropped.
+        cut: the manifest's entry of the last segment where its hot file has become shorter than listed: its whole
+            records are read as those of a log that a crash left; None: no such loss.
     """
 
     def __init__(self, path: Path, listed: Manifest) -> None:
         self.path = path
         self.manifest = listed
-        self.parts = find_parts(path, listed)
+        self.cut = cut_segment(path, listed)
+        whole = listed if self.cut is None else replace(listed, segments=listed.segments[:-1])
+        self.parts = find_parts(path, whole)
+        self._listed_next, self._listed_head = whole.next_seq, whole.head
         self._end: walk.Hot | None = None
 
     @classmethod
@@ -76,19 +82,36 @@ class Recording:
     @property
     def first_seq(self) -> int:
         """Seq of the first record that can still be read."""
-        return self.parts[0].first_seq if self.parts else self.manifest.next_seq
+        return self.parts[0].first_seq if self.parts else self._listed_next
 
     @property
     def next_seq(self) -> int:
         """Seq after the last complete record."""
         end = self._hot_end()
-        return self.manifest.next_seq if end is None else end.next_seq
+        return self._listed_next if end is None else end.next_seq
 
     @property
     def head(self) -> bytes:
         """The 32-byte head after the last complete record."""
         end = self._hot_end()
-        return self.manifest.head if end is None else end.head
+        return self._listed_head if end is None else end.head
+
+    def losses(self) -> Iterator[str]:
+        """What is not there to read, one sentence each: records that were listed, the bytes of a last broken line.
+
+        Raises:
+            DamageFault: more than the end of the last segment is damaged.
+        """
+        if self.cut is not None:
+            left, last = self.next_seq, self.cut.last_seq
+            gone = "its closing line is" if left > last else f"records {left} to {last}, which the manifest lists, are"
+            yield (
+                f"{self.cut.name}{SUFFIX}: {gone} cut off; restore the file from a copy, "
+                f"or keep the rest with: ironcrab seal {self.path}"
+            )
+        tail = walk.tail_bytes(self.path / SEGMENTS)
+        if tail:
+            yield f"{self.path}: {tail} bytes of an incomplete last line are left aside"
 
     def records(
         self, types: tuple[type[Struct], ...] | None = None, seq_from: int = 0, seq_to: int | None = None
@@ -130,7 +153,7 @@ class Recording:
         Args:
             deep: also encode sealed records again and compare the chain.
         """
-        loose = [part.path for part in self.parts if part.entry is None]
+        loose = [part.path for part in self.parts if part.entry is None and self.cut is None]
         return audit(self.path, self.manifest, loose, deep=deep)
 
     def record(self, seq: int) -> Record:

@@ -65,6 +65,23 @@ def read_closing(path: Path) -> Closing | None:
     return close if isinstance(close, Closing) else None
 
 
+def tail_bytes(folder: Path) -> int:
+    """Length of an incomplete line at the end of the newest hot segment of a `segments` folder; 0: there is none."""
+    files = hot_files(folder)
+    if not files:
+        return 0
+    with files[-1].open("rb") as file:
+        size = at = file.seek(0, 2)
+        while at:
+            start = max(0, at - (1 << 16))
+            file.seek(start)
+            newline = file.read(at - start).rfind(b"\n")
+            if newline >= 0:
+                return size - (start + newline + 1)
+            at = start
+    return size
+
+
 def walk(path: Path) -> Hot:
     """Walk a whole hot segment, chain checked, nothing decoded.
 

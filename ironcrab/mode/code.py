@@ -73,6 +73,10 @@ def load_class(path: str) -> type[Any]:
         raise ScenarioFault(
             f"strategy {path!r}: cannot import {module_name} ({error}); is it on PYTHONPATH?"
         ) from error
+    except Exception as error:
+        raise ScenarioFault(
+            f"strategy {path!r}: importing {module_name} raised {type(error).__name__}: {error}; mend it there"
+        ) from error
     found = getattr(loaded, class_name, None)
     if not isinstance(found, type):
         raise ScenarioFault(f"strategy {path!r}: {loaded.__file__} has no class {class_name}")
@@ -118,7 +122,7 @@ def _imports(name: str) -> list[str]:
     """Module names that `name` imports, submodules named by `from package import submodule` included."""
     found: list[str] = []
     package = name if _is_package(name) else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(_source(name))):
+    for node in ast.walk(_tree(name)):
         if isinstance(node, ast.Import):
             found.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -164,6 +168,15 @@ def _source(name: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def _tree(name: str) -> ast.Module:
+    """The parsed source of a module; ScenarioFault where it is no Python."""
+    try:
+        return ast.parse(_source(name))
+    except (SyntaxError, ValueError) as error:
+        at = error.lineno if isinstance(error, SyntaxError) else 0
+        raise ScenarioFault(f"{_file(name)}:{at}: this is no Python ({error}); mend it there") from error
+
+
 def _without_comments(source: str) -> str:
     """The source with comments, blank lines and trailing blanks gone; the same text on every Python version."""
     lines = source.splitlines()
@@ -177,7 +190,7 @@ def _without_comments(source: str) -> str:
 def _refuse_impure(module: str) -> None:
     """Raise a ScenarioFault that names the line at which this module could see the world."""
     path = _file(module)
-    for node in ast.walk(ast.parse(_source(module), filename=str(path))):
+    for node in ast.walk(_tree(module)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

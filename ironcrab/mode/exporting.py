@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -40,18 +41,16 @@ def export(recording: Recording, out: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     files: dict[str, IO[bytes]] = {}
     try:
-        for name, line in _lines(recording, exporter):
-            if name not in files:
-                path = out / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                files[name] = path.open("wb")
-            files[name].write(line)
-            counts[name] = counts.get(name, 0) + 1
+        with ExitStack() as open_files:
+            for name, line in _lines(recording, exporter):
+                if name not in files:
+                    path = out / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    files[name] = open_files.enter_context(path.open("wb"))
+                files[name].write(line)
+                counts[name] = counts.get(name, 0) + 1
     except OSError as error:
         raise DiskFault(f"cannot write {out}: {error.strerror}; free space or name another folder") from error
-    finally:
-        for file in files.values():
-            file.close()
     return counts
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from ironcrab.mode.code import path_of, source_digest
 
 CHUNK = 1 << 20
 """Bytes read at a time."""
+ZSTD, GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
+"""First bytes of compressed files; as a frame's length they would be absurd, and no JSON begins so."""
 Progress = Callable[[int], None] | None
 """Told the number of records so far."""
 
@@ -39,24 +42,25 @@ class ImportSummary(Struct, frozen=True):
 
 @contextmanager
 def opened(path: Path) -> Iterator[io.BufferedIOBase]:
-    """A file's plain bytes, whether it is plain, .zst or .gz.
+    """A file's plain bytes, whether it is plain, .zst or .gz: its first bytes tell, whatever its name.
 
     Raises:
         InputFault: it cannot be read.
     """
     try:
         with path.open("rb") as raw:
-            if path.suffix == ".zst":
+            magic = raw.peek(4)[:4]
+            if magic == ZSTD:
                 with zstandard.ZstdDecompressor().stream_reader(raw) as stream:
                     yield stream  # type: ignore[misc]  # it is a RawIOBase in all but name
-            elif path.suffix == ".gz":
+            elif magic[:2] == GZIP:
                 with gzip.open(raw) as stream:
                     yield stream
             else:
                 yield raw
     except OSError as error:
         raise InputFault(f"cannot read {path}: {error.strerror or error}; is it the file you meant?") from error
-    except (zstandard.ZstdError, EOFError) as error:
+    except (zstandard.ZstdError, zlib.error, EOFError) as error:
         raise InputFault(f"{path} is damaged: {error}; fetch it again") from error
 
 

@@ -53,9 +53,9 @@ def views(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:
         connection.execute(f"CREATE VIEW {view} AS {' UNION ALL BY NAME '.join(parts)}")
         if name in sealed or name in hot:
             spine.append(f"SELECT seq, cause, \"by\", '{name}' AS type, time FROM {view}")  # noqa: S608 - see above
-    if spine:
-        union = " UNION ALL ".join(spine)
-        connection.execute(f"CREATE VIEW log AS SELECT * FROM ({union}) ORDER BY seq")  # noqa: S608 - see above
+    empty = "SELECT seq, cause, \"by\", '' AS type, time FROM trade WHERE false"
+    union = " UNION ALL ".join(spine or [empty])
+    connection.execute(f"CREATE VIEW log AS SELECT * FROM ({union}) ORDER BY seq")  # noqa: S608 - see above
 
 
 def _hot(recording: Recording) -> dict[str, list[Record]]:

@@ -312,3 +312,74 @@ def test_blessing_what_did_not_change_changes_nothing_but_the_reason(name, tmp_p
     assert ironcrab("bless", copy, "--because", "nothing changed")[0] == 0
     assert ironcrab("diff", copy, ROOT / "recordings" / name)[0] == 0
     assert ironcrab("verify", copy)[0] == 0
+
+
+NEWLINE = b"\n"
+
+
+def _run_hot(folder):
+    assert ironcrab("run", BLOCK, SCENARIO, "--hot", "--out", folder)[0] == 0
+    (segment,) = (folder / "segments").glob("*.jsonl")
+    return segment, segment.read_bytes()
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.77, 1])
+def test_a_cut_hot_recording_gives_its_whole_records_and_tells_the_rest(fraction, tmp_path):
+    cut = tmp_path / "cut"
+    segment, data = _run_hot(cut)
+    left = data[: int(len(data) * fraction) - 1]
+    segment.write_bytes(left)
+    whole = left.count(b"\n") - 1
+    count = ("query", cut, "select count(*) as n from log", "--json")
+    code, out, err = ironcrab(*count)
+    assert (code, json.loads(out)["n"]) == (0, whole)
+    assert "cut off" in err
+    code, out, err = ironcrab("inspect", cut, "--json")
+    assert (code, json.loads(out)["records"]) == (0, whole)
+    assert f"{len(left) - left.rindex(NEWLINE) - 1} bytes of an incomplete last line" in err
+    assert refused("verify", cut).endswith("keep what is left with: ironcrab seal")
+    code, out, err = ironcrab("seal", cut)
+    assert code == 0, err
+    assert "kept in" in err
+    assert ironcrab("verify", cut)[0] == 0
+    assert json.loads(ironcrab(*count)[1])["n"] == whole
+
+
+def test_a_recording_of_no_record_answers_queries(tmp_path):
+    segment, _ = _run_hot(tmp_path / "cut")
+    segment.write_bytes(b"")
+    code, out, err = ironcrab("query", tmp_path / "cut", "select count(*) as n from log", "--json")
+    assert (code, out) == (0, '{"n":0}\n'), err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_one_sentence():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ironcrab.app", "query", BLOCK, "select * from trade"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the system refused")
+    assert done.stderr.count("\n") == 1
+
+
+BROKEN = [
+    ("def f(:", "mine.py:1: this is no Python"),
+    ("x = 1 // 0", "importing mine raised ZeroDivisionError"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), BROKEN)
+def test_a_strategy_that_cannot_be_loaded_is_one_sentence(line, said, tmp_path):
+    (tmp_path / "mine.py").write_text(line + USER_STRATEGY)
+    (tmp_path / "s.toml").write_text('strategies = ["mine:Counter"]')
+    assert said in refused("params", "s.toml", cwd=tmp_path)
+
+
+def test_a_strategy_that_raises_is_told_with_its_line(tmp_path):
+    (tmp_path / "mine.py").write_text(USER_STRATEGY.replace("count %", "count // 0 %"))
+    (tmp_path / "s.toml").write_text('strategies = ["mine:Counter"]')
+    sentence = refused("run", BLOCK, "s.toml", "--out", "x", cwd=tmp_path)
+    assert re.search(r"ZeroDivisionError: .*mine\.py:\d+ in step", sentence)
+    assert not (tmp_path / "x").exists()
