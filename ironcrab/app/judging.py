@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from ironcrab.app.opening import open_recording
 from ironcrab.app.settings import recordings_home
@@ -16,6 +18,7 @@ from ironcrab.log.compare import Divergence
 from ironcrab.log.contents import counts, is_recording
 from ironcrab.log.recording import Recording
 from ironcrab.mode.blessing import bless
+from ironcrab.mode.cutting import seq_at_slot
 from ironcrab.mode.differing import Comparison, compare
 from ironcrab.mode.verify import Report, RunReport, follow
 
@@ -35,14 +38,27 @@ NO = 3
 def replay_command(recording: Path, until_seq: int | None, until_slot: int | None, as_json: bool) -> None:
     """Follow RECORDING: fold it again, compare every decision, print the summary."""
     opened = open_recording(recording)
+    end = _end(opened, until_seq, until_slot)
     with progress("replay") as show:
-        report = follow(opened, until_seq, until_slot, show)
+        report = replace(follow(opened, end - 1, None, show), records=end - opened.first_seq)
     if as_json:
         emit_json(report)
     else:
         _print_report(report)
-        _print_contents(opened)
+        _print_contents(opened, end)
     raise click.exceptions.Exit(NO if report.verdict == "diverged" else 0)
+
+
+def _end(recording: Recording, until_seq: int | None, until_slot: int | None) -> int:
+    """The seq after the last record to fold; InputFault where nothing is left to fold."""
+    end = recording.next_seq
+    if until_slot is not None:
+        end = min(end, seq_at_slot(recording, until_slot + 1))
+    if until_seq is not None:
+        end = min(end, until_seq + 1)
+    if end <= recording.first_seq < recording.next_seq:
+        raise InputFault(f"recording {recording.path} begins at seq {recording.first_seq}, after what was asked for")
+    return end
 
 
 @click.command("verify")
@@ -241,5 +257,10 @@ def _brief(value: object) -> str:
     return text if len(text) <= WIDEST else f"{text[: WIDEST // 2]} .. {text[-WIDEST // 2 :]}"
 
 
-def _print_contents(recording: Recording) -> None:
-    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in counts(recording).items()))
+def _print_contents(recording: Recording, end: int) -> None:
+    """Records by type up to `end`; the manifest tells those of the whole."""
+    if end == recording.next_seq:
+        told = counts(recording)
+    else:
+        told = Counter(type(record.event).__name__ for record in recording.records(seq_to=end))
+    click.echo("  " + ", ".join(f"{name} {count:,}" for name, count in told.items()))

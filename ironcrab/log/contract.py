@@ -100,9 +100,16 @@ def _value(told: Any, row: WireField) -> Any:
 
 
 def _json_of(text: str) -> Any:
-    """A config value: a number or flag where the text is one, else the text."""
-    is_literal = text in ("true", "false") or re.fullmatch(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?", text)
-    return msgspec.Raw(text.encode()) if is_literal else text
+    """A config value: what the text says where it is JSON (`_config_text` quotes a word that only looks so)."""
+    return msgspec.Raw(text.encode()) if _is_json(text) else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        _decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return True
 
 
 class Exporter:
@@ -288,7 +295,7 @@ def _shaped(told: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
         if value is None:
             continue
         if kind is ConfigUpdate and row.name == "config" and isinstance(value, dict):
-            value = {str(key): _text(one) for key, one in value.items()}
+            value = {str(key): _config_text(one) for key, one in value.items()}
         out[row.name] = _shape(value, row)
     return out
 
@@ -322,6 +329,15 @@ def _word(value: str, row: WireField) -> str:
 
 def _plain(word: str) -> str:
     return word.replace("_", "").lower()
+
+
+def _config_text(value: Any) -> str:
+    """A config value as text that tells it again: a word that only looks like JSON is quoted.
+
+    A number or flag that came as a word stays bare: the engine reads it, and it goes out as the number it means.
+    """
+    bare = not isinstance(value, str) or not _is_json(value) or value in ("true", "false") or _SPELLED.fullmatch(value)
+    return _text(value) if bare else msgspec.json.encode(value).decode()
 
 
 def _text(value: Any) -> str:

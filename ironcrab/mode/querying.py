@@ -23,7 +23,9 @@ def query(recording: Recording, sql: str) -> tuple[list[str], list[tuple[Any, ..
     try:
         views(connection, recording)
         cursor = connection.execute(sql)
-        names = [column[0] for column in cursor.description or ()]
+        if cursor is None or cursor.description is None:
+            raise InputFault(f"query on {recording.path}: {sql!r} asks nothing; run: ironcrab query RECORDING --help")
+        names = [column[0] for column in cursor.description]
         return names, cursor.fetchall()
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]

@@ -79,9 +79,7 @@ class Mint:
         self.mint = mint
         self.trades = 0
         self.pools: dict[str, bool] = {}
-        self.has_info = False
         self.thoughts: dict[tuple[str, str], Thought] = {}
-        self.intents: dict[int | str, None] = {}
         self.refusals: dict[str, Refusal] = {}
         self.confirmed: list[int] = []
 
@@ -145,7 +143,6 @@ class Scan:
         if row is None:
             return
         if isinstance(event, TokenMintInfo):
-            row.has_info = True
             return
         if isinstance(event, Trade):
             row.trades += 1
@@ -230,7 +227,7 @@ def _judge(scan: Scan, row: Mint) -> tuple[str, str]:
     thought = max(row.thoughts.values(), key=lambda found: found.seq, default=None)
     refusal = max(row.refusals.values(), key=lambda found: found.last_seq, default=None)
     newest_trade = row.confirmed[-1] if row.confirmed else -1
-    if not row.trades and not row.pools and not row.has_info and not row.thoughts:
+    if row.mint not in scan.mints:
         return "never seen", f"no record up to seq {scan.until} names a mint that starts with {row.mint!r}"
     if refusal is not None and refusal.last_seq > newest_trade:
         if refusal.code == "KILL_SWITCH_ACTIVE":

@@ -383,3 +383,21 @@ def test_a_strategy_that_raises_is_told_with_its_line(tmp_path):
     sentence = refused("run", BLOCK, "s.toml", "--out", "x", cwd=tmp_path)
     assert re.search(r"ZeroDivisionError: .*mine\.py:\d+ in step", sentence)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_replay_that_stops_early_counts_what_it_folded():
+    report = json.loads(ironcrab("replay", BLOCK, "--until", "100", "--json")[1])
+    assert (report["verdict"], report["records"]) == ("identical", 101)
+    whole = json.loads(ironcrab("replay", BLOCK, "--slot", "332254908", "--json")[1])
+    assert whole == json.loads(ironcrab("replay", BLOCK, "--json")[1])
+    assert ironcrab("replay", BLOCK, "--until", "100")[1].count(" 101 records") == 1
+    assert "begins at seq 0" in refused("replay", BLOCK, "--until", "-1")
+
+
+def test_a_query_that_asks_nothing_is_refused():
+    assert "asks nothing" in refused("query", BLOCK, "")
+
+
+def test_why_of_a_mint_that_only_intents_name():
+    answer = json.loads(ironcrab("why", ROOT / "recordings" / "engine-checks", "CheckMintZ", "--json")[1])
+    assert answer["answer"] == "engine refusal"

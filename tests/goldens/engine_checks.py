@@ -5,6 +5,7 @@ run that records it, and reads the seq of each ask from there. It opens 20 s bef
 losses ends on its way.
 """
 
+import re
 from pathlib import Path
 
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
@@ -20,7 +21,7 @@ from ironcrab.domain.market import (
     WalletBalanceSnapshot,
     WalletSnapshotComplete,
 )
-from ironcrab.domain.trade import Execution, ResultFees, TradeIntent, TradeResources
+from ironcrab.domain.trade import DecisionRecord, Execution, ResultFees, TradeIntent, TradeResources
 from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM
 from ironcrab.mode.run import Drive, with_ticks
 from ironcrab.mode.scenario import load
@@ -69,7 +70,7 @@ class Script:
     def events(self):
         acts = (
             self.market, self.without_wallet, self.size_and_words, self.fees_and_arbitrage, self.plans, self.locks, self.fairness,
-            self.simulations, self.sends, self.confirmations, self.positions, self.losses, self.curve, self.time, self.kill,
+            self.simulations, self.edges, self.sends, self.confirmations, self.positions, self.losses, self.curve, self.time, self.kill,
         )  # fmt: skip
         for act in acts:
             for event in act():
@@ -288,6 +289,36 @@ class Script:
         yield self.simulated(out=5_000)
         yield self.config(send_enabled="true")
 
+    def edges(self):
+        """The value that stands exactly on each limit: one comparison read the other way changes a decision."""
+        yield from self.stopped(self.buy(500_000_000))
+        yield from self.stopped(self.buy(max_slippage_bps=500))
+        yield from self.stopped(self.buy(deadline_slot=self.slot))
+        yield self.config(max_compute_units=200_000, max_tx_cost_lamports=5_480)
+        yield from self.stopped(self.buy())
+        yield self.config(max_compute_units=1_400_000, max_tx_cost_lamports=50_000_000)
+        yield PriorityFeePercentiles(64, self.slot, 500, 83_334, 120_000, 150_000, 9_000, 100_000, 8_000)
+        yield from self.stopped(self.buy())
+        yield PriorityFeePercentiles(64, self.slot, 500, 2_000, 3_000, 5_000, 9_000, 2_400, 8_000)
+        yield from self.stopped(self.buy(require_bundle=True, bundle_tip_lamports=1_000))
+        yield from self.stopped(self.arb(roi=10))
+        yield self.arb(pools=2, metadata={"spread_bps": "30", "estimated_profit_lamports": "900000"})
+        yield self.arb(pools=2, metadata={"spread_bps": "120", "estimated_profit_lamports": "6600"})
+        yield self.config(max_open_positions=9)
+        for mint in MINTS[1:]:
+            yield self.buy(mint=mint)
+        yield self.buy(ttl_ms=1_000)
+        yield self.later(1_000)
+        yield self.simulated("Custom(6001)")
+        yield ClockTick()
+        yield self.later(11_000)
+        yield self.config(max_open_positions=2)
+
+    def measured(self, word):
+        """The number that the newest refusal told after `word=`."""
+        said = [record.event for record in self.records if isinstance(record.event, DecisionRecord)][-1]
+        return int(re.search(rf"{word}=(\d+)", said.checks[-1].details)[1])
+
     def sends(self):
         yield self.buy()
         yield self.simulated()
@@ -334,6 +365,9 @@ class Script:
         yield self.buy(mint=MINTS[2], metadata=scale_in)
         yield from self.filled(self.buy(metadata=scale_in), 10_000_000, 9_000_000)
         yield from self.filled(self.sell(8_500_000), 8_500_000, 12_000_000)
+        yield self.sell(6_000_000, mint=MINTS[1])
+        yield self.sell(6_000_000, mint=MINTS[1])
+        yield self.simulated("Custom(6001)")
         yield from self.filled(self.sell(8_000_000, mint=MINTS[1]), 8_000_000, 11_000_000)
         yield self.balance(MINTS[0], 8_600_000)
         yield self.balance(MINTS[0], 8_500_000)
@@ -344,9 +378,15 @@ class Script:
         yield self.buy(mint=MINTS[1])
         yield self.config(daily_loss_limit_lamports=40_000_000)
         yield self.buy(mint=MINTS[2])
+        yield ClockTick()
+        yield self.config(daily_loss_limit_lamports=self.measured("lost"))
+        yield self.buy(mint=MINTS[2])
         yield self.config(daily_loss_limit_lamports=5_000_000_000)
         yield from self.filled(self.buy(50_000_000, mint=MINTS[2]), 50_000_000, 8_000_000)
         yield from self.filled(self.sell(8_000_000, mint=MINTS[2]), 8_000_000, 30_000_000)
+        yield self.buy(mint=MINTS[3])
+        yield ClockTick()
+        yield self.config(drawdown_limit_lamports=self.measured("drawdown"))
         yield self.buy(mint=MINTS[3])
         yield self.config(drawdown_limit_lamports=0)
         yield self.later(5_001)

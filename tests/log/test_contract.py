@@ -227,7 +227,23 @@ def test_control_messages():
     )
     header, event = import_line(update)
     assert event == ConfigUpdate("e", {"a": "1", "b": "true", "c": "0.5", "d": "x", "e": "[1.5]"})
-    assert json.loads(export_line(header, event))["config"] == {"a": 1, "b": True, "c": 0.5, "d": "x", "e": "[1.5]"}
+    assert json.loads(export_line(header, event))["config"] == {"a": 1, "b": True, "c": 0.5, "d": "x", "e": [1.5]}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text() | st.sampled_from(["null", "{}", '"x"', "[1]", "", "5 ", "0x5", "tru"]),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=5,
+    )
+)  # fmt: skip
+@settings(derandomize=True, deadline=None)
+def test_any_config_value_comes_out_as_it_came(value):
+    head = {"schema_version": 1, "ts_unix_ms": 1, "command": "config_update", "target_component": "e"}
+    header, event = import_line(json.dumps({**head, "config": {"key": value}}))
+    out = json.loads(export_line(header, event))["config"]
+    plain = isinstance(value, str) and value.isascii() and value.isdecimal() and str(int(value)) == value
+    assert out == {"key": int(value) if plain else value}
 
 
 BAD = {

@@ -267,7 +267,9 @@ def test_a_cut_recording_says_what_is_missing_and_recovers_the_rest(recorded, hi
         if cleanly:
             assert "jsonl at byte" in str(Recording.open(copy).verify_bytes().faults[0])
             losses = " ".join(Recording.open(copy).losses())
-            gone = f"records {complete} to 39, which the manifest lists, are" if complete < 40 else "its closing line is"
+            gone = (
+                f"records {complete} to 39, which the manifest lists, are" if complete < 40 else "its closing line is"
+            )
             assert f"{gone} cut off" in losses
         assert list(Recording.open(copy).records()) == history.records(complete)
         assert Recording.open(copy).next_seq == complete
