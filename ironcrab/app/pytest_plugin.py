@@ -19,14 +19,18 @@ class Golden(pytest.Item):
 
     def runtest(self) -> None:
         """Verify; the failure names seq, field, both values and the command to look closer."""
-        from ironcrab.log.recording import Recording  # noqa: PLC0415 - only where there is a golden
+        from ironcrab.domain.fault import Fault  # noqa: PLC0415 - only where there is a golden
+        from ironcrab.log.recording import Recording  # noqa: PLC0415 - as above
         from ironcrab.mode.verify import follow  # noqa: PLC0415 - as above
 
-        recording = Recording.open(self.path.parent)
-        audit = recording.verify_bytes()
-        if audit.faults or audit.snapshots:
-            raise Diverged("\n".join(str(fault) for fault in (*audit.faults, *audit.snapshots)))
-        report = follow(recording)
+        try:
+            recording = Recording.open(self.path.parent)
+            audit = recording.verify_bytes()
+            if audit.faults or audit.snapshots:
+                raise Diverged("\n".join(str(fault) for fault in (*audit.faults, *audit.snapshots)))
+            report = follow(recording)
+        except Fault as fault:
+            raise Diverged(str(fault)) from fault
         lines = []
         for found in (one for run in report.runs for one in run.divergences):
             lines.append(f"seq {found.seq}: {found.type} by {found.by} ({found.subject}) {found.kind}")
@@ -53,10 +57,15 @@ class Manifest(pytest.File):
     """The manifest of a recording; yields one item where it is golden."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """The golden, if it is one."""
-        from ironcrab.log.recording import Recording  # noqa: PLC0415 - only where there is a manifest
+        """The golden, if it is one; one that cannot be opened is taken for one, and fails."""
+        from ironcrab.domain.fault import Fault  # noqa: PLC0415 - only where there is a manifest
+        from ironcrab.log.recording import Recording  # noqa: PLC0415 - as above
 
-        if Recording.open(self.path.parent).manifest.golden:
+        try:
+            golden = Recording.open(self.path.parent).manifest.golden
+        except Fault:
+            golden = True
+        if golden:
             yield Golden.from_parent(self, name=self.path.parent.name)
 
 

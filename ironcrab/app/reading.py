@@ -12,7 +12,6 @@ from ironcrab.domain.fault import InputFault
 from ironcrab.log.contents import overview
 from ironcrab.log.recording import Recording
 from ironcrab.mode.explain import Explanation, explain, find
-from ironcrab.mode.querying import query
 from ironcrab.mode.why import Why, why
 
 
@@ -149,6 +148,8 @@ def _plain(value: Any) -> str:
 @click.option("--csv", "as_csv", is_flag=True, help="Comma separated values.")
 def query_command(recording: Path, sql: str, as_json: bool, as_csv: bool) -> None:
     """SQL (duckdb) over RECORDING: one view per event type in snake_case, and `log` (seq, cause, by, type, time)."""
+    from ironcrab.mode.querying import query  # noqa: PLC0415 - duckdb loads only here
+
     names, rows = query(open_recording(recording), sql)
     if as_json:
         for row in rows:

@@ -2,8 +2,7 @@
 
 import ast
 import importlib
-import io
-import tokenize
+import re
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -54,6 +53,13 @@ FORBIDDEN = (
 FORBIDDEN_CALLS = ("open", "hash", "id", "input", "exec", "eval", "__import__", "breakpoint")
 """Builtins that see the world or the process; `hash` and `id` differ between two runs of the same log."""
 
+_STRING_OR_COMMENT = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""|\'\'\'(?:\\.|[^\\])*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|#[^\n]*''',
+    re.DOTALL,
+)
+_IMPORT = re.compile(r"(?:\bfrom[ \t]*([.\w]+)[ \t]*)?\bimport\b[ \t]*(\([^)]*\)|[^\n;]+)")
+"""Where it comes from (empty: `import a, b`), and the names as they stand."""
+
 
 def load_class(path: str) -> type[Any]:
     """The class at `package.module:Class`, after every module of the user's that it imports was found pure.
@@ -92,7 +98,7 @@ def source_digest(kind: type[Any]) -> str:
 def _digest(module: str) -> str:
     hasher = blake3()
     for name in _closure(module):
-        hasher.update(name.encode() + b"\0" + _without_comments(_source(name)).encode() + b"\0")
+        hasher.update(name.encode() + b"\0" + _without_comments(name).encode() + b"\0")
     return hasher.hexdigest(length=16)
 
 
@@ -118,21 +124,30 @@ def _is_near(name: str, root: str, module: str) -> bool:
     return here is not None and there is not None and root != "ironcrab" and there.is_relative_to(here.parent)
 
 
-def _imports(name: str) -> list[str]:
-    """Module names that `name` imports, submodules named by `from package import submodule` included."""
+@cache
+def _imports(name: str) -> tuple[str, ...]:
+    """Module names that `name` imports, submodules named by `from package import submodule` included.
+
+    `import` is a keyword: outside strings and comments it stands in import statements only. That spares a parser,
+    which would take most of the time of explaining one decision.
+    """
     found: list[str] = []
     package = name if _is_package(name) else name.rpartition(".")[0]
-    for node in ast.walk(_tree(name)):
-        if isinstance(node, ast.Import):
-            found.extend(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parts = package.split(".")
-                base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
-            found.append(base)
-            found.extend(f"{base}.{alias.name}" for alias in node.names)
-    return found
+    bare = _STRING_OR_COMMENT.sub(lambda match: "\n" * match[0].count("\n"), _source(name)).replace("\\\n", " ")
+    for base, names in _IMPORT.findall(bare):
+        words = [word.split()[0] for word in names.strip("()").split(",") if word.strip()]
+        if not base:
+            found.extend(words)
+            continue
+        dots = len(base) - len(base.lstrip("."))
+        told = base[dots:]
+        if dots:
+            parts = package.split(".")
+            told = ".".join([*parts[: len(parts) - dots + 1], *([told] if told else [])])
+        found.append(told)
+        if _is_package(told):
+            found.extend(f"{told}.{word}" for word in words)
+    return tuple(found)
 
 
 @cache
@@ -161,11 +176,15 @@ def _is_package(name: str) -> bool:
     return path is not None and path.name == "__init__.py"
 
 
+@cache
 def _source(name: str) -> str:
     path = _file(name)
     if path is None:
         raise ScenarioFault(f"module {name} has no source file")
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioFault(f"{path} cannot be read as a Python source ({error}); mend it there") from error
 
 
 def _tree(name: str) -> ast.Module:
@@ -177,14 +196,11 @@ def _tree(name: str) -> ast.Module:
         raise ScenarioFault(f"{_file(name)}:{at}: this is no Python ({error}); mend it there") from error
 
 
-def _without_comments(source: str) -> str:
-    """The source with comments, blank lines and trailing blanks gone; the same text on every Python version."""
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+@cache
+def _without_comments(name: str) -> str:
+    """A module's source with comments, blank lines and trailing blanks gone; the same on every Python version."""
+    source = _STRING_OR_COMMENT.sub(lambda match: "" if match[0][0] == "#" else match[0], _source(name))
+    return "\n".join(line.rstrip() for line in source.splitlines() if line.strip())
 
 
 def _refuse_impure(module: str) -> None:

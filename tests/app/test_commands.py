@@ -248,13 +248,23 @@ def test_slice_around_a_decision_verifies_and_explains(tmp_path):
     code, text, err = ironcrab("explain", tmp_path / "cut", seq)
     assert code == 0, err
     assert "identical bytes" in text
+    assert "1 passed" in _pytest(tmp_path)
+    manifest = tmp_path / "cut" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"golden": true', b'"golden": trUe'))
+    text = _pytest(tmp_path)
+    assert "1 failed" in text
+    assert "manifest.json: bytes 0.." in text
+    assert "Traceback" not in text
+
+
+def _pytest(folder):
     installed = any(point.value == "ironcrab.app.pytest_plugin" for point in entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", "ironcrab.app.pytest_plugin"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, tmp_path], cwd=tmp_path,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, folder], cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "1 passed" in done.stdout, done.stdout
+    return done.stdout
 
 
 def test_slice_by_slot_and_time(tmp_path):
