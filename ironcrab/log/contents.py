@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from ironcrab.domain.control import GapClosed, GapOpened, RunStarted
 from ironcrab.domain.event import BY_NAME
+from ironcrab.domain.fault import SchemaFault
 from ironcrab.log import line, walk
 from ironcrab.log.line import LooseRecord
 from ironcrab.log.manifest import NAME, SEGMENTS
@@ -160,9 +162,9 @@ def _slots(recording: Recording) -> list[int]:
 
 
 def _run_rows(recording: Recording) -> Iterator[tuple[int, int, str, str, str]]:
-    for seq, started in runs_of(recording):
-        reducers = ", ".join(info.name for info in started.reducers)
-        yield started.run, seq, started.scenario, started.code_version, reducers or "none"
+    for seq, _, told in _told(recording, (RunStarted,)):
+        reducers = ", ".join(str(info.get("name")) for info in told.get("reducers") or ())
+        yield told.get("run", 0), seq, told.get("scenario", ""), told.get("code_version", ""), reducers or "none"
 
 
 def _segment_row(part: Part) -> SegmentRow:
@@ -173,9 +175,21 @@ def _segment_row(part: Part) -> SegmentRow:
 
 
 def _gaps(recording: Recording) -> Iterator[str]:
-    for record in recording.records((GapOpened, GapClosed)):
-        event: Any = record.event
-        if isinstance(event, GapOpened):
-            yield f"#{record.seq} {event.feed}: opened at slot {event.from_slot} ({event.reason})"
+    for seq, name, told in _told(recording, (GapOpened, GapClosed)):
+        if name == "GapOpened":
+            yield f"#{seq} {told.get('feed')}: opened at slot {told.get('from_slot')} ({told.get('reason')})"
         else:
-            yield f"#{record.seq} {event.feed}: closed at slot {event.to_slot}{', filled' if event.filled else ''}"
+            filled = ", filled" if told.get("filled") else ""
+            yield f"#{seq} {told.get('feed')}: closed at slot {told.get('to_slot')}{filled}"
+
+
+def _told(recording: Recording, kinds: tuple[type[Struct], ...]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """(seq, type, fields) of the records of some types, also where another schema wrote the log."""
+    try:
+        found = list(recording.records(kinds))
+    except SchemaFault:
+        names = {kind.__name__ for kind in kinds}
+        yield from ((loose.seq, loose.type, loose.fields) for loose in recording.loose() if loose.type in names)
+        return
+    for record in found:
+        yield record.seq, type(record.event).__name__, msgspec.to_builtins(record.event)

@@ -140,7 +140,9 @@ class Recording:
             DamageFault: recorded bytes are not what was written.
         """
         for part in self.parts:
-            if (seq_to is not None and part.first_seq >= seq_to) or (part.end_seq or part.first_seq + 1) <= seq_from:
+            if seq_to is not None and part.first_seq >= seq_to:
+                return
+            if part.end_seq is not None and part.end_seq <= seq_from:
                 continue
             if part.entry is not None and part.entry.files:
                 yield from sealed.read_loose(part.path, part.entry, seq_from, seq_to)

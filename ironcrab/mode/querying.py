@@ -3,12 +3,14 @@
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from ironcrab.domain.event import BY_NAME, snake
-from ironcrab.domain.fault import InputFault
+from ironcrab.domain.fault import InputFault, SchemaFault
 from ironcrab.log import line, walk
 from ironcrab.log.columns import event_schema, to_table
 from ironcrab.log.contents import sealed_files
+from ironcrab.log.line import LooseRecord
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
 
@@ -38,10 +40,13 @@ def views(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:
     """Create the views: sealed files are read in place, hot records are handed over as tables.
 
     The statements are made of our own type names and quoted paths; nothing a user typed is in them. Hot records of
-    a type this code does not know are left out; their sealed files are read like any other.
+    a type or schema this code does not know stand in `log` alone; their sealed files are read like any other.
     """
-    sealed, hot = sealed_files(recording), _hot(recording)
+    sealed, (hot, strange) = sealed_files(recording), _hot(recording)
     spine = []
+    if strange:
+        connection.register("hot_strange", _heads(strange))
+        spine.append('SELECT seq, cause, "by", type, time FROM hot_strange')
     for name in {**dict.fromkeys(BY_NAME), **dict.fromkeys(sealed)}:
         view, parts = snake(name), []
         if name in sealed:
@@ -60,16 +65,29 @@ def views(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:
     connection.execute(f"CREATE VIEW log AS SELECT * FROM ({union}) ORDER BY seq")  # noqa: S608 - see above
 
 
-def _hot(recording: Recording) -> dict[str, list[Record]]:
-    """The records that are not sealed, by type."""
+def _hot(recording: Recording) -> tuple[dict[str, list[Record]], list[LooseRecord]]:
+    """The records that are not sealed: by type, and those that this code does not know."""
     found: dict[str, list[Record]] = {}
+    strange: list[LooseRecord] = []
     for part in recording.parts:
         if part.entry is None or not part.entry.files:
             for raw in walk.raw_lines(part.path):
-                name = line.type_of(raw.line)
-                if name in BY_NAME:
-                    found.setdefault(name, []).append(raw.decode())
-    return found
+                try:
+                    # fields that a newer schema added are not wanted here, so they may be there
+                    record = line.decode(raw.line)
+                except SchemaFault:
+                    strange.append(line.decode_loose(raw.line))
+                else:
+                    found.setdefault(type(record.event).__name__, []).append(record)
+    return found, strange
+
+
+def _heads(strange: list[LooseRecord]) -> pa.Table:
+    """What `log` tells of records that are not known."""
+    integer = pa.uint64()
+    schema = {"seq": integer, "cause": integer, "by": pa.string(), "type": pa.string(), "time": integer}
+    columns = {name: pa.array([getattr(one, name) for one in strange], kind) for name, kind in schema.items()}
+    return pa.table(columns)
 
 
 def _quoted(text: str) -> str:
