@@ -6,10 +6,10 @@ from binascii import hexlify
 import msgspec
 import pytest
 from blake3 import blake3
-from tests.app.test_commands import BLOCK, SCENARIO, ironcrab, refused
 
 from ironcrab.log import anchor, manifest
 from ironcrab.log.line import TAIL_BYTES
+from tests.app.test_commands import BLOCK, SCENARIO, ironcrab, refused
 
 AT = 20
 """The record that is made strange."""
