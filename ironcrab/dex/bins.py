@@ -279,7 +279,8 @@ class Ladder:
             if not self._extend():
                 break
         top = bisect_right(paid, amount)
-        if top and self._ends(top - 1, amount - self._before[top - 1][0]):
+        # a fee below a half makes two units more buy at least one more, so only then can the rung below be the last
+        if top and amount - paid[top - 1] < 2 and self._ends(top - 1, amount - self._before[top - 1][0]):
             top -= 1
         if top == len(paid):
             return self.stop or _TOO_BIG

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ironcrab import dex
 from ironcrab.dex import base58, openbook, raydium, raydium_cpmm
 from ironcrab.dex.address import TOKEN, TOKEN_2022
-from ironcrab.dex.curve import half_up_ceil, impact_bps
+from ironcrab.dex.curve import U64, half_up_ceil, impact_bps, out_for
 from ironcrab.dex.face import ABSENT, Account, Clock, Quote, Refusal
 from ironcrab.dex.mint import amount_of, decode_token
 
@@ -324,3 +324,11 @@ def test_random_bytes_never_raise(data, venue):
 def test_an_unknown_generation_is_refused(name):
     found = ask(amm_set(10**6, 10**6), 100, generation=name)
     assert isinstance(found, Refusal)
+
+
+@given(st.integers(1, U64), st.integers(1, U64), st.integers(1, U64))
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_the_constant_product_never_falls(amount, reserve_in, reserve_out):
+    out = out_for(amount, reserve_in, reserve_out)
+    assert 0 <= out < reserve_out
+    assert (reserve_in + amount) * (reserve_out - out) >= reserve_in * reserve_out

@@ -1,8 +1,13 @@
-"""What arbitrage costs a trade when nothing is near: at most 3 microseconds."""
+"""What arbitrage costs a trade when nothing is near, best of nine: at most 3 microseconds are wanted.
 
+python tests/bench/bench_arb.py
+"""
+
+import sys
+from pathlib import Path
 from time import perf_counter_ns
 
-import pytest
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ironcrab.domain.market import PoolStateUpdate, Trade
 from ironcrab.domain.units import SOL_MINT
@@ -40,17 +45,19 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("name", PLACES)
-def test_a_trade_when_nothing_is_near(name, capsys):
-    arb, trades = prepared(PLACES[name])
-    best = None
-    for _ in range(9):
-        step, told = arb.step, [(seq, trades[seq % len(trades)]) for seq in range(10_000, 10_000 + CALLS)]
-        began = perf_counter_ns()
-        for seq, trade in told:
-            step(seq, trade)
-        spent = (perf_counter_ns() - began) // CALLS
-        best = spent if best is None else min(best, spent)
-    with capsys.disabled():
-        print(f"\n{name}: {best} ns a trade")
-    assert best <= MOST_NANOS
+def main():
+    for name in PLACES:
+        arb, trades = prepared(PLACES[name])
+        best = None
+        for _ in range(9):
+            step, told = arb.step, [(seq, trades[seq % len(trades)]) for seq in range(10_000, 10_000 + CALLS)]
+            began = perf_counter_ns()
+            for seq, trade in told:
+                step(seq, trade)
+            spent = (perf_counter_ns() - began) // CALLS
+            best = spent if best is None else min(best, spent)
+        print(f"{name}: {best} ns a trade (wanted: at most {MOST_NANOS})")
+
+
+if __name__ == "__main__":
+    main()
