@@ -46,8 +46,8 @@ PLACES = {
 
 
 def main():
-    for name in PLACES:
-        arb, trades = prepared(PLACES[name])
+    for name, pools in PLACES.items():
+        arb, trades = prepared(pools)
         best = None
         for _ in range(9):
             step, told = arb.step, [(seq, trades[seq % len(trades)]) for seq in range(10_000, 10_000 + CALLS)]
