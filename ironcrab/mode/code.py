@@ -89,6 +89,11 @@ def load_class(path: str) -> type[Any]:
     return found
 
 
+def is_here(path: str) -> bool:
+    """Whether the module of `package.module:Class` can be found; nothing of it is run."""
+    return _file(path.partition(":")[0]) is not None
+
+
 def source_digest(kind: type[Any]) -> str:
     """Digest of a class's module and every module of the same packages that it imports, comments left out."""
     return _digest(kind.__module__)

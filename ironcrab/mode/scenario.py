@@ -21,7 +21,7 @@ from msgspec import Meta, Struct
 from ironcrab.domain.control import RunStarted, Setting
 from ironcrab.domain.fault import ScenarioFault
 from ironcrab.execution.engine import ExecutionEngine
-from ironcrab.mode.code import load_class
+from ironcrab.mode.code import is_here, load_class
 from ironcrab.mode.paper import PaperParams
 from ironcrab.strategy import STRATEGIES
 
@@ -155,6 +155,18 @@ def read_back(started: RunStarted, overrides: tuple[tuple[str, str], ...] = ()) 
         Setting(setting.key, setting.value, origins.get(setting.key, "default")) for setting in scenario.settings
     )
     return msgspec.structs.replace(scenario, settings=settings)
+
+
+def loadable(started: RunStarted) -> RunStarted:
+    """The run without strategies whose modules are not here (retired, or not on the path): those are not judged."""
+    gone = [info for info in started.reducers if not is_here(info.path)]
+    if not gone:
+        return started
+    here = tuple(info for info in started.reducers if info not in gone)
+    # a user's strategy has its name for a table; what is left of the settings is of tables that still have a reader
+    tables = {info.name for info in gone}
+    settings = tuple(setting for setting in started.settings if setting.key.partition(".")[0] not in tables)
+    return msgspec.structs.replace(started, reducers=here, settings=settings)
 
 
 def rows(scenario: Scenario) -> list[ParamRow]:

@@ -14,7 +14,7 @@ from ironcrab.log.compare import Divergence, Judge
 from ironcrab.log.contents import Runs, runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Record
-from ironcrab.mode.scenario import read_back
+from ironcrab.mode.scenario import loadable, read_back
 from ironcrab.mode.states import restore_states, start_of
 from ironcrab.mode.wiring import Wiring, columns_of, infos
 
@@ -66,7 +66,7 @@ class Follower:
     """
 
     def __init__(self, started: RunStarted, judged_from: int) -> None:
-        self.wiring = Wiring(read_back(started))
+        self.wiring = Wiring(read_back(loadable(started)))
         made_by = {info.name: info for info in started.reducers}
         loaded = tuple(reducer for reducer in self.wiring.reducers if reducer.name in made_by)
         self.loop = Loop(loaded, never_append, self.wiring.now)

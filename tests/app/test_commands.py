@@ -206,6 +206,12 @@ def test_a_strategy_in_a_folder_of_the_users_own(tmp_path):
     assert "identical" in out
     (tmp_path / "mine.py").write_text(USER_STRATEGY.replace("% self.params.every == 0", "% self.params.every == 1"))
     assert ironcrab("verify", "r", cwd=tmp_path)[0] == 3
+    (tmp_path / "mine.py").unlink()
+    code, out, err = ironcrab("verify", "r", cwd=tmp_path)
+    assert code == 0, out + err
+    assert "not judged" in out
+    assert "records by counter" in out
+    assert "identical" not in out
 
 
 def test_json_of_every_reporting_command(tmp_path):
