@@ -41,7 +41,7 @@ class Priced(Struct, frozen=True, gc=False):
         """(base bought, quote that enters the reserve, LP, protocol, creator fee) for a budget with fees.
 
         The fees are those of the rounded-down net amount; what they exceed the budget by comes off the net. A
-        budget that leaves no net buys nothing and pays nothing.
+        budget that leaves no net buys nothing and pays nothing. Not to be asked where `divides_by_zero`.
         """
         net = budget * BPS // (BPS + self.lp + self.protocol + self.creator)
         lp = -(-net * self.lp // BPS)
@@ -52,6 +52,14 @@ class Priced(Struct, frozen=True, gc=False):
         if net < 1:
             return 0, 0, 0, 0, 0
         return (net - 1) * self.base // (self.quote + net - 1), net, lp, protocol, creator
+
+    def divides_by_zero(self, budget: int) -> bool:
+        """Whether a budget meets an empty quote side with a net of one unit: the programs take one off the net."""
+        if self.quote:
+            return False
+        net = budget * BPS // (BPS + self.lp + self.protocol + self.creator)
+        lp, protocol, creator = self.fees(net)
+        return min(net, budget - lp - protocol - creator) == 1
 
     def sold_for(self, wanted: int) -> int | None:
         """The least base amount that pays the seller at least `wanted` after fees; None when none does.

@@ -274,6 +274,8 @@ def quote_ready(pool: str, ready: Ready, mint_in: str, amount: int, exact: Exact
 def _buy(pool: str, ready: Ready, amount: int, exact: Exact) -> Quote | Refusal:
     curve, priced = ready.curve, ready.priced
     left = curve.real_token
+    if exact == "in" and priced.divides_by_zero(amount):
+        return Refusal(DIVISION_BY_ZERO, "virtual quote reserves are zero: the price divides by them")
     tokens, cost, _, protocol, creator = priced.spend(amount) if exact == "in" else (amount, 0, 0, 0, 0)
     partial = exact == "in" and tokens > left
     if left == 0 or (tokens > left and not partial):

@@ -340,6 +340,8 @@ def quote_ready(ready: Ready, mint_in: str, amount: int, exact: Exact) -> Quote 
 def _buy(ready: Ready, amount: int, exact: Exact) -> Quote | Refusal:
     priced = ready.priced
     if exact == "in":
+        if priced.divides_by_zero(amount):
+            return Refusal(DIVISION_BY_ZERO, "the effective quote reserve is zero: the price divides by it")
         base, net, lp, protocol, creator = priced.spend(amount)
     else:
         base = amount

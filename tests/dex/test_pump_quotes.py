@@ -484,6 +484,16 @@ def test_pool_refusals():
         assert isinstance(ask(POOL, on, mint, 10**9), Quote)
 
 
+def test_one_unit_net_meets_an_empty_quote_side():
+    """Nothing net buys nothing; one unit net divides by zero; more asks for the whole base side."""
+    pool = [ask(POOL, a_pool(amount=0), WSOL, budget) for budget in range(1, 9)]
+    told = [0 if isinstance(got, Quote) else got.code for got in pool]
+    assert told == sorted(told, key=[0, 6025, 6016].index)
+    assert {0, 6025, 6016} == set(told)
+    curve = [ask(CURVE, a_curve(vq=0), WSOL, budget) for budget in range(1, 9)]
+    assert next(got.code for got in curve if isinstance(got, Refusal)) == 6026
+
+
 def extension(kind: int, value: bytes) -> bytes:
     return struct.pack("<HH", kind, len(value)) + value
 
