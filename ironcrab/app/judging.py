@@ -194,7 +194,8 @@ def _print_comparison(comparison: Comparison, a: Path, b: Path) -> None:
     _print_rest(len(comparison.divergences))
     decision = comparison.decision
     if decision is None:
-        click.echo(f"no decision differs as far as they were compared; next: ironcrab inspect {a}   (and the same in {b})")
+        click.echo("no decision differs as far as they were compared")
+        click.echo(f"next: ironcrab inspect {a}   and: ironcrab inspect {b}")
         return
     places = [
         f"#{seq} in {name}" if seq is not None else f"not said in {name}"
