@@ -11,7 +11,6 @@ from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from msgspec import Struct
 
 from ironcrab.domain.fault import LogFault, SchemaFault
@@ -242,6 +241,8 @@ def _values(shape: Shape, arrays: list[Any]) -> list[Any]:
 
 def _with_nulls(array: Any, values: list[Any]) -> list[Any]:
     if array.null_count:
+        import pyarrow.compute as pc  # noqa: PLC0415 - it takes as long to load as all else of pyarrow
+
         for index in _ints(pc.indices_nonzero(array.is_null()), "Q"):
             values[index] = None
     return values

@@ -159,12 +159,16 @@ class _Cursor:
         self.first, self.end = span
         self.names = names
         self.stream = self.batches()
+        # a file whose first record comes late is opened late: whoever reads a little waits for little
+        self.opens = next(piece.first_seq for piece in file.pieces if piece.rows and piece.last_seq >= self.first)
         self.batch: list[Record] = []
         self.at = 0
 
     def up_to(self, stop: int) -> list[Record]:
         """The own records that are left below seq `stop`."""
         found: list[Record] = []
+        if self.opens >= stop:
+            return found
         while True:
             if self.at == len(self.batch):
                 following = next(self.stream, None)

@@ -1,0 +1,101 @@
+"""Starting, asking and sweeping: how long until a replay's first event, SQL beside a raw scan, rows a process.
+
+    python -m tests.bench.bench_reads [RECORDS]        default 200,000 of a generated market
+
+- first event: a process is started, opens the recording and folds its first record (`ironcrab replay --until 0`).
+- SQL: one aggregate over all trades through `ironcrab query`'s views, beside DuckDB on the Parquet files alone; and over
+  `log`, the view of everything, beside the raw scan of the columns that it shows.
+- sweep: rows a second of all processes together, against one process alone times the number of processes.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+
+from ironcrab.log.contents import sealed_files
+from ironcrab.log.recording import Recording
+from ironcrab.mode.axes import Part, axis, rows
+from ironcrab.mode.anew import Span
+from ironcrab.mode.generating import generate
+from ironcrab.mode.querying import query
+from ironcrab.mode.sweeping import plan, sweep
+from ironcrab.mode.synthetic import MarketParams
+
+TREE = {"strategies": ["ema"], "engine": {"send_enabled": True}}
+
+
+def least(job, times=5):
+    """Seconds of the quickest of some goes."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        job()
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def first_event(folder):
+    command = [sys.executable, "-m", "ironcrab.app", "replay", str(folder), "--until", "0"]
+    bare = least(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+    took = least(lambda: subprocess.run(command, check=False, capture_output=True))
+    print(f"first event of a replay: {took:.3f} s after process start (a bare interpreter {bare:.3f}; wanted <= 0.4)")
+
+
+def sql(folder):
+    recording = Recording.open(folder)
+    files = sealed_files(recording)
+    trades = [str(path) for path in files["Trade"]]
+    ours = least(lambda: query(recording, "select pool_address, sum(sol_amount) from trade group by 1"))
+    raw = least(
+        lambda: (
+            duckdb.connect()
+            .execute("select pool_address, sum(sol_amount) from read_parquet(?) group by 1", [trades])
+            .fetchall()
+        )
+    )
+    print(f"SQL over trades: {ours:.3f} s, {ours / raw:.1f} x the raw scan of {raw:.3f} s")
+    ours = least(lambda: query(recording, "select count(*), max(time) from log"))
+    every = [str(path) for paths in files.values() for path in paths]
+    raw = least(
+        lambda: (
+            duckdb.connect()
+            .execute("select count(*), max(time) from read_parquet(?, union_by_name=true)", [every])
+            .fetchall()
+        )
+    )
+    print(f"SQL over the full log: {ours:.3f} s, {ours / raw:.1f} x the raw scan of {raw:.3f} s (wanted <= 3)")
+
+
+def efficiency(folder, scratch):
+    processes = os.cpu_count() or 1
+    many = rows((axis("ema.fast=2..9"), axis(f"ema.slow=20..{19 + 4 * processes}")))
+    planned = plan("ema", TREE, many, (str(folder),), ((Part(0, "whole", Span()),),))
+    began = time.perf_counter()
+    sweep(planned, scratch / "one.parquet", 1)
+    one = time.perf_counter() - began
+    began = time.perf_counter()
+    sweep(planned, scratch / "all.parquet", processes)
+    every = time.perf_counter() - began
+    print(
+        f"sweep of {len(many)} rows: {one:.1f} s in one process, {every:.1f} s in {processes}: "
+        f"efficiency {one / every / processes:.2f} a process (wanted >= 0.9; processes need {processes} free cores)"
+    )
+
+
+def main():
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        generate(MarketParams(events=count), scratch / "market")
+        first_event(Path(__file__).parents[2] / "recordings" / "whirlpool-2022-04-06")
+        sql(scratch / "market")
+        efficiency(scratch / "market", scratch)
+
+
+if __name__ == "__main__":
+    main()
