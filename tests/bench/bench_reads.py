@@ -19,8 +19,8 @@ import duckdb
 
 from ironcrab.log.contents import sealed_files
 from ironcrab.log.recording import Recording
-from ironcrab.mode.axes import Part, axis, rows
 from ironcrab.mode.anew import Span
+from ironcrab.mode.axes import Part, axis, rows
 from ironcrab.mode.generating import generate
 from ironcrab.mode.querying import query
 from ironcrab.mode.sweeping import plan, sweep
