@@ -250,14 +250,11 @@ def _gross(mint: Mint | None, net: int, clock: Clock) -> int:
 
 
 def _settle(pool: Pool, filled: Filled, *, a_to_b: bool) -> None:
-    """What the program does last: books the protocol fee and transfers (numbers of the token programs).
+    """What the program does last: the transfers (numbers of the token programs).
 
     Raises:
         Fault: a vault cannot pay or take the amount.
     """
-    owed = pool.state.protocol_a if a_to_b else pool.state.protocol_b
-    if owed + filled.protocol > U64:
-        raise Fault(None, "the protocol fees owed would exceed a u64")
     vault_in, vault_out = pool.vaults if a_to_b else (pool.vaults[1], pool.vaults[0])
     if vault_in is not None:
         if vault_in.frozen:
