@@ -294,10 +294,10 @@ class Pool:
                 return out_of_range(bin_id)
 
     def _last(self, bin_id: int, start: int, down: bool) -> int:
-        """The last bin of the array from `start` that a step from one bin to the next may lead to."""
-        if down:
-            return max(start, min(bin_id, self.pair.min_bin_id))
-        return min(start + BINS - 1, max(bin_id, self.pair.max_bin_id))
+        """The last bin of the array from `start` that steps from `bin_id` on may lead to."""
+        if not self.pair.holds(bin_id - 1 if down else bin_id + 1):
+            return bin_id
+        return max(start, self.pair.min_bin_id) if down else min(start + BINS - 1, self.pair.max_bin_id)
 
     def _next_array(self, index: int, down: bool) -> int | Refusal:
         """Index of the next array with liquidity, whose data stands in `_arrays` then."""
