@@ -26,6 +26,7 @@ BPS = 10_000
 NEVER = 1 << 200
 """An amount that no swap reaches."""
 
+PAIR_INSUFFICIENT = 6012
 OVERFLOW = 6018
 CAST = 6019
 NO_EXTENSION = 6036
@@ -220,6 +221,11 @@ def next_array(bitmap: int, extension: Extension | None, index: int, down: bool)
         index = EDGE - 1 if above else -EDGE
 
 
+def out_of_range(bin_id: int) -> Refusal:
+    """The error of a swap that would step to a bin beyond the bounds of the pool."""
+    return Refusal(PAIR_INSUFFICIENT, f"bin {bin_id} is beyond the bounds of the pool")
+
+
 def arrays_ahead(pair: Pair, extension: Extension | None, down: bool, count: int, last: int | None = None) -> list[int]:
     """Indices of `count` arrays with liquidity, or as many as reach `last`, in the order of travel."""
     found: list[int] = []
@@ -397,6 +403,9 @@ class Ladder:
     def _extend(self) -> bool:
         """Looks up one more rung; False at the end of the way."""
         if self.stop is not None:
+            return False
+        if self.rungs and not self.pair.holds(self._cursor):
+            self.stop = out_of_range(self._cursor)
             return False
         found = self._find(self._cursor, self.down)
         if isinstance(found, Refusal):

@@ -23,6 +23,7 @@ from ironcrab.dex.bins import (
     layers,
     least_out,
     next_array,
+    out_of_range,
 )
 from ironcrab.dex.dlmm_after import After, settled
 from ironcrab.dex.dlmm_state import (
@@ -48,6 +49,7 @@ INVALID_INPUT = 6002
 SLIPPAGE = 6003
 WRONG_ARRAY = 6027
 DISABLED = 6042
+HOOK_MISSING = 6077
 TIMED = (1, 2)
 """Pool types with an activation point."""
 AHEAD = 3
@@ -89,8 +91,8 @@ class Pool:
         self.taxed = tokens[0].transfer_fee is not None or tokens[1].transfer_fee is not None
         self.orders = pair.function == 2 or (pair.function == 0 and pair.reward_a == _ZERO and pair.reward_b == _ZERO)
         self.fault = _fault(pair)
-        for name, token in zip(self.mints, tokens, strict=True):
-            self.fault = self.fault or mints.transfer_refusal(token, name)
+        self.frozen = vaults[0].frozen, vaults[1].frozen
+        self.barred = tuple(mints.transfer_refusal(token, name) for name, token in zip(self.mints, tokens, strict=True))
         self._bitmap = int.from_bytes(pair.bitmap, "little")
         known = accounts.get(extension_address(address))
         self._extension = decode_extension(known.data) if known and known.owner == PROGRAM else None
@@ -233,16 +235,31 @@ class Pool:
         return Quote(amount_in, amount_out, fees, lost, False, After(ladder.rungs, climb.top, work))
 
     def _unfit(self, ladder: Ladder, side: int, climb: Climb, amount_in: int) -> Refusal | None:
-        """What the swap's amounts would break: a vault that holds too little, or a 64-bit counter."""
-        if climb.got > self.held[1 - side]:
-            held = self.held[1 - side]
-            return Refusal(INSUFFICIENT, f"vault {self.vaults[1 - side]} holds {held}, less than {climb.got}")
-        if self.held[side] + amount_in > U64 or self.withheld[side] + amount_in > U64:
-            return Refusal(TOKEN_OVERFLOW, f"vault {self.vaults[side]} cannot take {amount_in} more")
+        """What the end of a swap would break: the counter of fees, then the transfer in, then the transfer out."""
         pair = self.pair
         due = pair.protocol_fee_x if ladder.fee_on_input == ladder.down else pair.protocol_fee_y
         if due + climb.protocol > U64:
             return Refusal(OVERFLOW, f"the protocol's fees of pool {self.address} overflow")
+        stuck = self._stuck(side) or self.barred[side]
+        if stuck is not None:
+            return stuck
+        if self.held[side] + amount_in > U64 or self.withheld[side] + amount_in > U64:
+            return Refusal(TOKEN_OVERFLOW, f"vault {self.vaults[side]} cannot take {amount_in} more")
+        stuck = self._stuck(1 - side)
+        if stuck is not None:
+            return stuck
+        if climb.got > self.held[1 - side]:
+            held = self.held[1 - side]
+            return Refusal(INSUFFICIENT, f"vault {self.vaults[1 - side]} holds {held}, less than {climb.got}")
+        return self.barred[1 - side]
+
+    def _stuck(self, place: int) -> Refusal | None:
+        """What stops a transfer of the mint X or Y before its amount is looked at."""
+        hook = self.tokens[place].transfer_hook
+        if hook is not None:
+            return Refusal(HOOK_MISSING, f"mint {self.mints[place]} calls the hook {hook}, whose accounts are not known")
+        if self.frozen[place]:
+            return Refusal(FROZEN, f"vault {self.vaults[place]} is frozen")
         return None
 
     def _after(self, ladder: Ladder, side: int, climb: Climb, amount_in: int, now: int) -> dict[str, Account]:
@@ -266,12 +283,21 @@ class Pool:
                 if found != index:
                     index, bin_id = found, found * BINS + (BINS - 1 if down else 0)
                 data = self._arrays[index]
-            first = bin_id - index * BINS
-            for slot in range(first, -1, -1) if down else range(first, BINS):
+            start = index * BINS
+            last = self._last(bin_id, start, down)
+            for slot in range(bin_id - start, last - start - 1, -1) if down else range(bin_id - start, last - start + 1):
                 state = decode_bin(data, slot)
                 if (state.amount_y if down else state.amount_x) or any(layers(state, down, self.orders)):
-                    return index * BINS + slot, state
-            bin_id = index * BINS - 1 if down else (index + 1) * BINS
+                    return start + slot, state
+            bin_id = last - 1 if down else last + 1
+            if not self.pair.holds(bin_id):
+                return out_of_range(bin_id)
+
+    def _last(self, bin_id: int, start: int, down: bool) -> int:
+        """The last bin of the array from `start` that steps from `bin_id` on may lead to."""
+        if not self.pair.holds(bin_id - 1 if down else bin_id + 1):
+            return bin_id
+        return max(start, self.pair.min_bin_id) if down else min(start + BINS - 1, self.pair.max_bin_id)
 
     def _next_array(self, index: int, down: bool) -> int | Refusal:
         """Index of the next array with liquidity, whose data stands in `_arrays` then."""
@@ -338,8 +364,6 @@ def _vault(account: Account, name: str, mint: mints.Mint) -> mints.TokenAccount 
     found = mints.decode_token(account)
     if isinstance(found, Refusal):
         return Refusal(None, f"vault {name}: {found.reason}")
-    if found.frozen:
-        return Refusal(FROZEN, f"vault {name} is frozen")
     if mint.transfer_fee is not None and "TransferFeeAmount" not in found.extensions:
         return Refusal(None, f"vault {name} has no place for the transfer fees of its mint")
     return found
@@ -347,12 +371,12 @@ def _vault(account: Account, name: str, mint: mints.Mint) -> mints.TokenAccount 
 
 def _fault(pair: Pair) -> Refusal | None:
     """What makes the program refuse every swap of this pool, whatever the time."""
-    if pair.status:
-        return Refusal(DISABLED, f"pool status is {pair.status}, 0 is enabled")
     if pair.kind > 3:
         return Refusal(6043, f"pool type {pair.kind} does not exist")
-    if pair.kind in TIMED and pair.activation_type > 1:
+    if pair.activation_type > 1:
         return Refusal(6058, f"activation type {pair.activation_type} does not exist")
+    if pair.status:
+        return Refusal(DISABLED, f"pool status is {pair.status}, 0 is enabled")
     if pair.function > 2:
         return Refusal(6019, f"function type {pair.function} does not exist")
     if pair.fee_mode > 1:

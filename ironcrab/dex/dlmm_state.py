@@ -61,6 +61,7 @@ class Pair(Struct, frozen=True, gc=False):
         reduction_factor: bps of the volatility kept between the two.
         variable_fee_control: weight of the volatility in the fee; 0 is no variable fee.
         max_volatility: cap of the accumulator.
+        min_bin_id, max_bin_id: the bins that a swap may step to.
         protocol_share: bps of the market makers' fee.
         function: 0 undetermined, 1 farming, 2 limit orders.
         fee_mode: 0 fee on the input, 1 fee always on Y.
@@ -114,6 +115,10 @@ class Pair(Struct, frozen=True, gc=False):
     program_x: int
     program_y: int
     version: int
+
+    def holds(self, bin_id: int) -> bool:
+        """Whether a step from one bin to the next may lead to this one: it is within the pool's bounds."""
+        return self.min_bin_id <= bin_id <= self.max_bin_id
 
 
 def decode_pair(data: bytes) -> Pair | None:

@@ -14,7 +14,7 @@ from ironcrab.dex.address import WSOL
 
 PROGRAM = "pfeeUxB6jkeY1Hxd7CsFCAjcbHA9rWtchMGdZ6VojVZ"
 USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
-NATIVE_2022 = "9pan9bMn5HatX4EJdBwg9VgCa7Uz5HL8N1m5D3NdXej9"
+NATIVE_2022 = "9pan9bMn5HatX4EJdBwg9VgCa7Uz5HL8N1m5D3NdXejP"
 """Native mint of Token-2022; with WSOL it makes the quotes that pay by the lamport tiers."""
 
 _TAG = bytes.fromhex("8f3492bbdb7b4c9b")

@@ -207,6 +207,8 @@ def load(pool: str, accounts: Mapping[str, Account], generation: str | None) -> 
     curve = decode_curve(accounts[pool])
     if isinstance(curve, Refusal):
         return curve
+    if curve.complete:
+        return Refusal(COMPLETE, f"bonding curve {pool} is complete")
     missing = _missing(curve, accounts, generation)
     if missing:
         return Refusal(None, f"fees of {pool} need accounts that are unknown", missing)
@@ -263,8 +265,6 @@ def quote_ready(pool: str, ready: Ready, mint_in: str, amount: int, exact: Exact
     no such instruction, the least sufficient token amount is found.
     """
     curve = ready.curve
-    if curve.complete:
-        return Refusal(COMPLETE, f"bonding curve {pool} is complete")
     buys = mint_in == curve.quote_mint
     if amount == 0:
         return Refusal(BUY_ZERO if buys else SELL_ZERO, "the amount is zero")

@@ -44,6 +44,7 @@ AUTHORITY = "5Q544fKrFoe6tsEbD7S8EmxGTJYAKtTVhAW5Q5pge4j1"
 POOL_BYTES = 752
 _POOL = Layout("<QQ160xQQQQ16xQ16xQ80x32s32s32s32s32s32s32s32s32s")
 _INITIALIZED, _ORDER_BOOK_ONLY, _SWAP_ONLY, _WAITING_TRADE = 1, 5, 6, 7
+"""Statuses that matter here; 7 is the last one there is."""
 
 _INITIALIZE2, _DEPOSIT, _WITHDRAW, _SWAP_IN, _SWAP_OUT, _SWAP_IN_V2, _SWAP_OUT_V2 = 1, 3, 4, 9, 11, 16, 17
 _SWAPS = (_SWAP_IN, _SWAP_OUT, _SWAP_IN_V2, _SWAP_OUT_V2)
@@ -150,13 +151,17 @@ def decode(account: Account) -> Amm | Refusal:
 
 
 class Side(Struct, frozen=True, gc=False):
-    """One direction of a pool: its reserves, both vaults in that direction, and what they hold."""
+    """One direction of a pool: its reserves, both vaults in that direction, and what they hold.
+
+    `frozen` is why the token program would refuse the transfers that end a swap, or None.
+    """
 
     reserves: Reserves
     vault_in: str
     vault_out: str
     held_in: int
     held_out: int
+    frozen: Refusal | None
 
 
 class Ready:
@@ -193,8 +198,12 @@ class Ready:
             return fill
         if side.held_out < fill.amount_out:
             return Refusal(None, "the vault must first be filled from the market, which is not modelled")
+        if side.frozen is not None:
+            return side.frozen
         if side.held_in + fill.amount_in > U64:
             return Refusal(14, f"the vault {side.vault_in} cannot hold {fill.amount_in} raw units more")
+        if self.legacy and _counters(self.accounts[self.pool], fill, coin_in=mint_in == self.amm.coin_mint) is None:
+            return Refusal(None, "the program panics: a counter of what was swapped is full")
         return Quote(
             fill.amount_in,
             fill.amount_out,
@@ -348,10 +357,11 @@ def _side(pool: str, amm: Amm, accounts: Mapping[str, Account], mint_in: str, *,
     if coin < 0 or pc < 0:
         return Refusal(32, f"the pool {pool} owes more than its vaults hold")
     fee = amm.fee_numerator, amm.fee_denominator, not legacy
+    frozen = _frozen(amm, accounts)
     if mint_in == amm.coin_mint:
-        return Side(Reserves(coin, pc, *fee), amm.coin_vault, amm.pc_vault, *vaults)
+        return Side(Reserves(coin, pc, *fee), amm.coin_vault, amm.pc_vault, *vaults, frozen)
     if mint_in == amm.pc_mint:
-        return Side(Reserves(pc, coin, *fee), amm.pc_vault, amm.coin_vault, vaults[1], vaults[0])
+        return Side(Reserves(pc, coin, *fee), amm.pc_vault, amm.coin_vault, vaults[1], vaults[0], frozen)
     return Refusal(42, f"{mint_in} is no mint of the pool {pool}")
 
 
@@ -361,6 +371,8 @@ def _gate(pool: str, amm: Amm, clock: Clock, *, legacy: bool) -> Refusal | None:
         return Refusal(59, f"both mints of the pool {pool} are {amm.coin_mint}")
     if legacy and amm.status == _ORDER_BOOK_ONLY and clock.unix_timestamp >= amm.order_book_time:
         return None
+    if amm.status > _WAITING_TRADE:
+        return Refusal(None, f"the program panics: there is no status {amm.status}")
     if amm.status not in (_INITIALIZED, _SWAP_ONLY, _WAITING_TRADE):
         return Refusal(22, f"status {amm.status} does not allow swaps")
     if amm.status == _WAITING_TRADE and clock.unix_timestamp < amm.open_time:
@@ -369,7 +381,7 @@ def _gate(pool: str, amm: Amm, clock: Clock, *, legacy: bool) -> Refusal | None:
 
 
 def _vault_amounts(amm: Amm, accounts: Mapping[str, Account]) -> tuple[int, int] | Refusal:
-    """Amounts of both vaults, or the refusal of one that is no token account (38, 3) or frozen (17)."""
+    """Amounts of both vaults, or the refusal of one that is no token account (38, 3)."""
     amounts = []
     for address in (amm.coin_vault, amm.pc_vault):
         vault = accounts[address]
@@ -378,10 +390,14 @@ def _vault_amounts(amm: Amm, accounts: Mapping[str, Account]) -> tuple[int, int]
         amount = balance(vault)
         if amount is None:
             return Refusal(3, f"the vault {address} is no token account: {len(vault.data)} bytes")
-        if is_frozen(vault):
-            return Refusal(17, f"the vault {address} is frozen")
         amounts.append(amount)
     return amounts[0], amounts[1]
+
+
+def _frozen(amm: Amm, accounts: Mapping[str, Account]) -> Refusal | None:
+    """The token program's refusal to move anything into or out of a frozen vault; the pool's program never looks."""
+    frozen = next((vault for vault in (amm.coin_vault, amm.pc_vault) if is_frozen(accounts[vault])), None)
+    return None if frozen is None else Refusal(17, f"the vault {frozen} is frozen")
 
 
 def _in_orders(amm: Amm, accounts: Mapping[str, Account]) -> tuple[int, int] | Refusal:
@@ -394,22 +410,29 @@ def _in_orders(amm: Amm, accounts: Mapping[str, Account]) -> tuple[int, int] | R
     return openbook.held(amm.open_orders, accounts[amm.open_orders], accounts[market.event_queue])
 
 
-def _pool_after(account: Account, amm: Amm, fill: Fill, clock: Clock, *, coin_in: bool, legacy: bool) -> Account:
-    """The pool account after a swap: status, epoch, and in the legacy generation what was swapped so far.
+def _counters(account: Account, fill: Fill, *, coin_in: bool) -> tuple[tuple[int, bytes], ...] | None:
+    """What the legacy generation counts in the pool account, as (offset, bytes); None where one is full.
 
-    Counters: coin in, pc out (u128 at 256, 272), fees in pc (u64 at 288), pc in, coin out (u128 at 296, 312),
-    fees in coin (u64 at 328).
+    Coin in, pc out (u128 at 256, 272), fees in pc (u64 at 288), pc in, coin out (u128 at 296, 312), fees in coin
+    (u64 at 328).
     """
+    counters = (256, 16, fill.amount_in), (272, 16, fill.amount_out), (328, 8, fill.fee)
+    if not coin_in:
+        counters = (296, 16, fill.amount_in), (312, 16, fill.amount_out), (288, 8, fill.fee)
+    totals = [(at, size, int.from_bytes(account.data[at : at + size], "little") + more) for at, size, more in counters]
+    if any(total >= 2 ** (8 * size) for _, size, total in totals):
+        return None
+    return tuple((at, total.to_bytes(size, "little")) for at, size, total in totals)
+
+
+def _pool_after(account: Account, amm: Amm, fill: Fill, clock: Clock, *, coin_in: bool, legacy: bool) -> Account:
+    """The pool account after a swap: status, epoch, and in the legacy generation what was swapped so far."""
     data = bytearray(account.data)
     opened = {_WAITING_TRADE: _SWAP_ONLY}
     if legacy:
         opened[_ORDER_BOOK_ONLY] = _INITIALIZED
-        counters = (256, 16, fill.amount_in), (272, 16, fill.amount_out), (328, 8, fill.fee)
-        if not coin_in:
-            counters = (296, 16, fill.amount_in), (312, 16, fill.amount_out), (288, 8, fill.fee)
-        for at, size, more in counters:
-            total = int.from_bytes(data[at : at + size], "little") + more
-            data[at : at + size] = (total % 2 ** (8 * size)).to_bytes(size, "little")
+        for at, total in _counters(account, fill, coin_in=coin_in) or ():
+            data[at : at + len(total)] = total
     data[0:8] = opened.get(amm.status, amm.status).to_bytes(8, "little")
     data[736:744] = (clock.epoch & U64).to_bytes(8, "little")
     return Account(account.owner, account.lamports, bytes(data))

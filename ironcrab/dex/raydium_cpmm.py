@@ -380,7 +380,7 @@ def _terms(cpmm: Cpmm, accounts: Mapping[str, Account], mint_in: str, clock: Clo
         fee_out=fees[way[1]],
         generation=generation,
         barren=barren,
-        blocked=_blocked(cpmm, accounts, mints),
+        blocked=_blocked(cpmm, accounts, mints, way),
     )
 
 
@@ -415,14 +415,19 @@ def _reserves(cpmm: Cpmm, amounts: tuple[int, int], generation: str) -> tuple[in
     return reserves
 
 
-def _blocked(cpmm: Cpmm, accounts: Mapping[str, Account], mints: list[Mint | None]) -> Refusal | None:
-    """Why the token program would refuse the transfers that end a swap: mint, frozen vault."""
-    for mint, address, vault in zip(mints, (cpmm.mint_0, cpmm.mint_1), (cpmm.vault_0, cpmm.vault_1), strict=True):
+def _blocked(
+    cpmm: Cpmm, accounts: Mapping[str, Account], mints: list[Mint | None], way: tuple[int, int]
+) -> Refusal | None:
+    """Why the token program would refuse the transfers that end a swap: frozen vault, mint; the input's is first."""
+    sides = (cpmm.mint_0, cpmm.vault_0), (cpmm.mint_1, cpmm.vault_1)
+    for place in way:
+        address, vault = sides[place]
+        if is_frozen(accounts[vault]):
+            return Refusal(17, f"the vault {vault} is frozen")
+        mint = mints[place]
         refusal = transfer_refusal(mint, address) if mint is not None else None
         if refusal is not None:
             return refusal
-        if is_frozen(accounts[vault]):
-            return Refusal(17, f"the vault {vault} is frozen")
     return None
 
 

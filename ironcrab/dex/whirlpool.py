@@ -118,8 +118,9 @@ class Orca:
         a_to_b = mint_in == known.state.mint_a
         if not a_to_b and mint_in != known.state.mint_b:
             return Refusal(None, f"pool {pool} does not hold the mint {mint_in}")
-        if known.barred is not None:
-            return known.barred
+        barred = next((each for each in known.barred if each is not None), None)
+        if barred is not None:
+            return barred
         if not is_key(user) or not 0 <= amount <= U64 or not 0 <= other_amount <= U64:
             return Refusal(None, f"user {user} is no key, or {amount} or {other_amount} no u64")
         programs = tuple(TOKEN if mint is None else mint.program for mint in known.mints)

@@ -23,7 +23,7 @@ from ironcrab.dex.whirlpool_state import (
     encode_whirlpool,
     oracle_address,
 )
-from ironcrab.dex.whirlpool_steps import U128
+from ironcrab.dex.whirlpool_steps import U64, U128
 from ironcrab.dex.whirlpool_swap import Filled, Path
 
 _NO_MINT = SYSTEM
@@ -96,7 +96,10 @@ class Changed(Struct, frozen=True, gc=False):
 
 
 def accounts_after(before: Changed, filled: Filled) -> dict[str, Account]:
-    """The accounts that a swap changes, as they stand afterwards, by address: those that are known."""
+    """The accounts that a swap changes, as they stand afterwards, by address: those that are known.
+
+    The protocol fees owed wrap around a u64, as the executed program's do.
+    """
     state, raw, a_to_b = before.state, before.raw, before.a_to_b
     rewards = _rewards(state, before.now)
     later = replace(
@@ -104,8 +107,8 @@ def accounts_after(before: Changed, filled: Filled) -> dict[str, Account]:
         liquidity=filled.liquidity,
         sqrt_price=filled.sqrt_price,
         tick=filled.tick,
-        protocol_a=state.protocol_a + (filled.protocol if a_to_b else 0),
-        protocol_b=state.protocol_b + (0 if a_to_b else filled.protocol),
+        protocol_a=state.protocol_a + (filled.protocol if a_to_b else 0) & U64,
+        protocol_b=state.protocol_b + (0 if a_to_b else filled.protocol) & U64,
         growth_a=filled.growth if a_to_b else state.growth_a,
         growth_b=state.growth_b if a_to_b else filled.growth,
         rewarded_at=before.now,

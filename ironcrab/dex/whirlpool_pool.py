@@ -36,6 +36,7 @@ from ironcrab.dex.whirlpool_swap import ARRAYS_EXHAUSTED, NO_FIRST_ARRAY, Filled
 
 _OTHER_POOL = 6056
 _NO_TIME = 6021
+_HOOK_MISSING = 6050
 _TRANSFER_FEE = 6052
 _NOT_OPEN = 6064
 _INSUFFICIENT = 1
@@ -55,7 +56,7 @@ class Pool(Struct):
         mints: mints A and B; None for a mint of SPL Token that was told by its vault alone.
         vaults: vaults A and B, None where unknown.
         raw: the accounts that a swap writes, as they were read.
-        barred: why no swap of this pool can move its tokens, None if it can.
+        barred: why mints A and B cannot be transferred, None where they can.
         paths: what was reckoned for one direction (a_to_b) and is good for the next quote.
     """
 
@@ -67,7 +68,7 @@ class Pool(Struct):
     mints: tuple[Mint | None, Mint | None]
     vaults: tuple[TokenAccount | None, TokenAccount | None]
     raw: dict[str, Account]
-    barred: Refusal | None = None
+    barred: tuple[Refusal | None, Refusal | None] = (None, None)
     paths: dict[bool, Path] = field(default_factory=dict)
 
     def quote(
@@ -94,8 +95,6 @@ class Pool(Struct):
             _settle(self, filled, a_to_b=a_to_b)
         except Fault as fault:
             return Refusal(fault.code, fault.reason, _missing(self, path, fault))
-        if self.barred is not None:
-            return self.barred
         taken, kept = _fee(mint_in_, paid, clock), _fee(mint_out_, filled.amount_out, clock)
         return Quote(
             paid,
@@ -152,17 +151,13 @@ def decode(address: str, accounts: Mapping[str, Account], mint_in: str | None = 
     places = [array_address(program, address, start) for start in arrays]
     written = (address, state.vault_a, state.vault_b, oracle_address(program, address), *places)
     raw = {each: accounts[each] for each in written if each in accounts}
-    barred = _barred(state, mint_a, mint_b)
+    barred = _barred(state.mint_a, mint_a), _barred(state.mint_b, mint_b)
     return Pool(address, program, state, arrays, oracle, (mint_a, mint_b), (vault_a, vault_b), raw, barred)
 
 
-def _barred(state: Whirlpool, mint_a: Mint | None, mint_b: Mint | None) -> Refusal | None:
+def _barred(name: str, mint: Mint | None) -> Refusal | None:
     """Why a mint of the pool cannot be transferred."""
-    for name, mint in ((state.mint_a, mint_a), (state.mint_b, mint_b)):
-        bar = None if mint is None else transfer_refusal(mint, name)
-        if bar is not None:
-            return bar
-    return None
+    return None if mint is None else transfer_refusal(mint, name)
 
 
 def _oracle(address: str, program: str, state: Whirlpool, accounts: Mapping[str, Account]) -> Oracle | Refusal | None:
@@ -250,26 +245,35 @@ def _gross(mint: Mint | None, net: int, clock: Clock) -> int:
 
 
 def _settle(pool: Pool, filled: Filled, *, a_to_b: bool) -> None:
-    """What the program does last: books the protocol fee and transfers (numbers of the token programs).
+    """What the program does last: the transfer in, then the transfer out (numbers of the token programs).
 
     Raises:
-        Fault: a vault cannot pay or take the amount.
+        Fault: a mint or a vault does not let the amount pass.
     """
-    owed = pool.state.protocol_a if a_to_b else pool.state.protocol_b
-    if owed + filled.protocol > U64:
-        raise Fault(None, "the protocol fees owed would exceed a u64")
-    vault_in, vault_out = pool.vaults if a_to_b else (pool.vaults[1], pool.vaults[0])
-    if vault_in is not None:
-        if vault_in.frozen:
-            raise Fault(_FROZEN, "the input vault of the pool is frozen")
-        if vault_in.amount + filled.amount_in > U64:
-            raise Fault(_OVERFLOW, "the vault cannot hold the input")
-    if vault_out is None:
-        return
-    if vault_out.frozen:
+    place_in, place_out = (0, 1) if a_to_b else (1, 0)
+    vault_in, vault_out = pool.vaults[place_in], pool.vaults[place_out]
+    _hooked(pool.mints[place_in])
+    if vault_in is not None and vault_in.frozen:
+        raise Fault(_FROZEN, "the input vault of the pool is frozen")
+    _bar(pool.barred[place_in])
+    if vault_in is not None and vault_in.amount + filled.amount_in > U64:
+        raise Fault(_OVERFLOW, "the vault cannot hold the input")
+    _hooked(pool.mints[place_out])
+    if vault_out is not None and vault_out.frozen:
         raise Fault(_FROZEN, "the output vault of the pool is frozen")
-    if vault_out.amount < filled.amount_out:
+    if vault_out is not None and vault_out.amount < filled.amount_out:
         raise Fault(_INSUFFICIENT, f"the vault holds {vault_out.amount}, the swap pays {filled.amount_out}")
+    _bar(pool.barred[place_out])
+
+
+def _hooked(mint: Mint | None) -> None:
+    if mint is not None and mint.transfer_hook is not None:
+        raise Fault(_HOOK_MISSING, f"a mint calls the hook {mint.transfer_hook}, whose accounts are not known")
+
+
+def _bar(barred: Refusal | None) -> None:
+    if barred is not None:
+        raise Fault(barred.code, barred.reason)
 
 
 def _missing(pool: Pool, path: Path, fault: Fault) -> tuple[str, ...]:

@@ -341,6 +341,42 @@ def test_a_hook_refuses_every_swap(rows):
     hook = accounts[address].data + struct.pack("<HH32s32s", 14, 64, bytes(32), b"\7" * 32)
     hooked = {**accounts, address: structs.replace(accounts[address], data=hook)}
     assert "hook" in ask(row, hooked, clock).reason
+    assert ask(row, hooked, clock).code == 6077
+
+
+def test_transfers_are_judged_last_and_in_their_order(rows):
+    """Each case differs from the next in one thing; numbers as the program gave them, executed."""
+    row, accounts, clock = of_kind(rows, "B5Eia/clean")
+    name = names(row)
+    reserve_in, reserve_out = (name["reserve_x"], name["reserve_y"])[:: 1 if row["swap_for_y"] else -1]
+    frozen_out = patched(accounts, reserve_out, "<B", 108, 2)
+    assert ask(row, frozen_out, clock).code == 17
+    assert ask(row, patched(frozen_out, reserve_out, "<Q", 64, 0), clock).code == 17
+    assert ask(row, patched(accounts, reserve_out, "<Q", 64, 0), clock).code == 1
+    frozen_in = patched(frozen_out, reserve_in, "<B", 108, 2)
+    assert reserve_in in ask(row, frozen_in, clock).reason
+    assert ask(row, patched(frozen_out, reserve_in, "<Q", 64, 2**64 - 1), clock).code == 14
+    assert ask(row, patched(frozen_in, row["pool"], "<B", 82, 1), clock).code == 6042
+    assert ask(row, frozen_in, clock, amount=1).code == 6039
+
+
+def test_no_step_leads_beyond_the_bounds_of_a_pool(rows):
+    """6012, before the arrays or the bitmap are looked at; the active bin itself may lie outside."""
+    row, accounts, clock = of_kind(rows, "B5Eia/clean")
+    down = row["swap_for_y"]
+    pool, (active,) = row["pool"], struct.unpack_from("<i", accounts[row["pool"]].data, 76)
+    whole = ask(row, accounts, clock, amount=10**6)
+    far = ask(row, accounts, clock, amount=2**62)
+    assert isinstance(whole, Quote)
+    assert far.code != 6012
+    for low, high in ((active, active), (active + 5, active + 5) if down else (active - 5, active - 5)):
+        bounded = patched(patched(accounts, pool, "<i", 24, low), pool, "<i", 28, high)
+        assert ask(row, bounded, clock, amount=2**62).code == 6012
+    near = active - 3 if down else active + 3
+    bounded = patched(accounts, pool, "<i", 24 if down else 28, near)
+    assert ask(row, bounded, clock, amount=2**62).code == 6012
+    reached, free = (ask(row, held, clock, amount=1000) for held in (bounded, accounts))
+    assert (reached.amount_in, reached.amount_out) == (free.amount_in, free.amount_out)
 
 
 # --- bins at their edges -----------------------------------------------------------------------------------

@@ -102,6 +102,8 @@ def patch(dice, accounts, role, now):
     if dice.random() < 0.2:
         active += dice.randint(-40, 40)
         write(pair, ("<i", 76, active))
+    if dice.random() < 0.2:
+        write(pair, ("<ii", 24, *(active + dice.choice([-9, 0, 1, 9]) for _ in (0, 1))))
     for place in (0, 1):
         if dice.random() < 0.2:
             at = 264 + 144 * place
@@ -114,6 +116,7 @@ def patch(dice, accounts, role, now):
     for name in ("reserve_x", "reserve_y", "user_x", "user_y"):
         amount = dice.choice([ROOM, ROOM, dice.randrange(10**15)]) if name.startswith("reserve") else ROOM
         write(role[name], ("<Q", 64, amount))
+        write(role[name], ("<B", 108, 1 if name.startswith("user") or dice.random() < 0.97 else 2))
         if accounts[role[name]].data[109]:
             accounts[role[name]] = structs.replace(accounts[role[name]], lamports=amount + 2_039_280)
     return accounts

@@ -195,6 +195,26 @@ def test_observed_trades_on_curves(vectors, real, truth_table):
     assert equal == len(rows) == 6
 
 
+def test_the_native_mint_of_token_2022_pays_by_the_lamport_tiers(real):
+    """The address is not written off anything: it is the program address of its seed."""
+    native = find_program_address((b"native-mint",), TOKEN_2022)[0]
+    assert native == pump_fees.NATIVE_2022
+    config = pump_fees.decode_fee_config(real.amm_config.data)
+    assert pump_fees.tiers_for(config, native, canonical=True) == config.tiers != ()
+
+
+def test_a_complete_curve_needs_no_fees_to_refuse(real):
+    curve = pumpfun.Curve(
+        279_900_000_000_000, 115_005_359_057, 0, 85_005_359_057, 10**15, True, None, False, False, WSOL, 0, False,
+        False, 0, 0, 0, 0, 0, 0, 150,
+    )  # fmt: skip
+    pool = base58.key(bytes([7]) * 32)
+    accounts = {pool: Account(PUMP, 1, pumpfun.encode_curve(curve))}
+    for amount in (0, 1, 10**9):
+        refusal = quote(pool, accounts, mint_in=WSOL, amount=amount, clock=Clock(1, 1, 1))
+        assert (refusal.code, refusal.missing) == (6005, ())
+
+
 def test_the_buy_that_completes_a_curve(shared, real):
     """Transaction of October 2026: lamports and tokens of all parties, and the curve is complete."""
     row = json.loads((shared / "data/pump/transactions_2026-10.json").read_text())[0]

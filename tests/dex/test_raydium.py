@@ -391,6 +391,8 @@ def test_refusals(real):
 
     assert code({"status": 2}) == 22
     assert code({"status": 5}) == 22
+    assert code({"status": 8}) is None
+    assert code({"status": 8}, generation="legacy") is None
     assert code({"status": 5, "order_book_time": 2**40}, generation="legacy") == 22
     assert code({"status": 7, "open_time": 1_800_000_001}) == 22
     assert code({"pc_mint": amm.coin_mint}) == 59
@@ -411,6 +413,9 @@ def test_refusals(real):
     assert code(amount=-1) is None
     assert code(limit=1) is None
     assert code(accounts={amm.coin_vault: frozen}) == 17
+    assert code({"owed_pc": 2**63}, accounts={amm.coin_vault: frozen}) == 32
+    assert code(amount=1, accounts={amm.coin_vault: frozen}) == 29
+    assert code(amount=2**64 - 1, accounts={amm.coin_vault: frozen}) == 17
     assert code(accounts={amm.pc_vault: empty}) == 3
     assert code(accounts={amm.pc_vault: ABSENT}) == 38
     assert raydium.decode(ABSENT).code == 27
@@ -426,6 +431,20 @@ def test_refusals(real):
         POOL, {POOL: ABSENT}, mint_in="", amount=1, other_amount=1, exact="in", **OTHERS
     )
     assert instructions.code == 27
+
+
+@pytest.mark.parametrize(("at", "size", "coin_in"), [
+    (256, 16, True), (272, 16, True), (328, 8, True), (296, 16, False), (312, 16, False), (288, 8, False),
+])  # fmt: skip
+def test_a_full_counter_stops_the_legacy_program(real, at, size, coin_in):
+    """It unwraps a checked sum after the transfers (executed); the strict generation counts nothing."""
+    pool = real[POOL]
+    full = Account(pool.owner, pool.lamports, pool.data[:at] + b"\xff" * size + pool.data[at + size :])
+    amount = 10**9
+    found = ask(real | {POOL: full}, amount, coin_in=coin_in, generation="legacy")
+    assert (found.code, "counter" in found.reason) == (None, True)
+    assert isinstance(ask(real | {POOL: full}, amount, coin_in=not coin_in, generation="legacy"), Quote)
+    assert isinstance(ask(real | {POOL: full}, amount, coin_in=coin_in), Quote)
 
 
 def test_a_waiting_pool_opens(real):

@@ -340,6 +340,12 @@ def test_refusals(real):
     assert code(accounts={cpmm.config: ABSENT}) == 3012
     assert code(accounts={cpmm.mint_1: ABSENT}) is None
     assert code(accounts={cpmm.mint_0: hooked_mint(real[cpmm.mint_0], paused=True)}) == 67
+    paused = {cpmm.mint_0: hooked_mint(real[cpmm.mint_0], paused=True)}
+    assert code(accounts=paused | {cpmm.vault_0: frozen}) == 17
+    other = real[cpmm.vault_1]
+    frozen_1 = Account(other.owner, other.lamports, other.data[:108] + b"\2" + other.data[109:])
+    assert code(accounts=paused | {cpmm.vault_1: frozen_1}) == 67
+    assert code(accounts=paused | {cpmm.vault_1: frozen_1}, zero_in=False) == 17
     assert code({"creator_1": 2**64 - 2}) == 6011
     for account, number in (
         (ABSENT, 3012),

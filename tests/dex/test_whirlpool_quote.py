@@ -143,6 +143,18 @@ def test_needs():
     assert VENUE.needs(POOL, alone, "other") == (MINT_A, MINT_B, oracle_address(PROGRAM, POOL))
 
 
+PAUSED = mint_account(program=TOKEN_2022, extension=b"\x1a\0\x21\0" + bytes(32) + b"\1")
+HOOKED = mint_account(program=TOKEN_2022, extension=b"\x0e\0\x40\0" + bytes(32) + bytes([9]) * 32)
+
+
+def test_fees_owed_wrap_around():
+    """The executed program adds them without a check (an overflow would take 2**64 raw units unswept)."""
+    answer = ask(known() | {POOL: pool_account(owed=2**64 - 1)}, 10**9)
+    protocol = next(fee.amount for fee in answer.fees if fee.name == "protocol")
+    assert protocol > 0
+    assert decode_whirlpool(answer.after[POOL]).protocol_a == protocol - 1
+
+
 @pytest.mark.parametrize(
     ("code", "change", "asked"),
     [
@@ -170,8 +182,14 @@ def test_needs():
         (17, {VAULT_A: vault(MINT_A, 10**12, state=2)}, {}),
         (1, {VAULT_B: vault(MINT_B, 10)}, {}),
         (14, {VAULT_A: vault(MINT_A, 2**64 - 10)}, {}),
-        (None, {POOL: pool_account(owed=2**64 - 1)}, {"amount": 10**9}),
-        (67, {MINT_A: mint_account(program=TOKEN_2022, extension=b"\x1a\0\x21\0" + bytes(32) + b"\1")}, {}),
+        (1, {VAULT_B: vault(MINT_B, 10), MINT_B: PAUSED}, {}),
+        (17, {VAULT_A: vault(MINT_A, 10**12, state=2), MINT_A: PAUSED}, {}),
+        (67, {VAULT_A: vault(MINT_A, 2**64 - 10), MINT_A: PAUSED}, {}),
+        (67, {VAULT_B: vault(MINT_B, 10**12, state=2), MINT_A: PAUSED}, {}),
+        (6050, {VAULT_A: vault(MINT_A, 10**12, state=2), MINT_A: HOOKED}, {}),
+        (6050, {VAULT_B: vault(MINT_B, 10), MINT_B: HOOKED}, {}),
+        (67, {MINT_A: PAUSED}, {}),
+        (67, {MINT_B: PAUSED}, {}),
         (3001, {oracle_address(PROGRAM, POOL): Account(PROGRAM, 1, b"short")}, {}),
     ],
 )  # fmt: skip
@@ -372,7 +390,7 @@ def test_a_trade_reckons_fees_and_remembers_paths():
     small = pool.quote(mint_in=MINT_A, amount=1000, exact="in", clock=NOW)
     assert pool.quote(mint_in=MINT_A, amount=1000, exact="in", clock=NOW) == small
     assert list(pool.paths) == [True]
-    paused = replace(pool, barred=Refusal(67, "paused"))
+    paused = replace(pool, barred=(Refusal(67, "paused"), None))
     assert paused.quote(mint_in=MINT_A, amount=1000, exact="in", clock=NOW).code == 67
 
 
