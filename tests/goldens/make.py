@@ -44,7 +44,19 @@ def engine_checks(folder):
     run_events(engine_check_events(), "engine-checks", load(ROOT / SCENARIO), folder / "golden")
 
 
-GOLDENS = {"mainnet-block-332254908": block, "whirlpool-2022-04-06": day, "engine-checks": engine_checks}
+def momentum_checks(folder):
+    sys.path.insert(0, str(ROOT))
+    from tests.goldens.momentum_checks import SCENARIO, momentum_check_events
+
+    run_events(momentum_check_events(), "momentum-checks", load(ROOT / SCENARIO), folder / "golden")
+
+
+GOLDENS = {
+    "mainnet-block-332254908": block,
+    "whirlpool-2022-04-06": day,
+    "engine-checks": engine_checks,
+    "momentum-checks": momentum_checks,
+}
 
 
 def main():

@@ -1,0 +1,562 @@
+"""Our own market that meets every gate, exit and phase of momentum: the input of the golden `momentum-checks`.
+
+World records only; the script is driven once through the loop that records it, as in `engine_checks`, and reads the
+seq of each ask from there. Every case has a mint and a pool of its own. A case of a threshold stands three times: at
+its edge, one unit below and one above. A flow is a row of trades `(slots later, wallet, lamports, tokens)`; a sell
+has negative lamports; tokens default to as many.
+
+A quote of a last trade takes the fee off what goes in. So a position of HELD units whose last trade moved NET units
+is quoted exactly the lamports of that trade.
+"""
+
+from pathlib import Path
+
+from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
+from ironcrab.domain.control import ClockTick, ControlRequest, ForkOrphaned, GapClosed, GapOpened
+from ironcrab.domain.market import (
+    BondingCurveProgress,
+    DevWalletIdentified,
+    DexPoolAccounts,
+    ExplicitAmount,
+    LiquidityRemoved,
+    PoolCreated,
+    PoolStateUpdate,
+    SlotUpdate,
+    TokenMintInfo,
+    Trade,
+    WalletBalanceSnapshot,
+    WalletSnapshotComplete,
+)
+from ironcrab.domain.trade import ResultFees, TradeIntent
+from ironcrab.domain.units import SOL_MINT, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, USDC_MINT
+from ironcrab.mode.run import Drive, with_ticks
+from ironcrab.mode.scenario import load
+
+SCENARIO = "scenarios/momentum-checks.toml"
+ROOT = Path(__file__).parents[2]
+START_MS = 1_748_736_000_000
+"""2025-06-01 00:00:00 UTC."""
+SLOT = 343_000_000
+HELD = 10_000
+NET = 9_970
+"""What is left of HELD after the fee of 30 bps that a last trade's quote takes on Orca."""
+
+EIGHT = tuple((0, who, 2_000) for who in (1, 2, 3, 4, 5, 1, 2, 6))
+"""Eight buys of six wallets, the sixth last, so that only the last trade is enough: all gates pass."""
+
+
+def momentum_check_events():
+    """(time in ns, event) of every world record of the golden, in order."""
+    return drive()[0]
+
+
+def drive():
+    """The events, and every record that came of them."""
+    events, records = [], []
+    stage = Drive(load(ROOT / SCENARIO), records.append, ())
+
+    def told():
+        for pair in Script(records).events():
+            events.append(pair)
+            yield pair
+
+    for time, event in with_ticks(told()):
+        if stage.loop.seq == 0:
+            stage.open(time)
+        stage.take(event, time)
+    return events, records
+
+
+class Script:
+    """What the world says, act by act; `records` is what came of it so far."""
+
+    def __init__(self, records):
+        self.records = records
+        self.slot = SLOT
+        self.count = 0
+        self.read = 0
+        self.newest = {}
+
+    def events(self):
+        for act in (self.early, self.shapes, self.established, self.gaps, self.positions):
+            for event in act():
+                yield START_MS * 1_000_000 + (self.slot - SLOT) * 400_000_000, event
+
+    # words
+
+    def named(self):
+        """The next case's mint and pool."""
+        self.count += 1
+        return f"MomMint{self.count:03d}", f"MomPool{self.count:03d}"
+
+    def told(self, mint, pool, dex="orca", liquidity=50_000, authorities=(None, None), program=TOKEN_PROGRAM):
+        """Reserves and the mint's account; None: nothing is told."""
+        if liquidity is not None:
+            yield self.reserves(mint, pool, liquidity, dex=dex)
+        if authorities is not None:
+            yield TokenMintInfo(mint, program, 6, 10**12, *authorities, slot=self.slot)
+
+    def reserves(self, mint, pool, quote, base=1_000_000, dex="orca"):
+        return PoolStateUpdate(pool, dex, base, quote, mint, SOL_MINT, self.slot, slot=self.slot)
+
+    def trade(self, mint, pool, who, sol, tokens=None, dex="orca", **more):
+        tokens = abs(sol) if tokens is None else tokens
+        return Trade(pool, mint, f"MomWallet{who}", sol > 0, abs(sol), tokens, 6, dex, slot=self.slot, **more)
+
+    def flow(self, mint, pool, trades, **more):
+        for later, *trade in trades:
+            self.slot += later
+            yield self.trade(mint, pool, *trade, **more)
+
+    def case(self, trades=EIGHT, wait=5, before=(), **told):
+        """A pool is told, ages `wait` slots, and is traded."""
+        mint, pool = self.named()
+        yield from self.told(mint, pool, **told)
+        self.slot += wait
+        for make in before:
+            yield make(mint, pool)
+        yield from self.flow(mint, pool, trades, dex=told.get("dex", "orca"))
+        self.slot += 1
+
+    # answers
+
+    def last(self, kind):
+        """Seq of the newest record of this type."""
+        for record in self.records[self.read :]:
+            self.newest[type(record.event)] = record.seq
+        self.read = len(self.records)
+        return self.newest[kind]
+
+    def answered(self):
+        """How many answers the newest ask to send has: the next one's ordinal."""
+        ask = self.last(SendAsk)
+        return sum(1 for record in self.records[ask:] if getattr(record.event, "ask", None) == ask)
+
+    def under_way(self):
+        """The newest intent is simulated, signed and sent."""
+        yield ClockTick()
+        yield SimulateAnswer(self.last(SimulateAsk), True, None, None, 100_000)
+        yield SignedAnswer(self.last(SendAsk), f"MomSignature{self.last(SendAsk)}", "AA==", "MomHash", 5)
+        yield SendAnswer(self.last(SendAsk), True, 0, "rpc", self.slot, ordinal=self.answered())
+
+    def ended(self, status, paid=None, got=None):
+        """How the newest sending ends; the fill lands in the next slot."""
+        buys = self.records[self.last(SendAsk)].event.plan.side == "Buy"
+        digits = (9, 6) if buys else (6, 9)
+        fills = [
+            None if raw is None else ExplicitAmount(raw, d) for raw, d in zip((paid, got), digits, strict=True)
+        ]
+        self.slot += 1
+        return ConfirmAnswer(
+            self.last(SendAsk), status, self.slot, None, *fills, None if got else "tx_meta_missing",
+            ResultFees(5_000, 0, 100_000), ordinal=self.answered(),
+        )  # fmt: skip
+
+    def filled(self, paid, got):
+        yield from self.under_way()
+        yield self.ended("confirmed", paid, got)
+
+    def kill(self, active):
+        kind = "kill_switch" if active else "reset_kill_switch"
+        return ControlRequest(f"mom-{kind}", "execution-engine", kind, active=active or None, reason="gates only")
+
+    # acts: gates
+
+    def early(self):
+        """Gates of a young pool; the engine refuses what passes them."""
+        yield WalletSnapshotComplete("MomWallet", (), slot=self.slot)
+        yield self.kill(active=True)
+        for trades in FLOWS.values():
+            yield from self.case(trades)
+        for liquidity in (None, 49_999, 50_000, 50_001):
+            yield from self.case(liquidity=liquidity)
+        for wait in (4, 5, 6):
+            yield from self.case(wait=wait)
+        for authorities in (None, ("MomAuthority", None), (None, "MomAuthority")):
+            yield from self.case(authorities=authorities)
+        for program in (TOKEN_2022_PROGRAM, SOL_MINT):
+            yield from self.case(program=program)
+        for supply in ("19.99", "20.00", "20.01", "much"):
+            yield from self.case(before=(self.dev_told(supply),))
+        yield from self.creators()
+        yield from self.removals()
+        yield from self.venues()
+        yield from self.reconsidered()
+
+    def dev_told(self, supply):
+        return lambda mint, _: DevWalletIdentified(mint, "MomWallet9", supply, slot=self.slot)
+
+    def creators(self):
+        """The creator sells: told before or after, by a trade or by an event."""
+        for later in (4, 5, 6):
+            sell_first = ((0, 9, -100), (later, 1, 2_000), *EIGHT[1:])
+            yield from self.case(sell_first, before=(self.dev_told("1"),))
+        mint, pool = self.named()
+        yield from self.told(mint, pool)
+        self.slot += 5
+        yield self.trade(mint, pool, 8, -100, creator="MomWallet9")
+        yield self.trade(mint, pool, 9, -100)
+        yield from self.flow(mint, pool, EIGHT[:-1])
+        yield self.dev_told("much")(mint, pool)
+        yield from self.flow(mint, pool, ((4, 6, 2_000), (1, 6, 2_000)))
+        mint, pool = self.named()
+        yield from self.told(mint, pool)
+        self.slot += 5
+        yield from self.flow(mint, pool, ((0, 9, -100), *EIGHT[:-1]))
+        self.slot += 3
+        yield self.dev_told("2")(mint, pool)
+        self.slot += 1
+        yield from self.flow(mint, pool, EIGHT[-1:])
+        self.slot += 1
+        yield self.dev_told("2")(mint, pool)
+
+    def removals(self):
+        """Liquidity is removed before the first trade, after it, of another pool of the mint, of too little."""
+        for wait in (19, 20, 21):
+            mint, pool = self.named()
+            yield from self.told(mint, pool)
+            yield LiquidityRemoved(pool, mint, 100, 1, slot=self.slot)
+            self.slot += wait
+            yield from self.flow(mint, pool, EIGHT)
+        for removed in (99, 100, 101):
+            mint, pool = self.named()
+            yield from self.told(mint, pool)
+            self.slot += 5
+            yield from self.flow(mint, pool, EIGHT[:3])
+            yield LiquidityRemoved(pool, mint, removed, 1, slot=self.slot)
+            yield from self.flow(mint, pool, EIGHT[3:])
+        mint, pool = self.named()
+        yield from self.told(mint, pool)
+        yield LiquidityRemoved("MomElsewhere", mint, 100, 1)
+        yield LiquidityRemoved("MomElsewhere", mint, 100, 1, slot=self.slot - 9)
+        self.slot += 15
+        yield from self.flow(mint, pool, EIGHT)
+
+    def venues(self):
+        """What a route needs: accounts, a creator, a curve that is not sold out, a price, SOL."""
+        for accounts in (("MomKey",) * 14, ("POOL", *("MomKey",) * 12), ("POOL", *("MomKey",) * 13)):
+            mint, pool = self.named()
+            told = tuple(pool if key == "POOL" else key for key in accounts)
+            yield DexPoolAccounts("pump_amm", pool, mint, SOL_MINT, told, slot=self.slot)
+            yield from self.told(mint, pool, dex="pump_amm")
+            self.slot += 5
+            yield from self.flow(mint, pool, EIGHT, dex="pump_amm")
+        for creator, complete in ((None, False), ("MomWallet9", False), ("MomWallet9", True)):
+            mint, pool = self.named()
+            yield from self.told(mint, pool, dex="pumpfun", liquidity=None)
+            yield BondingCurveProgress(mint, pool, 5_000, complete, slot=self.slot)
+            self.slot += 5
+            yield from self.flow(mint, pool, EIGHT, dex="pumpfun", creator=creator)
+        for trades in (tuple((*trade, 0) for trade in EIGHT), tuple((*trade, 10**12) for trade in EIGHT)):
+            yield from self.case(trades)
+        yield from self.case(tuple((later, who, sol * 10**6, 1) for later, who, sol in EIGHT))
+        yield from self.case(tuple((later, who, 9_025, 1) for later, who, _ in EIGHT))
+        mint, pool = self.named()
+        yield from self.flow(mint, pool, EIGHT[:2], quote_mint=USDC_MINT)
+        yield from self.flow(USDC_MINT, "MomPoolUsdc", EIGHT[:2])
+        yield PoolCreated("MomPoolUsdt", mint, USDC_MINT, "orca", "1", slot=self.slot)
+
+    def reconsidered(self):
+        """A word that is no trade lets a pool pass, or not."""
+        mint, pool = self.named()
+        yield PoolCreated(pool, mint, SOL_MINT, "orca", "0.00005", slot=self.slot, creator="MomWallet9")
+        self.slot += 5
+        yield from self.flow(mint, pool, EIGHT)
+        yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**12, None, None, slot=self.slot)
+        yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**12, None, None, slot=self.slot)
+        mint, pool = self.named()
+        yield from self.told(mint, pool, liquidity=49_000)
+        self.slot += 5
+        yield from self.flow(mint, pool, EIGHT)
+        yield self.reserves(mint, pool, 50_000)
+        self.slot += 1
+        yield self.reserves(mint, pool, 49_000)
+        yield self.reserves(mint, pool, 50_000)
+
+    # acts: shapes
+
+    def shapes(self):
+        """Trends and dumps, each at its edges."""
+        for trades in SHAPES.values():
+            yield from self.case(trades)
+
+    def established(self):
+        """The same gates under the other regime's values, and the slot at which a pool changes regime."""
+        pools = [self.named() for _ in OLD]
+        for mint, pool in pools:
+            yield from self.told(mint, pool, liquidity=60_000)
+        self.slot += 298
+        for (mint, pool), trades in zip(pools, OLD.values(), strict=True):
+            self.slot += 1
+            yield from self.flow(mint, pool, trades)
+        for liquidity in (59_999, 60_001):
+            yield from self.case(EIGHT, 300, liquidity=liquidity)
+        for supply in ("10.00", "10.01"):
+            yield from self.case(EIGHT, 300, before=(self.dev_told(supply),), liquidity=60_000)
+        for authorities in (None, ("MomAuthority", "MomAuthority")):
+            yield from self.case(EIGHT, 300, authorities=authorities, liquidity=60_000)
+        for later in (9, 10):
+            sell_first = ((0, 9, -100), (later, 1, 2_000), *EIGHT[1:])
+            yield from self.case(sell_first, 300, before=(self.dev_told("1"),), liquidity=60_000)
+
+    def gaps(self):
+        """While a feed's gap is open, and until it has left the longest window."""
+        mint, pool = self.named()
+        yield from self.told(mint, pool)
+        self.slot += 5
+        yield from self.flow(mint, pool, EIGHT[:4])
+        yield GapOpened("geyser", self.slot, None, "drill")
+        yield from self.flow(mint, pool, EIGHT[4:])
+        yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**12, None, None, slot=self.slot)
+        yield self.dev_told("1")(mint, pool)
+        gap = self.last(GapOpened)
+        self.slot += 2
+        yield GapClosed("geyser", gap, self.slot, filled=False)
+        for later in (19, 1, 1):
+            mint, pool = self.named()
+            yield from self.told(mint, pool)
+            self.slot += later
+            yield from self.flow(mint, pool, EIGHT)
+        yield GapOpened("geyser", self.slot, self.slot, "drill")
+        mint, pool = self.named()
+        yield from self.told(mint, pool, liquidity=49_000)
+        self.slot += 21
+        yield from self.flow(mint, pool, EIGHT)
+        yield GapOpened("geyser", self.slot - 40, self.slot - 30, "drill")
+        yield self.dev_told("1")(mint, pool)
+        yield self.reserves(mint, pool, 50_000)
+
+    # acts: positions
+
+    def bought(self, paid=HELD, got=HELD, trades=EIGHT, **told):
+        """A position in a new mint: (mint, pool) are the newest names."""
+        yield from self.case(trades, **told)
+        yield from self.filled(paid, got)
+
+    def gone(self):
+        """The wallet says that nothing is held any more."""
+        self.slot += 1
+        yield WalletBalanceSnapshot(self.mint, 0, 6, TOKEN_PROGRAM, slot=self.slot)
+
+    @property
+    def mint(self):
+        return f"MomMint{self.count:03d}"
+
+    @property
+    def pool(self):
+        return f"MomPool{self.count:03d}"
+
+    def positions(self):
+        yield self.kill(active=False)
+        self.slot += 100
+        yield SlotUpdate(self.slot, slot=self.slot)
+        for trades in EXITS.values():
+            yield from self.bought()
+            yield from self.flow(self.mint, self.pool, trades)
+            yield from self.gone()
+        yield from self.hard_exits()
+        yield from self.curves()
+        yield from self.held_too_long()
+        yield from self.guards()
+        yield from self.scale_ins()
+        yield from self.retries()
+        yield from self.endings()
+        yield from self.elsewhere()
+
+    def hard_exits(self):
+        """Liquidity removed and the creator's sell, in the slot of the entry and after it."""
+        for later in (0, 1):
+            yield from self.bought()
+            self.slot += later
+            yield LiquidityRemoved(self.pool, self.mint, 100, 1, slot=self.slot)
+            yield from self.gone()
+            yield from self.bought(before=(self.dev_told("1"),))
+            yield from self.flow(self.mint, self.pool, ((later, 9, -100, 100), (1, 3, 100)))
+            yield from self.gone()
+
+    def curves(self):
+        for progress in (8_999, 9_000, 9_001):
+            mint, pool = self.named()
+            yield from self.told(mint, pool, dex="pumpfun", liquidity=None)
+            self.slot += 5
+            yield from self.flow(mint, pool, EIGHT, dex="pumpfun", creator="MomWallet9")
+            yield from self.filled(HELD, HELD)
+            self.slot += 1
+            yield BondingCurveProgress(mint, pool, progress, False, slot=self.slot)
+            yield from self.gone()
+
+    def held_too_long(self):
+        """Low velocity ends it after 20 s, the cap after 40 s; eight trades in 8 s are not low."""
+        for trades in ((), tuple((0, 20 + n, 1_000, 1_000) for n in range(7)), tuple((0, 20 + n, 1_000) for n in range(8))):
+            yield from self.bought()
+            self.slot += 40
+            yield from self.flow(self.mint, self.pool, trades)
+            self.slot += 9
+            yield SlotUpdate(self.slot, slot=self.slot)
+            self.slot += 1
+            yield SlotUpdate(self.slot, slot=self.slot)
+            self.slot += 30
+            yield from self.gone()
+        yield from self.bought()
+        for _ in range(14):
+            yield from self.flow(self.mint, self.pool, tuple((0, 20 + n, 1_000) for n in range(8)))
+            self.slot += 8
+        yield from self.gone()
+
+    def guards(self):
+        """Quotes that may not decide."""
+        yield from self.bought()
+        yield from self.flow(self.mint, self.pool, ((0, 3, 100, 100), (1, 3, 100, 100)))
+        yield from self.gone()
+        for later in (0, 1):
+            yield from self.bought(dex="raydium", liquidity=1_000_000)
+            self.slot += 1
+            yield self.reserves(self.mint, self.pool, 1_000_000, dex="raydium")
+            yield from self.flow(self.mint, self.pool, ((later, 3, 100),), dex="raydium")
+            self.slot += 1
+            yield SlotUpdate(self.slot, slot=self.slot)
+            yield self.reserves(self.mint, self.pool, 1_000_000, dex="raydium")
+            yield from self.gone()
+
+    def scale_ins(self):
+        """The rest is bought once the probe earns more than 5 %, within 4 s of its fill."""
+        for later, price in ((1, 10_500), (1, 10_501), (9, 10_501), (10, 10_501), (12, 10_501), (13, 10_501)):
+            yield from self.bought()
+            yield from self.flow(self.mint, self.pool, ((later, 3, price, NET),))
+            yield ClockTick()
+            if self.last(SimulateAsk) > self.last(SendAsk):
+                yield from self.filled(30_000, 28_000)
+                yield from self.flow(self.mint, self.pool, ((1, 3, 11_500, NET), (1, 3, 10_000, NET)))
+            yield from self.gone()
+
+    def retries(self):
+        """A sell that fails is tried again after 2 s, 4 s, 8 s, 16 s and 16 s."""
+        yield from self.bought()
+        yield from self.flow(self.mint, self.pool, ((5, 3, 6_000, NET),))
+        for pause in (5, 10, 20, 40, 40):
+            yield from self.under_way()
+            yield self.ended("failed")
+            self.slot += pause - 1
+            yield SlotUpdate(self.slot, slot=self.slot)
+            self.slot += 1
+            yield SlotUpdate(self.slot, slot=self.slot)
+        yield from self.filled(4_000, 2_400)
+        yield SlotUpdate(self.slot, slot=self.slot)
+        yield from self.filled(6_000, 3_600)
+        self.slot += 24
+        yield from self.flow(self.mint, self.pool, EIGHT)
+        yield from self.flow(self.mint, self.pool, ((1, 6, 2_000),))
+        yield from self.gone()
+
+    def endings(self):
+        """Every bad end of a buy: refused, expired, failed in simulation, failed, timed out, without its fill."""
+        yield from ()
+
+    def elsewhere(self):
+        """Another pool of a held mint waits; another's sell of it counts."""
+        yield from ()
+
+
+def buys(*rows):
+    """(wallet, lamports) in one slot."""
+    return tuple((0, *row) for row in rows)
+
+
+def sells(count, lamports):
+    """So many sells of other wallets in one slot."""
+    return tuple((0, 20 + n, -lamports) for n in range(count))
+
+
+def shifted(trades, later):
+    """The first trade, then `later` slots, then the others."""
+    return (trades[0], (later, *trades[1][1:]), *trades[2:])
+
+
+SIXTH = EIGHT[-1:]
+HALF_SMALL = buys((1, 2_000), (2, 2_000), (3, 2_000), (4, 2_000), (1, 999), (2, 999), (5, 999))
+TOP_ONE = ((2, 1_200), (2, 1_200), (3, 2_400), (4, 2_400), (5, 2_400), (1, 4_000))
+TOP_THREE = ((1, 2_500), (1, 2_500), (2, 2_500), (2, 2_500), (4, 2_000), (5, 2_000))
+TEN = buys(*((who, 2_000) for who in (1, 2, 3, 4, 5, 6, 1, 7, 8, 9)))
+
+FLOWS = {
+    "eight": EIGHT,
+    "one buyer more": (*EIGHT[:-1], (0, 7, 2_000), EIGHT[-1]),
+    "one buyer fewer": (*EIGHT[:-1], (0, 1, 2_000)),
+    "one trade fewer": EIGHT[1:],
+    "oldest in the window": shifted(EIGHT, 20),
+    "oldest out of the window": shifted(EIGHT, 21),
+    "buys of trades at the least": (*EIGHT[:-1], (0, 3, 2_000), *sells(6, 100), *SIXTH),
+    "buys of trades below it": (*EIGHT[:-1], (0, 3, 2_000), *sells(7, 100), *SIXTH),
+    "small buys at the cap": (*HALF_SMALL, (0, 6, 999)),
+    "small buys above it": (*HALF_SMALL, (0, 5, 999), (0, 6, 999)),
+    "no small buys": (*HALF_SMALL, (0, 5, 1_000), (0, 6, 999)),
+    "one wallet at the cap": buys(*TOP_ONE, (1, 4_000), (6, 2_400)),
+    "one wallet above it": buys(*TOP_ONE, (1, 4_001), (6, 2_400)),
+    "one wallet below it": buys(*TOP_ONE, (1, 3_999), (6, 2_400)),
+    "three wallets at the cap": buys(*TOP_THREE, (3, 4_000), (6, 2_000)),
+    "three wallets above it": buys(*TOP_THREE, (3, 4_001), (6, 2_000)),
+    "three wallets below it": buys(*TOP_THREE, (3, 3_999), (6, 2_000)),
+    "repeats at the least": (*EIGHT[:-1], *buys((7, 2_000), (8, 2_000), (9, 2_000), (10, 2_000)), *SIXTH),
+    "repeats below it": (*EIGHT[:5], *buys((1, 2_000), (1, 2_000), (6, 2_000))),
+    "inflow at the least": (*EIGHT[:-1], (0, 20, -11_000), *SIXTH),
+    "inflow below it": (*EIGHT[:-1], (0, 20, -11_001), *SIXTH),
+    "inflow above it": (*EIGHT[:-1], (0, 20, -10_999), *SIXTH),
+    "oldest inflow in the window": (EIGHT[0], (15, *EIGHT[1][1:]), *EIGHT[2:-1], (0, 20, -11_000), *SIXTH),
+    "oldest inflow out of it": (EIGHT[0], (16, *EIGHT[1][1:]), *EIGHT[2:-1], (0, 20, -11_000), *SIXTH),
+    "a dump at the limit": (*EIGHT[:3], (0, 20, -20_000), *EIGHT[3:]),
+    "a dump above it": (*EIGHT[:3], (0, 20, -20_001), *EIGHT[3:]),
+    "a buy above it": (*EIGHT[:3], (0, 5, 20_001), *EIGHT[3:]),
+    "waits for inflow, then one wallet holds too much": (
+        *EIGHT[:-1], (0, 20, -12_000), *SIXTH, (1, 3, 500), (1, 7, 20_000),
+    ),
+    "waits for inflow, then three wallets hold too much": (
+        *EIGHT[:-1], (0, 20, -15_000), *SIXTH, (1, 1, 2_000), (1, 2, 2_000), (1, 3, 3_000),
+    ),
+}  # fmt: skip
+"""Gates of the flow under EARLY, by what the case is about."""
+
+
+def falling(*tokens):
+    """Twelve buys over four buckets of five slots, oldest first: three of each price, the sixth wallet last."""
+    wallets = iter((1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 6))
+    return tuple(
+        (0 if n or not bucket else 5, next(wallets), 2_000, price) for bucket, price in enumerate(tokens) for n in range(3)
+    )
+
+
+SHAPES = {
+    "prices fall to the least rise": falling(2_000, 2_060, 2_130, 2_200),
+    "prices fall less": falling(2_000, 2_060, 2_130, 2_199),
+    "prices fall, two alike": falling(2_000, 2_130, 2_130, 2_300),
+    "one trade too few for a trend": falling(2_000, 2_060, 2_130, 2_200)[1:],
+}
+"""Trends and dumps under EARLY."""
+
+OLD = {
+    "one slot young": EIGHT[:4],
+    "old": EIGHT[:4],
+}
+"""Flows under ESTABLISHED; the first pool is still EARLY."""
+
+EXITS = {
+    "catastrophe at the limit": ((5, 3, 7_000, NET),),
+    "catastrophe not reached": ((5, 3, 7_001, NET),),
+    "stop at the limit": ((15, 3, 9_000, NET),),
+    "stop too early": ((14, 3, 9_000, NET),),
+    "stop not reached": ((15, 3, 9_001, NET),),
+    "take profit too early": ((4, 3, 15_000, NET),),
+    "take profit at the limit": ((5, 3, 15_000, NET),),
+    "take profit not reached": ((11, 3, 14_999, NET),),
+    "trailing at both limits": ((11, 3, 10_967, NET), (1, 3, 9_970, NET)),
+    "trailing, fall not reached": ((11, 3, 10_967, NET), (1, 3, 9_971, NET)),
+    "trailing not switched on": ((11, 3, 10_966, NET), (1, 3, 9_969, NET)),
+    "fade": ((15, 3, 3_200), (0, 4, 3_199), (0, 5, -9_600, NET)),
+    "fade, ratio at the limit": ((15, 3, 3_200), (0, 4, 3_200), (0, 5, -9_600, NET)),
+    "fade too early": ((14, 3, 3_200), (0, 4, 3_199), (0, 5, -9_600, NET)),
+    "fade, trades too few": ((15, 4, 3_199), (0, 5, -9_600, NET)),
+    "fade at the most profit": ((15, 3, 3_000), (0, 4, 3_000), (0, 5, -10_200, NET)),
+    "fade above it": ((15, 3, 3_000), (0, 4, 3_000), (0, 5, -10_201, NET)),
+    "fade, oldest in the window": ((15, 3, 3_000), (10, 4, 3_000), (0, 5, -9_600, NET)),
+    "fade, oldest out of it": ((15, 3, 3_000), (11, 4, 3_000), (0, 5, -9_600, NET)),
+}
+"""Trades after the fill, by what the case is about."""
