@@ -6,6 +6,7 @@ Needs ../shared (or IRONCRAB_SHARED) for the mainnet block and the Whirlpool day
 intents. A golden that changes is a change of decisions: say why with `ironcrab bless`, or in the commit.
 """
 
+import importlib
 import os
 import shutil
 import sys
@@ -44,18 +45,24 @@ def engine_checks(folder):
     run_events(engine_check_events(), "engine-checks", load(ROOT / SCENARIO), folder / "golden")
 
 
-def momentum_checks(folder):
-    sys.path.insert(0, str(ROOT))
-    from tests.goldens.momentum_checks import SCENARIO, momentum_check_events
+def scripted(name, script):
+    def made(folder):
+        sys.path.insert(0, str(ROOT))
+        from tests.goldens.driving import drive
 
-    run_events(momentum_check_events(), "momentum-checks", load(ROOT / SCENARIO), folder / "golden")
+        events_of = importlib.import_module(f"tests.goldens.{script}").events_of
+        run_events(drive(name, events_of)[0], name, load(ROOT / f"scenarios/{name}.toml"), folder / "golden")
+
+    return made
 
 
 GOLDENS = {
     "mainnet-block-332254908": block,
     "whirlpool-2022-04-06": day,
     "engine-checks": engine_checks,
-    "momentum-checks": momentum_checks,
+    "momentum-checks": scripted("momentum-checks", "momentum_checks"),
+    "arbitrage-checks": scripted("arbitrage-checks", "arbitrage_checks"),
+    "arbitrage-switches": scripted("arbitrage-switches", "arbitrage_checks"),
 }
 
 

@@ -9,15 +9,12 @@ A quote of a last trade takes the fee off what goes in. So a position of HELD un
 is quoted exactly the lamports of that trade.
 """
 
-from pathlib import Path
-
-from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
-from ironcrab.domain.control import ClockTick, ControlRequest, ForkOrphaned, GapClosed, GapOpened
+from ironcrab.domain.ask import SendAsk, SimulateAsk
+from ironcrab.domain.control import ClockTick, GapClosed, GapOpened
 from ironcrab.domain.market import (
     BondingCurveProgress,
     DevWalletIdentified,
     DexPoolAccounts,
-    ExplicitAmount,
     LiquidityRemoved,
     PoolCreated,
     PoolStateUpdate,
@@ -27,16 +24,9 @@ from ironcrab.domain.market import (
     WalletBalanceSnapshot,
     WalletSnapshotComplete,
 )
-from ironcrab.domain.trade import ResultFees, TradeIntent
 from ironcrab.domain.units import SOL_MINT, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, USDC_MINT
-from ironcrab.mode.run import Drive, with_ticks
-from ironcrab.mode.scenario import load
+from tests.goldens.driving import Chain
 
-SCENARIO = "scenarios/momentum-checks.toml"
-ROOT = Path(__file__).parents[2]
-START_MS = 1_748_736_000_000
-"""2025-06-01 00:00:00 UTC."""
-SLOT = 343_000_000
 HELD = 10_000
 NET = 9_970
 """What is left of HELD after the fee of 30 bps that a last trade's quote takes on Orca."""
@@ -45,42 +35,20 @@ EIGHT = tuple((0, who, 2_000) for who in (1, 2, 3, 4, 5, 1, 2, 6))
 """Eight buys of six wallets, the sixth last, so that only the last trade is enough: all gates pass."""
 
 
-def momentum_check_events():
-    """(time in ns, event) of every world record of the golden, in order."""
-    return drive()[0]
+def events_of(records):
+    """(time in ns, event) of every world record; `records` is what came of them so far."""
+    script = Script(records)
+    for act in (script.early, script.shapes, script.established, script.gaps, script.positions):
+        for event in act():
+            yield script.time, event
 
 
-def drive():
-    """The events, and every record that came of them."""
-    events, records = [], []
-    stage = Drive(load(ROOT / SCENARIO), records.append, ())
-
-    def told():
-        for pair in Script(records).events():
-            events.append(pair)
-            yield pair
-
-    for time, event in with_ticks(told()):
-        if stage.loop.seq == 0:
-            stage.open(time)
-        stage.take(event, time)
-    return events, records
-
-
-class Script:
-    """What the world says, act by act; `records` is what came of it so far."""
+class Script(Chain):
+    """What the world says, act by act."""
 
     def __init__(self, records):
-        self.records = records
-        self.slot = SLOT
+        super().__init__(records)
         self.count = 0
-        self.read = 0
-        self.newest = {}
-
-    def events(self):
-        for act in (self.early, self.shapes, self.established, self.gaps, self.positions):
-            for event in act():
-                yield START_MS * 1_000_000 + (self.slot - SLOT) * 400_000_000, event
 
     # words
 
@@ -117,48 +85,6 @@ class Script:
             yield make(mint, pool)
         yield from self.flow(mint, pool, trades, dex=told.get("dex", "orca"))
         self.slot += 1
-
-    # answers
-
-    def last(self, kind):
-        """Seq of the newest record of this type."""
-        for record in self.records[self.read :]:
-            self.newest[type(record.event)] = record.seq
-        self.read = len(self.records)
-        return self.newest[kind]
-
-    def answered(self):
-        """How many answers the newest ask to send has: the next one's ordinal."""
-        ask = self.last(SendAsk)
-        return sum(1 for record in self.records[ask:] if getattr(record.event, "ask", None) == ask)
-
-    def under_way(self):
-        """The newest intent is simulated, signed and sent."""
-        yield ClockTick()
-        yield SimulateAnswer(self.last(SimulateAsk), True, None, None, 100_000)
-        yield SignedAnswer(self.last(SendAsk), f"MomSignature{self.last(SendAsk)}", "AA==", "MomHash", 5)
-        yield SendAnswer(self.last(SendAsk), True, 0, "rpc", self.slot, ordinal=self.answered())
-
-    def ended(self, status, paid=None, got=None):
-        """How the newest sending ends; the fill lands in the next slot."""
-        buys = self.records[self.last(SendAsk)].event.plan.side == "Buy"
-        digits = (9, 6) if buys else (6, 9)
-        fills = [
-            None if raw is None else ExplicitAmount(raw, d) for raw, d in zip((paid, got), digits, strict=True)
-        ]
-        self.slot += 1
-        return ConfirmAnswer(
-            self.last(SendAsk), status, self.slot, None, *fills, None if got else "tx_meta_missing",
-            ResultFees(5_000, 0, 100_000), ordinal=self.answered(),
-        )  # fmt: skip
-
-    def filled(self, paid, got):
-        yield from self.under_way()
-        yield self.ended("confirmed", paid, got)
-
-    def kill(self, active):
-        kind = "kill_switch" if active else "reset_kill_switch"
-        return ControlRequest(f"mom-{kind}", "execution-engine", kind, active=active or None, reason="gates only")
 
     # acts: gates
 
