@@ -9,12 +9,15 @@ A quote of a last trade takes the fee off what goes in. So a position of HELD un
 is quoted exactly the lamports of that trade.
 """
 
+from msgspec.structs import replace
+
 from ironcrab.domain.ask import SendAsk, SimulateAsk
-from ironcrab.domain.control import ClockTick, GapClosed, GapOpened
+from ironcrab.domain.control import ClockTick, ForkOrphaned, GapClosed, GapOpened
 from ironcrab.domain.market import (
     BondingCurveProgress,
     DevWalletIdentified,
     DexPoolAccounts,
+    ExplicitAmount,
     LiquidityRemoved,
     PoolCreated,
     PoolStateUpdate,
@@ -24,6 +27,7 @@ from ironcrab.domain.market import (
     WalletBalanceSnapshot,
     WalletSnapshotComplete,
 )
+from ironcrab.domain.trade import Execution, TradeIntent, TradeResources
 from ironcrab.domain.units import SOL_MINT, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, USDC_MINT
 from tests.goldens.driving import Chain
 
@@ -108,6 +112,7 @@ class Script(Chain):
         yield from self.removals()
         yield from self.venues()
         yield from self.reconsidered()
+        yield from self.rested()
 
     def dev_told(self, supply):
         return lambda mint, _: DevWalletIdentified(mint, "MomWallet9", supply, slot=self.slot)
@@ -199,6 +204,62 @@ class Script(Chain):
         yield self.reserves(mint, pool, 49_000)
         yield self.reserves(mint, pool, 50_000)
 
+        yield self.trade(mint, pool, 9, -100)
+        for supply in ("much", "1"):
+            mint, pool = self.named()
+            yield from self.told(mint, pool)
+            self.slot += 5
+            yield from self.flow(mint, pool, ((0, 9, 100), (0, 8, -100), (0, 9, -100), *EIGHT[:4]))
+            yield self.dev_told(supply)(mint, pool)
+            yield from self.flow(mint, pool, EIGHT[4:])
+        mint, pool = self.named()
+        yield from self.told(mint, pool)
+        self.slot += 5
+        yield from self.flow(mint, pool, ((0, 9, 100), (0, 8, -100), *EIGHT[:4]))
+        yield self.dev_told("1")(mint, pool)
+        yield from self.flow(mint, pool, EIGHT[4:])
+        mint, pool = self.named()
+        yield from self.told(mint, pool)
+        self.slot += 4
+        yield from self.flow(mint, pool, EIGHT)
+        self.slot += 1
+        yield self.trade("MomMintOther", pool, 3, 2_000)
+
+    def rested(self):
+        """A refused pool is judged again 30 s later, by a trade, a word about its creator, its reserves."""
+        for later in (74, 75):
+            mint, pool = self.named()
+            yield from self.told(mint, pool)
+            self.slot += 5
+            yield from self.flow(mint, pool, EIGHT)
+            yield ClockTick()
+            self.slot += later
+            yield self.dev_told("1")(mint, pool)
+            yield self.reserves(mint, pool, 49_000)
+            yield from self.flow(mint, pool, EIGHT)
+            yield self.reserves(mint, pool, 50_000)
+        for slot, time in ((None, 0), (self.slot - 3, 3)):
+            mint, pool = self.named()
+            yield from self.told(mint, pool)
+            self.slot += 5
+            late = self.slot - time
+            sell = self.trade(mint, pool, 9, -100, creator="MomWallet9")
+            yield replace(sell, slot=None if slot is None else late)
+            yield from self.flow(mint, pool, EIGHT[:-1])
+            yield self.dev_told("1")(mint, pool)
+            yield from self.flow(mint, pool, ((3, 6, 2_000), (1, 6, 2_000), (1, 6, 2_000)))
+        mint, pool = self.named()
+        yield from self.told(mint, pool)
+        self.slot += 5
+        yield self.trade(mint, pool, 9, -100)
+        self.slot += 1
+        yield self.trade(mint, pool, 8, -100, creator="MomWallet8")
+        self.slot += 1
+        yield self.trade(mint, pool, 9, -100)
+        yield from self.flow(mint, pool, EIGHT[:-1])
+        yield self.dev_told("1")(mint, pool)
+        yield from self.flow(mint, pool, ((4, 6, 2_000), (1, 6, 2_000)))
+
     # acts: shapes
 
     def shapes(self):
@@ -217,9 +278,16 @@ class Script(Chain):
             yield from self.flow(mint, pool, trades)
         for liquidity in (59_999, 60_001):
             yield from self.case(EIGHT, 300, liquidity=liquidity)
+        mint, pool = pools[-1]
+        self.slot += 40
+        yield from self.flow(mint, pool, DUMP)
+        self.slot += 6
+        yield self.reserves(mint, pool, 59_000)
+        yield from self.flow(mint, pool, ((0, 1, 100),))
+        yield self.reserves(mint, pool, 60_000)
         for supply in ("10.00", "10.01"):
             yield from self.case(EIGHT, 300, before=(self.dev_told(supply),), liquidity=60_000)
-        for authorities in (None, ("MomAuthority", "MomAuthority")):
+        for authorities in (None, ("MomAuthority", None), (None, "MomAuthority")):
             yield from self.case(EIGHT, 300, authorities=authorities, liquidity=60_000)
         for later in (9, 10):
             sell_first = ((0, 9, -100), (later, 1, 2_000), *EIGHT[1:])
@@ -287,7 +355,9 @@ class Script(Chain):
         yield from self.scale_ins()
         yield from self.retries()
         yield from self.endings()
+        yield from self.marks()
         yield from self.elsewhere()
+        yield from self.tidying()
 
     def hard_exits(self):
         """Liquidity removed and the creator's sell, in the slot of the entry and after it."""
@@ -303,6 +373,7 @@ class Script(Chain):
     def curves(self):
         for progress in (8_999, 9_000, 9_001):
             mint, pool = self.named()
+            yield BondingCurveProgress(mint, pool, 5_000, False, slot=self.slot)
             yield from self.told(mint, pool, dex="pumpfun", liquidity=None)
             self.slot += 5
             yield from self.flow(mint, pool, EIGHT, dex="pumpfun", creator="MomWallet9")
@@ -324,9 +395,9 @@ class Script(Chain):
             self.slot += 30
             yield from self.gone()
         yield from self.bought()
-        for _ in range(14):
+        for later in (19, 20, 20, 20, 20, 1):
+            self.slot += later
             yield from self.flow(self.mint, self.pool, tuple((0, 20 + n, 1_000) for n in range(8)))
-            self.slot += 8
         yield from self.gone()
 
     def guards(self):
@@ -334,6 +405,17 @@ class Script(Chain):
         yield from self.bought()
         yield from self.flow(self.mint, self.pool, ((0, 3, 100, 100), (1, 3, 100, 100)))
         yield from self.gone()
+        for keys in (("MomKey",) * 13, ("BASE", *("MomKey",) * 12), (SOL_MINT, *("MomKey",) * 12), ("BASE", SOL_MINT, *("MomKey",) * 11)):
+            mint, pool = self.named()
+            accounts = (pool, *(mint if key == "BASE" else key for key in keys))
+            yield DexPoolAccounts("pump_amm", pool, mint, SOL_MINT, accounts, slot=self.slot)
+            yield from self.told(mint, pool, dex="pump_amm")
+            self.slot += 5
+            yield from self.flow(mint, pool, EIGHT, dex="pump_amm")
+            yield from self.filled(HELD, HELD)
+            yield from self.flow(mint, pool, ((1, 3, 100, 100),), dex="pump_amm")
+            yield self.reserves(mint, pool, 50_000, base=50_000, dex="pump_amm")
+            yield from self.gone()
         for later in (0, 1):
             yield from self.bought(dex="raydium", liquidity=1_000_000)
             self.slot += 1
@@ -345,14 +427,26 @@ class Script(Chain):
             yield from self.gone()
 
     def scale_ins(self):
-        """The rest is bought once the probe earns more than 5 %, within 4 s of its fill."""
+        """The rest is bought once the probe earns more than 5 % and all gates pass, within 4 s of its fill."""
+        large = tuple((later, who, 10 * sol) for later, who, sol in EIGHT)
         for later, price in ((1, 10_500), (1, 10_501), (9, 10_501), (10, 10_501), (12, 10_501), (13, 10_501)):
-            yield from self.bought()
+            yield from self.bought(trades=large)
             yield from self.flow(self.mint, self.pool, ((later, 3, price, NET),))
             yield ClockTick()
             if self.last(SimulateAsk) > self.last(SendAsk):
                 yield from self.filled(30_000, 28_000)
                 yield from self.flow(self.mint, self.pool, ((1, 3, 11_500, NET), (1, 3, 10_000, NET)))
+            yield from self.gone()
+        for error in (None, "Custom(6001)"):
+            yield from self.bought(trades=large)
+            yield from self.flow(self.mint, self.pool, ((1, 3, 10_600, NET),))
+            yield ClockTick()
+            if error is None:
+                yield from self.flow(self.mint, self.pool, ((1, 3, 10_700, NET), (1, 3, 6_000, NET)))
+                yield from self.filled(10_000, 6_000)
+            else:
+                yield self.simulated(error)
+                yield from self.flow(self.mint, self.pool, ((1, 3, 10_600, NET), (20, 3, 9_500, NET)))
             yield from self.gone()
 
     def retries(self):
@@ -375,13 +469,144 @@ class Script(Chain):
         yield from self.gone()
 
     def endings(self):
-        """Every bad end of a buy: refused, expired, failed in simulation, failed, timed out, without its fill."""
-        yield from ()
+        """Every bad end of a buy and of a sell, answers that come late, fills that are not told."""
+        for ended in ("failed", "timeout"):
+            yield from self.case()
+            yield from self.under_way()
+            yield self.ended(ended)
+            yield from self.bought()
+            yield from self.flow(self.mint, self.pool, ((5, 3, 6_000, NET),))
+            yield from self.under_way()
+            yield self.ended(ended)
+            self.slot += 6
+            yield from self.gone()
+        yield from self.case()
+        yield ClockTick()
+        yield self.simulated("Custom(6001)")
+        for paid, got, more in (
+            (HELD, None, {}), (HELD, 0, {}), (None, HELD, {"wallet_sol_delta_lamports": -10_500}), (None, HELD, {}), (0, HELD, {}), (HELD, HELD, {"slot": None}),
+        ):  # fmt: skip
+            yield from self.case()
+            yield from self.filled(paid, got, **more)
+            yield from self.flow(self.mint, self.pool, ((1, 3, 9_000, NET), (1, 3, 7_500, NET)))
+            yield from self.gone()
+        yield from self.overdue()
+
+    def overdue(self):
+        """A wish without an answer is given up after 20 s; a fill that comes later still counts."""
+        for side in ("buy", "sell"):
+            if side == "buy":
+                yield from self.case()
+                self.slot -= 1
+            else:
+                yield from self.bought()
+                yield from self.flow(self.mint, self.pool, ((5, 3, 6_000, NET),))
+            yield from self.under_way()
+            self.slot += 50
+            yield SlotUpdate(self.slot, slot=self.slot)
+            self.slot += 1
+            yield SlotUpdate(self.slot, slot=self.slot)
+            if side == "buy":
+                self.slot += 74
+                yield from self.flow(self.mint, self.pool, EIGHT)
+                first = self.last(SendAsk)
+                yield from self.under_way()
+                self.newest[SendAsk], second = first, self.last(SendAsk)
+                yield self.ended("confirmed", HELD, HELD)
+                self.newest[SendAsk] = second
+                yield self.ended("confirmed", HELD, HELD)
+            yield from self.gone()
+
+    def marks(self):
+        """Late trades, trades in the slot of the entry, trades without a slot, and slots that a fork took."""
+        for trades in MARKS.values():
+            yield from self.bought()
+            for later, price, more in trades:
+                self.slot += later
+                if price:
+                    yield replace(self.trade(self.mint, self.pool, 3, price, NET), **more)
+                else:
+                    yield ForkOrphaned(self.slot - more["ago"], "drill")
+            yield from self.gone()
 
     def elsewhere(self):
-        """Another pool of a held mint waits; another's sell of it counts."""
-        yield from ()
+        """Other pools of a mint that is being bought or held, other mints meanwhile, others' wishes."""
+        yield from self.case()
+        held, other = self.mint, f"{self.pool}b"
+        yield from self.told(held, other)
+        self.slot -= 1
+        yield from self.under_way()
+        yield self.trade(held, other, 3, 2_000)
+        yield self.reserves(held, other, 60_000)
+        yield self.ended("confirmed", HELD, HELD)
+        self.slot += 1
+        yield self.trade(held, other, 3, 2_000)
+        yield self.reserves(held, other, 60_000)
+        yield from self.case(liquidity=49_000)
+        yield self.dev_told("1")(held, other)
+        yield self.wish("Sell", 4_000, held, other, source="other")
+        yield from self.filled(4_000, 4_000)
+        yield self.wish("Sell", 3_000, held, other)
+        yield from self.filled(3_000, 3_000)
+        yield self.wish("Buy", 5_000, held, other, source="other")
+        yield from self.filled(5_000, 5_000)
+        yield self.wish("Buy", 5_000, held, other)
+        yield from self.filled(5_000, 5_000)
+        for pool in ("told", None):
+            mint, address = self.named()
+            yield from self.told(mint, address)
+            yield self.trade(mint, address, 3, 2_000)
+            told = {} if pool is None else {"pool_address": address}
+            yield self.wish("Buy", 5_000, mint, address, metadata={"dex": "orca", **told})
+            yield from self.filled(5_000, 5_000)
+            yield self.wish("Sell", 5_000, mint, address, source="other")
+            yield from self.filled(5_000, 5_000)
+        self.slot += 1
+        yield WalletBalanceSnapshot(held, 0, 6, TOKEN_PROGRAM, slot=self.slot)
 
+    def wish(self, side, raw, mint, pool, source="momentum-bot", **more):
+        """An intent that the world says."""
+        paid = (SOL_MINT, mint) if side == "Buy" else (mint, SOL_MINT)
+        told = {"metadata": {"dex": "orca", "pool_address": pool}, **more}
+        return TradeIntent(
+            source=source, tier="Tier1", origin_type="StrategyA", required_capital=ExplicitAmount(raw, 9 if side == "Buy" else 6),
+            resources=TradeResources(*paid, (pool,)), expected_roi_bps=50, max_slippage_bps=300, side=side, regime="Early",
+            execution=Execution(ExplicitAmount(1, 6 if side == "Buy" else 9)), **told,
+        )  # fmt: skip
+
+    def tidying(self):
+        """A pool that was silent for 90 s is forgotten each 60 s; one that is held is not."""
+        yield from self.bought()
+        yield from self.flow(self.mint, self.pool, ((15, 3, 9_000, NET),))
+        yield from self.under_way()
+        waiting = self.mint, self.pool
+        self.slot += 200
+        yield SlotUpdate(self.slot, slot=self.slot)
+        rows = [self.named() for _ in range(3)]
+        # the first slot of the second that it is due in: ticks of silent seconds then come no earlier
+        self.slot += -((self.time - self.tidied() - 60 * 10**9) // 400_000_000)
+        yield SlotUpdate(self.slot, slot=self.slot)
+        start = self.slot
+        for later, row in zip((74, 1, 1), rows, strict=True):
+            self.slot += later
+            yield from self.told(*row)
+            yield self.trade(*row, 3, 2_000)
+        for _ in range(2):
+            start += 150
+            self.slot = start
+            yield SlotUpdate(self.slot, slot=self.slot)
+            for row in rows:
+                yield self.trade(*row, 3, 2_000)
+        yield self.trade(*waiting, 3, 9_000, NET)
+        yield self.ended("failed")
+
+    def tidied(self):
+        """When momentum looked for silent rows last: at the first tick 60 s after it did before."""
+        due = last = 0
+        for record in self.records:
+            if isinstance(record.event, ClockTick | SlotUpdate) and record.time >= due:
+                last, due = record.time, record.time + 60 * 10**9
+        return last
 
 def buys(*rows):
     """(wallet, lamports) in one slot."""
@@ -416,6 +641,9 @@ FLOWS = {
     "small buys at the cap": (*HALF_SMALL, (0, 6, 999)),
     "small buys above it": (*HALF_SMALL, (0, 5, 999), (0, 6, 999)),
     "no small buys": (*HALF_SMALL, (0, 5, 1_000), (0, 6, 999)),
+    "six buys are enough": (*buys((1, 2_000), (2, 2_000), (3, 999), (4, 999), (5, 999)), *sells(2, 100), (0, 6, 999)),
+    "small buys left the window": (*buys((7, 999), (8, 999)), (21, 1, 2_000), *HALF_SMALL[1:], (0, 6, 999)),
+    "a buy left it that was not small": ((0, 7, 1_000), (21, 1, 2_000), *HALF_SMALL[1:], (0, 5, 999), (0, 6, 999)),
     "one wallet at the cap": buys(*TOP_ONE, (1, 4_000), (6, 2_400)),
     "one wallet above it": buys(*TOP_ONE, (1, 4_001), (6, 2_400)),
     "one wallet below it": buys(*TOP_ONE, (1, 3_999), (6, 2_400)),
@@ -442,12 +670,34 @@ FLOWS = {
 """Gates of the flow under EARLY, by what the case is about."""
 
 
+def aged(*rows, then=(), last=6):
+    """Buys by age at the last of them: (age, tokens, count) or with lamports (a sell below zero), oldest first.
+
+    Wallets below `last` take turns, that one trades last; `then` follows one slot apart, with these tokens.
+    """
+    trades, before = [], rows[0][0]
+    for age, tokens, count, *sol in rows:
+        for _ in range(count):
+            trades.append((before - age, 1 + len(trades) % (last - 1), *(sol or (2_000,)), tokens))
+            before = age
+    later, _, sol, tokens = trades[-1]
+    return (*trades[:-1], (later, last, sol, tokens), *((1, last, 2_000, tokens) for tokens in then))
+
+
 def falling(*tokens):
-    """Twelve buys over four buckets of five slots, oldest first: three of each price, the sixth wallet last."""
-    wallets = iter((1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 6))
-    return tuple(
-        (0 if n or not bucket else 5, next(wallets), 2_000, price) for bucket, price in enumerate(tokens) for n in range(3)
-    )
+    """Three buys in each of the four buckets."""
+    ages = (17, 12, 7, 0)
+    return aged(*((age, price, 3) for age, price in zip(ages, tokens, strict=True)))
+
+
+BEST = (40, 1_000, 1)
+"""The session's dearest price, out of every window."""
+
+
+def recovering(third=2_500, second=2_400, first=2_300, sells=4, sold=200, then=(2_300, 2_300, 2_300)):
+    """A fall from the session's best that recovers since two buckets: of buys at the least, of inflow at the least."""
+    sales = (2, first * sold // 2_000, 1, -sold), (2, first // 10, sells - 1, -200)
+    return aged(BEST, (17, 2_000, 4), (12, third, 2), (7, second, 3), (2, first, 2), *sales, (0, first, 1), then=then)
 
 
 SHAPES = {
@@ -455,14 +705,67 @@ SHAPES = {
     "prices fall less": falling(2_000, 2_060, 2_130, 2_199),
     "prices fall, two alike": falling(2_000, 2_130, 2_130, 2_300),
     "one trade too few for a trend": falling(2_000, 2_060, 2_130, 2_200)[1:],
+    "the middle belongs to the newer half": aged(BEST, (15, 2_000, 4), (10, 2_200, 7), (0, 2_000, 1)),
+    "medians fall to the least rise": aged((17, 2_000, 6), (7, 2_200, 4), (2, 2_000, 1), (0, 2_600, 1)),
+    "medians fall less": aged((17, 2_000, 6), (7, 2_199, 4), (2, 2_000, 1), (0, 2_600, 1)),
+    "the last price fell less": aged((17, 2_000, 6), (7, 2_200, 4), (2, 2_000, 1), (0, 2_599, 1)),
+    "trades of nothing are no samples": aged((17, 2_000, 5), (17, 0, 1), (7, 2_200, 4), (2, 2_000, 1), (0, 2_600, 1)),
+    "recovers": recovering(),
+    "recovers with too few buys": recovering(sells=5),
+    "recovers with too little inflow": recovering(sold=210),
+    "does not recover, newest alike": recovering(second=2_300),
+    "does not recover, older alike": recovering(third=2_400),
+    "a dump": aged((12, 2_000, 10), (0, 1_000, 3, -1_000), (0, 500, 3, 500)),
+    "as much sold as bought": aged((12, 2_000, 10), (0, 500, 3, -500), (0, 500, 3, 500)),
+    "a little more sold": aged((12, 2_000, 10), (0, 500, 2, -500), (0, 501, 1, -501), (0, 500, 3, 500)),
+    "sold and bought five times": aged((12, 2_000, 10), (0, 1_000, 3, -1_000), (0, 500, 2, 500)),
 }
 """Trends and dumps under EARLY."""
+
+BOUGHT = buys(*((who, 2_000) for who in (1, 2, 3, 1, 2, 3, 1, 2)))
+DUMP = (*BOUGHT, (10, 20, -600), (0, 21, -600), (0, 1, 100), (0, 2, 100), (0, 4, 100))
+"""Eight buys, and ten slots later three buys and two sells of more: a dump under ESTABLISHED, whose window is 2 s."""
 
 OLD = {
     "one slot young": EIGHT[:4],
     "old": EIGHT[:4],
-}
-"""Flows under ESTABLISHED; the first pool is still EARLY."""
+    "four wallets": buys((1, 2_000), (2, 2_000), (3, 2_000), (1, 2_000), (2, 2_000), (4, 2_000)),
+    "three wallets": buys((1, 2_000), (2, 2_000), (3, 2_000), (1, 2_000), (2, 2_000), (3, 2_000)),
+    "four wallets, one large": buys((1, 9_000), (2, 1_000), (3, 1_000), (1, 9_000), (2, 1_000), (4, 1_000)),
+    "trades too few": buys((1, 2_000), (2, 2_000), (3, 2_000), (1, 2_000), (4, 2_000)),
+    "five small buys": (*buys((1, 499), (2, 499), (3, 499), (3, 9_000)), *sells(2, 1), (0, 4, 499)),
+    "four small buys": (*buys((1, 499), (2, 499), (3, 499)), *sells(3, 1), (0, 4, 499)),
+    "five wallets, waiting for inflow": (
+        *buys((1, 500), (2, 500), (3, 500)), (0, 20, -500), (0, 4, 500), (1, 5, 500), (0, 1, 1_000), (1, 1, 1_000),
+    ),
+    "prices fall, one break": aged((25, 2_000, 4), (15, 2_300, 4), (0, 2_200, 4), last=4),
+    "prices fall, two breaks": aged((25, 2_000, 2), (25, 2_200, 2), (15, 2_000, 4), (0, 2_000, 4), last=4),
+    "medians all fall": aged(BEST, (25, 2_000, 5), (12, 2_200, 4), (5, 2_000, 1), (0, 2_400, 4), last=4),
+    "medians do not all fall": aged(BEST, (25, 2_000, 5), (12, 2_500, 4), (5, 2_000, 1), (0, 2_400, 4), last=4),
+    "a dump, forgotten": (*DUMP, (5, 3, 10), (1, 3, 10), (4, 3, 10), (1, 3, 10)),
+    "a dump of four trades": (*BOUGHT, (10, 20, -600), (0, 21, -600), (0, 1, 100), (0, 4, 100)),
+    "a dump, recovered": (*DUMP, (1, 3, 1_900), (0, 4, 1_000), (1, 1, 10), (1, 1, 10), (1, 1, 10)),
+    "a dump, too little inflow after it": (*DUMP, (1, 3, 1_899), (0, 4, 1_000), (1, 1, 0), (1, 1, 0), (1, 1, 0)),
+    "a dump, buys at the least": (*DUMP, *sells(2, 1), (1, 3, 4_000), (1, 20, -1), (1, 1, 10), (1, 1, 10)),
+    "a dump, few trades after it": EIGHT[:1],
+}  # fmt: skip
+"""Flows under ESTABLISHED, the fourth wallet last; the first pool is still EARLY."""
+
+MARKS = {
+    "in the slot of the entry": ((0, 20_000, {}), (11, 11_000, {}), (1, 10_500, {})),
+    "a fork, with a trade in the slot of the entry": (
+        (0, 20_000, {}), (11, 12_000, {}), (1, 11_000, {}), (1, 0, {"ago": 2}), (1, 10_500, {}),
+    ),
+    "a fork of the dearest": ((11, 12_000, {}), (1, 11_000, {}), (0, 0, {"ago": 1}), (1, 10_500, {})),
+    "a fork of the last": ((11, 11_000, {}), (1, 12_000, {}), (0, 0, {"ago": 0}), (1, 10_800, {})),
+    "a fork of all": ((11, 12_000, {}), (0, 0, {"ago": 0}), (1, 9_900, {})),
+    "a fork of a later slot": ((11, 12_000, {}), (2, 0, {"ago": 1}), (1, 10_900, {})),
+    "by index": ((11, 12_000, {"index": 5}), (0, 13_000, {"index": 3}), (1, 11_500, {})),
+    "by position": ((11, 12_000, {"index": 5, "position": 5}), (0, 13_000, {"index": 5, "position": 4}), (1, 11_500, {})),
+    "at the same place": ((11, 12_000, {}), (0, 13_000, {}), (1, 11_500, {})),
+    "without a slot": ((11, 12_000, {}), (1, 13_000, {"slot": None}), (1, 11_500, {})),
+}  # fmt: skip
+"""After the fill: (slots later, lamports for NET, changes); a price of 0 is a fork of the slot so many ago."""
 
 EXITS = {
     "catastrophe at the limit": ((5, 3, 7_000, NET),),
