@@ -45,12 +45,12 @@ def engine_checks(folder):
     run_events(engine_check_events(), "engine-checks", load(ROOT / SCENARIO), folder / "golden")
 
 
-def scripted(name, script):
+def scripted(name, script, events="events_of"):
     def made(folder):
         sys.path.insert(0, str(ROOT))
         from tests.goldens.driving import drive
 
-        events_of = importlib.import_module(f"tests.goldens.{script}").events_of
+        events_of = getattr(importlib.import_module(f"tests.goldens.{script}"), events)
         run_events(drive(name, events_of)[0], name, load(ROOT / f"scenarios/{name}.toml"), folder / "golden")
 
     return made
@@ -61,6 +61,7 @@ GOLDENS = {
     "whirlpool-2022-04-06": day,
     "engine-checks": engine_checks,
     "momentum-checks": scripted("momentum-checks", "momentum_checks"),
+    "momentum-switches": scripted("momentum-switches", "momentum_checks", "switched_events_of"),
     "arbitrage-checks": scripted("arbitrage-checks", "arbitrage_checks"),
     "arbitrage-switches": scripted("arbitrage-switches", "arbitrage_checks"),
 }

@@ -47,6 +47,13 @@ def events_of(records):
             yield script.time, event
 
 
+def switched_events_of(records):
+    """The same for the other settings: gates off under EARLY, exits by reserves alone, a whole position at once."""
+    script = Script(records)
+    for event in script.switched():
+        yield script.time, event
+
+
 class Script(Chain):
     """What the world says, act by act."""
 
@@ -280,8 +287,8 @@ class Script(Chain):
             yield from self.case(EIGHT, 300, liquidity=liquidity)
         mint, pool = pools[-1]
         self.slot += 40
-        yield from self.flow(mint, pool, DUMP)
-        self.slot += 6
+        yield from self.flow(mint, pool, (*DUMP, (5, 1, 10)))
+        self.slot += 1
         yield self.reserves(mint, pool, 59_000)
         yield from self.flow(mint, pool, ((0, 1, 100),))
         yield self.reserves(mint, pool, 60_000)
@@ -608,6 +615,53 @@ class Script(Chain):
                 last, due = record.time, record.time + 60 * 10**9
         return last
 
+    # the other settings
+
+    def switched(self):
+        """Gates that are off, measures of nothing, windows of no width, rows forgotten beyond sixteen."""
+        yield WalletSnapshotComplete("MomWallet", (), slot=self.slot)
+        yield self.kill(active=True)
+        for trades in OFF.values():
+            yield from self.case(trades, wait=0, liquidity=None, authorities=None)
+        mint, pool = self.named()
+        yield from self.flow(mint, pool, ((0, 1, 2_000),))
+        for _ in range(16):
+            other = self.named()
+            yield self.trade(*other, 1, 2_000)
+        yield PoolCreated(pool, mint, SOL_MINT, "orca", "1", slot=self.slot)
+        yield LiquidityRemoved("MomElsewhere", "MomMintGone", 1, 1, slot=0)
+        yield self.trade("MomMintGone", "MomPoolGone", 1, 2_000)
+        pools = [self.named() for _ in range(3 + len(WIDTHS))]
+        for mint, pool in pools:
+            yield from self.told(mint, pool)
+        self.slot += 502
+        yield from self.flow(*pools[0], NINE)
+        self.slot += 1
+        yield from self.flow(*pools[1], NINE)
+        yield from self.flow(*pools[2], (*NINE[:7], NINE[8]))
+        for names, trades in zip(pools[3:], WIDTHS.values(), strict=True):
+            yield from self.flow(*names, trades)
+        yield self.kill(active=False)
+        yield from self.reserves_alone()
+
+    def reserves_alone(self):
+        """No exit by a last trade; a fade of trades of nothing, since the slot of the entry."""
+        for trades in FADES.values():
+            yield from self.case(((0, 1, 2_000),), wait=0, dex="raydium", liquidity=1_000_000)
+            yield from self.filled(HELD, HELD)
+            for later, sol, tokens in trades:
+                self.slot += later
+                trade = self.trade(self.mint, self.pool, 3, sol, tokens, dex="raydium")
+                yield replace(trade, sol_amount=0 if abs(sol) == 1 else abs(sol))
+            self.slot += 6
+            yield self.reserves(self.mint, self.pool, 1_000_000, dex="raydium")
+            yield from self.gone()
+        yield from self.case(((0, 1, 2_000),), wait=0)
+        yield from self.filled(HELD, HELD)
+        yield from self.flow(self.mint, self.pool, ((1, 3, 100), (60, 3, 100)))
+        yield from self.gone()
+
+
 def buys(*rows):
     """(wallet, lamports) in one slot."""
     return tuple((0, *row) for row in rows)
@@ -766,6 +820,31 @@ MARKS = {
     "without a slot": ((11, 12_000, {}), (1, 13_000, {"slot": None}), (1, 11_500, {})),
 }  # fmt: skip
 """After the fill: (slots later, lamports for NET, changes); a price of 0 is a fork of the slot so many ago."""
+
+NINE = buys(*((1 + n % 6, 2_000) for n in range(9)))
+
+OFF = {
+    "one lamport": ((0, 1, 1, 5), (0, 1, 1, 5)),
+    "one buyer": ((0, 1, 2_000),),
+    "sells only": ((0, 20, -100), (1, 20, -100)),
+    "no trade since": ((0, 1, 0, 0),),
+}
+"""Flows where every gate is off."""
+
+SIX = buys((1, 2_000), (2, 2_000), (3, 2_000), (4, 2_000), (5, 2_000), (1, 2_000))
+WIDTHS = {
+    "prices fall slot by slot": (*SIX, (6, 1, 100, 100), (1, 1, 100, 110), (1, 6, 100, 120)),
+    "prices rise again slot by slot": (*SIX, (6, 1, 100, 90), (1, 1, 100, 120), (1, 1, 100, 110), (1, 6, 100, 100)),
+}
+"""Flows over a window that has fewer slots than buckets."""
+
+FADES = {
+    "no volume": ((1, 1, 0), (0, -1, 0), (0, -1, 0)),
+    "one of no volume": ((1, 1, 0),),
+    "in the slot of the entry": ((0, -50_000, 50_000), (1, 100, 100)),
+    "after it": ((1, -50_000, 50_000), (1, 100, 100)),
+}
+"""(slots later, lamports, tokens) after the fill."""
 
 EXITS = {
     "catastrophe at the limit": ((5, 3, 7_000, NET),),
