@@ -19,6 +19,7 @@ from ironcrab.domain.market import (
     DexPoolAccounts,
     ExplicitAmount,
     LiquidityRemoved,
+    PoolCacheUpdate,
     PoolCreated,
     PoolStateUpdate,
     SlotUpdate,
@@ -411,6 +412,21 @@ class Script(Chain):
         """Quotes that may not decide."""
         yield from self.bought()
         yield from self.flow(self.mint, self.pool, ((0, 3, 100, 100), (1, 3, 100, 100)))
+        yield from self.gone()
+        yield from self.bought()
+        self.slot += 1
+        yield GapOpened("geyser", self.slot, self.slot, "drill")
+        yield SlotUpdate(self.slot, slot=self.slot)
+        yield PoolCacheUpdate("POOL_REMOVED", self.pool, "orca", self.mint, SOL_MINT, 0, 0, self.slot)
+        yield SlotUpdate(self.slot, slot=self.slot)
+        yield from self.gone()
+        self.slot += 21
+        mint, _ = self.named()
+        yield from self.told(mint, TOKEN_PROGRAM)
+        self.slot += 5
+        yield from self.flow(mint, TOKEN_PROGRAM, EIGHT)
+        yield from self.filled(HELD, HELD)
+        yield from self.flow(mint, TOKEN_PROGRAM, ((1, 3, 100),))
         yield from self.gone()
         for keys in (("MomKey",) * 13, ("BASE", *("MomKey",) * 12), (SOL_MINT, *("MomKey",) * 12), ("BASE", SOL_MINT, *("MomKey",) * 11)):
             mint, pool = self.named()

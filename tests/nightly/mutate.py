@@ -31,6 +31,7 @@ GOLDENS = (
     "arbitrage-checks",
     "arbitrage-switches",
     "engine-checks",
+    "engine-corners",
     "mainnet-block-332254908",
     "whirlpool-2022-04-06",
 )
