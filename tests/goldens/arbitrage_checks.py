@@ -4,6 +4,7 @@ Every case has a mint and pools of its own. Pools are so deep that a price is wh
 makes a round trip earn exactly so many lamports is looked for; a case of a threshold stands at its edge and beside it.
 """
 
+from ironcrab.domain.ask import SimulateAsk
 from ironcrab.domain.control import ClockTick, GapClosed, GapOpened
 from ironcrab.domain.market import PoolStateUpdate, TokenMintInfo, Trade
 from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM, USDC_MINT
@@ -37,7 +38,11 @@ def reserve_for(gross, size, dexes=("raydium", "raydium_cpmm"), base=DEEP):
 def events_of(records):
     """(time in ns, event) of every world record; `records` is what came of them so far."""
     script = Script(records)
-    for act in (script.spreads, script.profits, script.ages, script.venues, script.last_trades, script.cycles, script.flights, script.gaps):
+    acts = (
+        script.spreads, script.profits, script.ages, script.venues, script.choices, script.last_trades, script.cycles,
+        script.searches, script.flights, script.side_by_side, script.gaps,
+    )  # fmt: skip
+    for act in acts:
         for event in act():
             yield script.time, event
 
@@ -86,7 +91,13 @@ class Script(Chain):
         """Profits after costs at the best size: below the least, below what lands, enough; pools that are not deep."""
         for gross in (61_499, 61_500, 61_501, 60_999, 61_000, 82_928, 82_929, 82_930):
             yield from self.pair(reserve_for(gross, MOST))
-        for base in (10**9, 2 * 10**9, 3 * 10**9, 5 * 10**9):
+        for gross in (999, 1_000, 1_001):
+            yield from self.pair(reserve_for(gross, MOST))
+        for pause in (11, 12):
+            yield from self.pair(reserve_for(90_000, MOST))
+            self.slot += pause
+            yield from self.again(reserve_for(90_000, MOST), self.names)
+        for base in (10**8, 15 * 10**7, 2 * 10**8, 25 * 10**7, 3 * 10**8, 4 * 10**8, 10**9, 5 * 10**9):
             mint, one, other, *_ = self.named()
             yield self.told(mint, one, "raydium", base, base)
             yield self.told(mint, other, "raydium_cpmm", base, base * 104 // 100)
@@ -104,6 +115,17 @@ class Script(Chain):
             self.slot += age
             yield self.trade(self.names[0], self.names[3], 999)
             yield self.trade(self.names[0], self.names[3])
+        mint, a, b, *_ = self.named()
+        yield self.trade(mint, a, dex="raydium")
+        yield self.told(mint, a, "raydium")
+        yield self.trade(mint, b, dex="raydium_cpmm")
+        yield self.told(mint, b, "raydium_cpmm", quote=good)
+        mint, a, b, c, _ = self.named()
+        yield self.told(mint, a, "raydium")
+        self.slot += 5
+        yield self.told(mint, b, "raydium_cpmm", quote=good)
+        self.slot += 3
+        yield self.told(mint, c, "pump_amm", quote=good)
         for later in (0, 1, 2, 3):
             yield from self.pair(good)
             self.slot += later
@@ -141,6 +163,30 @@ class Script(Chain):
             yield self.told(USDC_MINT, "ArbStableAraydium", "raydium")
             yield self.told(USDC_MINT, "ArbStableBraydium_cpmm", "raydium_cpmm", quote=DEEP * bps // 10_000)
 
+    def choices(self):
+        """Ties between pools and between pairs; prices of pools of unlike depth; token programs known and unknown."""
+        good = reserve_for(90_000, MOST)
+        for program in (TOKEN_PROGRAM, SOL_MINT):
+            mint, a, b, *_ = self.named()
+            yield TokenMintInfo(mint, program, 6, 10**12, None, None, slot=self.slot)
+            yield self.told(mint, a, "raydium")
+            yield self.told(mint, b, "raydium_cpmm", quote=good)
+        mint, a, b, *_ = self.named()
+        yield self.told(mint, a, "raydium", quote=DEEP * 9 // 10)
+        yield self.told(mint, b, "raydium_cpmm", 3 * DEEP, DEEP * 29 // 10)
+        mint, a, b, c, _ = self.named()
+        yield self.told(mint, a, "raydium", DEEP)
+        yield self.told(mint, b, "raydium", DEEP * 51 // 50)
+        yield self.told(mint, c, "raydium_cpmm", quote=good)
+        for dexes in (("raydium", "raydium_cpmm", "orca"), ("orca", "meteora_cpmm", "meteora_cpmm")):
+            mint, *pools = self.named()
+            for pool, dex, sol in zip(pools, dexes, (10**6, 10**6, 103 * 10**4), strict=False):
+                yield self.trade(mint, pool, sol, 10**6, dex=dex)
+        mint, a, b, *_ = self.named()
+        for pool, dex, quote, sol in ((a, "orca", 3_000_000, 10**6), (b, "meteora_dlmm", 5_000_000, 103 * 10**4)):
+            yield self.told(mint, pool, dex, quote=quote)
+            yield self.trade(mint, pool, sol, 10**6, dex=dex)
+
     def last_trades(self):
         """Pools known by their last trades alone."""
         for age in (20, 21):
@@ -177,6 +223,73 @@ class Script(Chain):
         yield self.told(self.names[0], self.names[4], "raydium_cpmm", quote=reserve_for(90_000, MOST))
         yield self.told(self.names[0], self.names[1], "raydium")
 
+    def searches(self):
+        """Pools without a price, moves at the least, ties between cycles, ways of four legs, a pair before a cycle."""
+        for bps in (9, 10, -9, -10):
+            yield from self.triangle(100)
+            self.slot += 3
+            yield self.told(self.other, self.names[2], "raydium_cpmm", quote=DEEP * 10_400 // 10_000)
+            yield self.told(self.names[0], self.names[1], "raydium", quote=DEEP * (10_000 + bps) // 10_000)
+        yield from self.triangle(100)
+        yield self.told(self.names[0], self.names[4], "orca", quote_mint=self.other)
+        self.slot += 3
+        yield self.told(self.other, self.names[2], "raydium_cpmm", quote=DEEP * 10_400 // 10_000)
+        yield self.told(self.names[0], self.names[4], "orca", quote_mint=self.other)
+        mint, a, b, c, d = self.named()
+        others = [f"ArbOther{self.count:03d}{n}" for n in range(3)]
+        for n, other in enumerate(others):
+            yield self.told(other, f"{b}{n}", "raydium_cpmm", quote=DEEP * 104 // 100)
+            yield self.told(other, f"{c}{n}", "raydium_cpmm", quote=DEEP * 104 // 100)
+            yield self.told(mint, f"{d}{n}", "raydium", quote_mint=other)
+        yield self.told(mint, a, "raydium")
+        mint, a, b, c, d = self.named()
+        other = f"ArbOther{self.count:03d}"
+        yield self.told(mint, a, "raydium", quote_mint=other)
+        yield self.told(mint, b, "pump_amm", quote=DEEP * 11 // 10, quote_mint=other)
+        yield self.told(mint, c, "raydium")
+        mint, a, b, c, d = self.named()
+        dead, near, far = (f"ArbOther{self.count:03d}{word}" for word in ("dead", "near", "far"))
+        yield self.told(far, d, "raydium", quote=DEEP * 106 // 100)
+        yield self.told(near, c, "raydium", quote_mint=far)
+        yield self.told(mint, b, "raydium", quote_mint=dead)
+        yield self.told(mint, f"{b}b", "raydium", quote_mint=near)
+        yield self.told(mint, a, "raydium")
+        mint, a, b, c, d = self.named()
+        other = f"ArbOther{self.count:03d}"
+        yield self.told(other, a, "raydium", quote=DEEP * 101 // 100)
+        yield self.told(mint, b, "pump_amm", quote_mint=other)
+        yield self.told(mint, c, "raydium")
+        yield self.told(mint, d, "raydium_cpmm", quote=DEEP * 97 // 100)
+
+    def side_by_side(self):
+        """Two paths at once: what ends or is sent of one leaves the other."""
+        good = reserve_for(90_000, MOST)
+        for pause, ends in ((12, True), (12, False), (15, False), (16, False)):
+            yield from self.again(good)
+            one = self.names
+            self.slot += 1
+            yield ClockTick()
+            ask = self.last(SimulateAsk)
+            yield from self.again(good)
+            other = self.names
+            yield ClockTick()
+            if ends:
+                yield self.simulated("Custom(6001)")
+            self.slot += pause - 1
+            yield from self.again(good, one)
+            yield from self.again(good, other)
+            self.slot += 1
+            yield from self.again(good)
+            yield from self.again(good, one)
+            yield from self.again(good, other)
+            if self.last(SimulateAsk) > ask and not ends:
+                yield from self.under_way(MOST * 2)
+            self.slot += 20
+            yield from self.again(good, one)
+            yield from self.again(good, other)
+            self.slot += 90
+            yield ClockTick()
+
     def flights(self):
         """A path is held until its wish has ended; a mint rests after a wish."""
         yield self.kill(active=False)
@@ -211,9 +324,19 @@ class Script(Chain):
         yield self.kill(active=True)
         good = reserve_for(90_000, MOST)
         yield from self.pair(good)
+        pair = self.names
+        yield from self.pair(good, dexes=("raydium", "raydium"))
+        same = self.names
+        lone = self.named()
+        yield self.trade(lone[0], lone[1])
+        self.names = pair
         yield GapOpened("geyser", self.slot, None, "drill")
+        yield self.trade(lone[0], lone[1])
+        yield self.told(same[0], same[1], "raydium")
         yield from self.again(good, self.names)
         yield GapClosed("geyser", self.last(GapOpened), self.slot, filled=False)
         self.slot += 20
+        yield self.told(same[0], same[1], "raydium")
+        yield self.told(same[0], same[2], "raydium")
         yield self.told(self.names[0], self.names[1], "raydium")
         yield self.told(self.names[0], self.names[2], "raydium_cpmm", quote=good)

@@ -125,10 +125,12 @@ class Script(engine_checks.Script):
         for more in wrong:
             yield from self.stopped_or_not(replace(self.round(good), **more))
         for raw in (0, 1, 2, 3, 400):
-            yield from self.stopped_or_not(self.round(good, raw))
+            yield from self.stopped_or_not(self.round(good, raw, source="other"))
+        for least in (102_383_136, 102_383_137, 102_383_138):
+            yield from self.stopped_or_not(self.round(good, execution=Execution(ExplicitAmount(least, 9))))
         yield self.config(cross_dex_max_hops=2)
         yield from self.stopped_or_not(self.round(good))
-        for spread in (245, 246, 247):
+        for spread in (237, 238, 239):
             yield self.config(cross_dex_min_spread_bps=spread)
             yield from self.stopped_or_not(self.round(good))
         yield self.config(cross_dex_min_spread_bps=0, min_profit_after_fees_bps=-5)

@@ -60,6 +60,7 @@ GOLDENS = {
     "mainnet-block-332254908": block,
     "whirlpool-2022-04-06": day,
     "engine-checks": engine_checks,
+    "ema-checks": scripted("ema-checks", "ema_checks"),
     "engine-corners": scripted("engine-corners", "engine_corners"),
     "momentum-checks": scripted("momentum-checks", "momentum_checks"),
     "momentum-switches": scripted("momentum-switches", "momentum_checks", "switched_events_of"),

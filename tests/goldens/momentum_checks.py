@@ -842,6 +842,7 @@ NINE = buys(*((1 + n % 6, 2_000) for n in range(9)))
 OFF = {
     "one lamport": ((0, 1, 1, 5), (0, 1, 1, 5)),
     "one buyer": ((0, 1, 2_000),),
+    "one buyer twice": ((0, 1, 2_000, 0), (0, 1, 2_000)),
     "sells only": ((0, 20, -100), (1, 20, -100)),
     "no trade since": ((0, 1, 0, 0),),
 }
@@ -855,6 +856,7 @@ WIDTHS = {
 """Flows over a window that has fewer slots than buckets."""
 
 FADES = {
+    "no trade": (),
     "no volume": ((1, 1, 0), (0, -1, 0), (0, -1, 0)),
     "one of no volume": ((1, 1, 0),),
     "in the slot of the entry": ((0, -50_000, 50_000), (1, 100, 100)),

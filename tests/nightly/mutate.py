@@ -30,13 +30,14 @@ GOLDENS = (
     "momentum-switches",
     "arbitrage-checks",
     "arbitrage-switches",
+    "ema-checks",
     "engine-checks",
     "engine-corners",
     "mainnet-block-332254908",
     "whirlpool-2022-04-06",
 )
 """In the order they are asked, but those of FIRST before; one that is not there is left out."""
-FIRST = {"strategy/arb": "arbitrage", "execution/": "engine"}
+FIRST = {"strategy/arb": "arbitrage", "strategy/ema": "ema", "execution/": "engine"}
 """What names of goldens begin with that are likely to notice an edit of a file, by what its path begins with."""
 TIME_LIMIT = 60
 SWAPPED = {
