@@ -8,7 +8,13 @@ from msgspec.structs import replace
 
 from ironcrab.domain.ask import SendAsk
 from ironcrab.domain.control import ClockTick
-from ironcrab.domain.market import ExplicitAmount, PoolStateUpdate, TokenMintInfo, WalletBalanceSnapshot, WalletSnapshotComplete
+from ironcrab.domain.market import (
+    ExplicitAmount,
+    PoolStateUpdate,
+    TokenMintInfo,
+    WalletBalanceSnapshot,
+    WalletSnapshotComplete,
+)
 from ironcrab.domain.trade import Execution, SwapHop, TradeResources
 from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM, USDC_MINT
 from tests.goldens import engine_checks

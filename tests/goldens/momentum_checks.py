@@ -106,6 +106,8 @@ class Script(Chain):
         yield self.kill(active=True)
         for trades in FLOWS.values():
             yield from self.case(trades)
+        for trades in REPEATS:
+            yield from self.case(trades, wait=4)
         for liquidity in (None, 49_999, 50_000, 50_001):
             yield from self.case(liquidity=liquidity)
         for wait in (4, 5, 6):
@@ -697,7 +699,8 @@ SIXTH = EIGHT[-1:]
 HALF_SMALL = buys((1, 2_000), (2, 2_000), (3, 2_000), (4, 2_000), (1, 999), (2, 999), (5, 999))
 TOP_ONE = ((2, 1_200), (2, 1_200), (3, 2_400), (4, 2_400), (5, 2_400), (1, 4_000))
 TOP_THREE = ((1, 2_500), (1, 2_500), (2, 2_500), (2, 2_500), (4, 2_000), (5, 2_000))
-TEN = buys(*((who, 2_000) for who in (1, 2, 3, 4, 5, 6, 1, 7, 8, 9)))
+REPEATS = tuple((*buys(*((who, 2_000) for who in (*range(2, most), 2, 3))), (1, 1, 2_000)) for most in (10, 11, 12))
+"""Two of nine, ten and eleven wallets buy twice; the pool is too young until the last buy."""
 
 FLOWS = {
     "eight": EIGHT,
@@ -720,7 +723,6 @@ FLOWS = {
     "three wallets at the cap": buys(*TOP_THREE, (3, 4_000), (6, 2_000)),
     "three wallets above it": buys(*TOP_THREE, (3, 4_001), (6, 2_000)),
     "three wallets below it": buys(*TOP_THREE, (3, 3_999), (6, 2_000)),
-    "repeats at the least": (*EIGHT[:-1], *buys((7, 2_000), (8, 2_000), (9, 2_000), (10, 2_000)), *SIXTH),
     "repeats below it": (*EIGHT[:5], *buys((1, 2_000), (1, 2_000), (6, 2_000))),
     "inflow at the least": (*EIGHT[:-1], (0, 20, -11_000), *SIXTH),
     "inflow below it": (*EIGHT[:-1], (0, 20, -11_001), *SIXTH),
@@ -788,8 +790,12 @@ SHAPES = {
     "a dump": aged((12, 2_000, 10), (0, 1_000, 3, -1_000), (0, 500, 3, 500)),
     "as much sold as bought": aged((12, 2_000, 10), (0, 500, 3, -500), (0, 500, 3, 500)),
     "a little more sold": aged((12, 2_000, 10), (0, 500, 2, -500), (0, 501, 1, -501), (0, 500, 3, 500)),
+    "a dump, recovered at the least": (
+        *aged((12, 2_000, 10), (0, 1_000, 3, -1_000), (0, 500, 3, 500)),
+        (1, 20, -2), *buys((1, 1), (2, 1), (3, 3_500)), (1, 1, 1), (1, 1, 1), (1, 1, 1),
+    ),
     "sold and bought five times": aged((12, 2_000, 10), (0, 1_000, 3, -1_000), (0, 500, 2, 500)),
-}
+}  # fmt: skip
 """Trends and dumps under EARLY."""
 
 BOUGHT = buys(*((who, 2_000) for who in (1, 2, 3, 1, 2, 3, 1, 2)))
@@ -808,6 +814,14 @@ OLD = {
     "five wallets, waiting for inflow": (
         *buys((1, 500), (2, 500), (3, 500)), (0, 20, -500), (0, 4, 500), (1, 5, 500), (0, 1, 1_000), (1, 1, 1_000),
     ),
+    "a single sell at the limit": ((0, 1, 2_000), (0, 20, -30_000)),
+    "a single sell above it": ((0, 1, 2_000), (0, 20, -30_001)),
+    "oldest inflow in the window": ((0, 1, 2_000), (30, 2, 500), *buys((3, 500), (1, 500), (2, 500)), (0, 20, -2_500), (0, 4, 500)),
+    "shares at the caps": (*buys((1, 2_500), (1, 2_500), (2, 1_000), (3, 1_000), (4, 1_000)), (0, 20, -6_500), (0, 5, 2_000)),
+    "small buys at the cap": (*buys((1, 499), (2, 499), (3, 499), (1, 3_000)), *sells(2, 1), (0, 4, 2_000)),
+    "prices fall, oldest in the window": aged((30, 2_000, 4), (15, 2_300, 4), (0, 2_200, 4), last=4),
+    "prices fall to the least rise": aged((25, 2_000, 4), (15, 2_300, 4), (0, 2_100, 4), last=4),
+    "the last price fell to the least": aged((25, 2_000, 5), (12, 2_100, 4), (5, 2_000, 1), (0, 2_200, 4), last=4),
     "prices fall, one break": aged((25, 2_000, 4), (15, 2_300, 4), (0, 2_200, 4), last=4),
     "prices fall, two breaks": aged((25, 2_000, 2), (25, 2_200, 2), (15, 2_000, 4), (0, 2_000, 4), last=4),
     "medians all fall": aged(BEST, (25, 2_000, 5), (12, 2_200, 4), (5, 2_000, 1), (0, 2_400, 4), last=4),
@@ -816,7 +830,7 @@ OLD = {
     "a dump of four trades": (*BOUGHT, (10, 20, -600), (0, 21, -600), (0, 1, 100), (0, 4, 100)),
     "a dump, recovered": (*DUMP, (1, 3, 1_900), (0, 4, 1_000), (1, 1, 10), (1, 1, 10), (1, 1, 10)),
     "a dump, too little inflow after it": (*DUMP, (1, 3, 1_899), (0, 4, 1_000), (1, 1, 0), (1, 1, 0), (1, 1, 0)),
-    "a dump, buys at the least": (*DUMP, *sells(2, 1), (1, 3, 4_000), (1, 20, -1), (1, 1, 10), (1, 1, 10)),
+    "a dump, buys at the least": (*DUMP, *sells(2, 1), (1, 3, 4_000), (1, 20, -1), *((1, 1, 10),) * 4),
     "a dump, few trades after it": EIGHT[:1],
 }  # fmt: skip
 """Flows under ESTABLISHED, the fourth wallet last; the first pool is still EARLY."""

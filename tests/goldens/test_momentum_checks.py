@@ -5,14 +5,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from msgspec.structs import fields
 
+from ironcrab.domain.fault import ScenarioFault
 from ironcrab.domain.trade import TradeIntent, Verdict
 from ironcrab.loop import Loop
 from ironcrab.mode.run import opening
 from ironcrab.mode.scenario import load
 from ironcrab.mode.wiring import Wiring, started
-from ironcrab.strategy.params import Entry, Shared
 from tests.goldens.driving import ROOT, drive
 from tests.goldens.momentum_checks import events_of, switched_events_of
 
@@ -78,3 +77,31 @@ def decided(name, changed):
         if record.cause is None:
             loop.take(record.event, record.time)
     return [record.event for record in records if record.by == "momentum-bot"]
+
+
+def values(name):
+    """The numeric settings of momentum that a scenario names."""
+    settings = load(ROOT / f"scenarios/{name}.toml").settings
+    return {row.key: int(row.value) for row in settings if row.origin == "scenario" and row.value.lstrip("-").isdigit()}
+
+
+@pytest.mark.slow
+def test_a_case_stands_at_every_threshold():
+    """A threshold moved by one, up or down, changes a decision: something stands exactly at it."""
+    changed = {}
+    for name in ("momentum-checks", "momentum-switches"):
+        before = decided(name, ())
+        for key, value in values(name).items():
+            if key.startswith("momentum.") and not key.endswith(("_ms", "max_rows")):
+                moved = [decided(name, ((key, str(value + by)),)) != before for by in (1, -1) if in_range(key, value + by)]
+                changed[key] = changed.get(key, False) or any(moved)
+    assert sorted(key for key, is_seen in changed.items() if not is_seen) == []
+
+
+def in_range(key, value):
+    """Whether the setting takes the value."""
+    try:
+        load(ROOT / "scenarios/momentum-checks.toml", ((key, str(value)),))
+    except ScenarioFault:
+        return False
+    return True
