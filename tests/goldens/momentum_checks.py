@@ -612,16 +612,17 @@ class Script(Chain):
         self.slot += -((self.time - self.tidied() - 60 * 10**9) // 400_000_000)
         yield SlotUpdate(self.slot, slot=self.slot)
         start = self.slot
+        for row in rows:
+            yield from self.told(*row)
         for later, row in zip((74, 1, 1), rows, strict=True):
             self.slot += later
-            yield from self.told(*row)
             yield self.trade(*row, 3, 2_000)
         for _ in range(2):
             start += 150
             self.slot = start
             yield SlotUpdate(self.slot, slot=self.slot)
-            for row in rows:
-                yield self.trade(*row, 3, 2_000)
+        for row in rows:
+            yield self.trade(*row, 3, 2_000)
         yield self.trade(*waiting, 3, 9_000, NET)
         yield self.ended("failed")
 
