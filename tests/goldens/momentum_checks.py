@@ -613,7 +613,7 @@ class Script(Chain):
         yield SlotUpdate(self.slot, slot=self.slot)
         start = self.slot
         for row in rows:
-            yield from self.told(*row)
+            yield from self.told(*row, liquidity=60_000)
         for later, row in zip((74, 1, 1), rows, strict=True):
             self.slot += later
             yield self.trade(*row, 3, 2_000)

@@ -7,7 +7,7 @@ recordings/, small ones first, until one is not identical. Edited are, inside fu
 (`<` and `<=`, `>` and `>=`, `==` and `!=`, `is` and `is not`, `in` and `not in`), each condition (negated), `and` and
 `or`, `min` and `max`, and each integer that stands in a comparison or in `min` or `max`, one up and one down.
 
-An edit counts as noticed too where the reducer raises or does not end within TIME_LIMIT seconds. EQUIVALENT lists
+An edit counts as noticed too where the reducer raises or does not end within TIME_LIMIT seconds of computing. EQUIVALENT lists
 edits that no input can tell from the code, each with its reason. Exit 0: nothing survives that is not listed there;
 2: the goldens are not identical to begin with; 3: something survives. About an hour on one core for everything.
 """
@@ -17,8 +17,8 @@ import compileall
 import copy
 import os
 import py_compile
+import resource
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ GOLDENS = (
 """In the order they are asked, but those of FIRST before; one that is not there is left out."""
 FIRST = {"strategy/arb": "arbitrage", "strategy/ema": "ema", "execution/": "engine"}
 """What names of goldens begin with that are likely to notice an edit of a file, by what its path begins with."""
-TIME_LIMIT = 60
+TIME_LIMIT = 20
 NO_GOLDEN = ("strategy/wish.py",)
 """Modules that no built-in strategy imports: words for strategies of one's own, tested in tests/examples."""
 SWAPPED = {
@@ -153,7 +153,7 @@ def noticed(goldens: list[Path]) -> str:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        signal.alarm(TIME_LIMIT)
+        resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT, TIME_LIMIT))
         told = judged(goldens)
         os.write(write, told.encode())
         os._exit(0)
