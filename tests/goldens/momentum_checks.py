@@ -202,8 +202,9 @@ class Script(Chain):
         mint, pool = self.named()
         yield PoolCreated(pool, mint, SOL_MINT, "orca", "0.00005", slot=self.slot, creator="MomWallet9")
         self.slot += 5
-        yield from self.flow(mint, pool, EIGHT)
+        yield from self.flow(mint, pool, ((0, 9, -100), *EIGHT))
         yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**12, None, None, slot=self.slot)
+        yield from self.flow(mint, pool, ((5, 6, 2_000),))
         yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**12, None, None, slot=self.slot)
         mint, pool = self.named()
         yield from self.told(mint, pool, liquidity=49_000)
@@ -460,7 +461,7 @@ class Script(Chain):
             yield ClockTick()
             if self.last(SimulateAsk) > self.last(SendAsk):
                 yield from self.filled(30_000, 28_000)
-                yield from self.flow(self.mint, self.pool, ((1, 3, 11_500, NET), (1, 3, 10_000, NET)))
+                yield from self.flow(self.mint, self.pool, ((0, 3, 11_500, NET), (1, 3, 11_500, NET), (1, 3, 10_000, NET)))
             yield from self.gone()
         for error in (None, "Custom(6001)"):
             yield from self.bought(trades=large)
@@ -515,6 +516,9 @@ class Script(Chain):
             yield from self.filled(paid, got, **more)
             yield from self.flow(self.mint, self.pool, ((1, 3, 9_000, NET), (1, 3, 7_500, NET)))
             yield from self.gone()
+        yield from self.bought()
+        yield WalletBalanceSnapshot(self.mint, 0, 6, TOKEN_PROGRAM, slot=self.slot)
+        yield from self.gone()
         yield from self.overdue()
 
     def overdue(self):
@@ -842,6 +846,9 @@ MARKS = {
         (0, 20_000, {}), (11, 12_000, {}), (1, 11_000, {}), (1, 0, {"ago": 2}), (1, 10_500, {}),
     ),
     "a fork of the dearest": ((11, 12_000, {}), (1, 11_000, {}), (0, 0, {"ago": 1}), (1, 10_500, {})),
+    "a fork of the dearest, then a fall": (
+        (11, 12_000, {}), (1, 11_000, {}), (0, 0, {"ago": 1}), (1, 9_990, {}),
+    ),
     "a fork of the last": ((11, 11_000, {}), (1, 12_000, {}), (0, 0, {"ago": 0}), (1, 10_800, {})),
     "a fork of all": ((11, 12_000, {}), (0, 0, {"ago": 0}), (1, 9_900, {})),
     "a fork of a later slot": ((11, 12_000, {}), (2, 0, {"ago": 1}), (1, 10_900, {})),

