@@ -66,7 +66,18 @@ class Script(Chain):
         return PoolStateUpdate(pool, dex, base, quote, mint, quote_mint, self.slot, slot=self.slot)
 
     def trade(self, mint, pool, sol=1_000, tokens=None, dex="orca", quote_mint=SOL_MINT):
-        return Trade(pool, mint, "ArbWallet", True, sol, sol if tokens is None else tokens, 6, dex, quote_mint=quote_mint, slot=self.slot)
+        return Trade(
+            pool,
+            mint,
+            "ArbWallet",
+            True,
+            sol,
+            sol if tokens is None else tokens,
+            6,
+            dex,
+            quote_mint=quote_mint,
+            slot=self.slot,
+        )
 
     def pair(self, quote, later=0, dexes=("raydium", "raydium_cpmm")):
         """Two pools of a mint, the second with this SOL reserve; (mint, pools) are the newest names."""
@@ -154,7 +165,10 @@ class Script(Chain):
         yield self.told(mint, a, "raydium", quote=DEEP)
         yield self.told(mint, b, "raydium_cpmm", 2 * DEEP, 2 * good + DEEP // 10)
         yield self.trade(mint, d, dex="pump_amm")
-        for pools in ((("raydium", DEEP), ("raydium_cpmm", DEEP * 102 // 100)), (("raydium_cpmm", DEEP * 102 // 100), ("raydium", DEEP))):
+        for pools in (
+            (("raydium", DEEP), ("raydium_cpmm", DEEP * 102 // 100)),
+            (("raydium_cpmm", DEEP * 102 // 100), ("raydium", DEEP)),
+        ):
             self.slot += 1
             for (dex, quote), pool in zip(pools, ("ArbStableA", "ArbStableB"), strict=True):
                 yield self.told(USDC_MINT, f"{pool}{dex}", dex, quote=quote)

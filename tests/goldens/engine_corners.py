@@ -116,7 +116,14 @@ class Script(engine_checks.Script):
             yield PoolStateUpdate(pool, DEXES[pool], DEEP, quote, "CheckMintR", SOL_MINT, self.slot, slot=self.slot)
         yield self.trade("CheckMintR", "orca", "CheckPoolU")
         good = (ROUND[0], ROUND[1])
-        paths = [good, (ROUND[0],), (ROUND[0], ROUND[0]), (ROUND[0], ROUND[1], ROUND[0]), (ROUND[0], ROUND[3]), (ROUND[0], ROUND[2])]
+        paths = [
+            good,
+            (ROUND[0],),
+            (ROUND[0], ROUND[0]),
+            (ROUND[0], ROUND[1], ROUND[0]),
+            (ROUND[0], ROUND[3]),
+            (ROUND[0], ROUND[2]),
+        ]
         for path in (*paths, (ROUND[1], ROUND[0]), (ROUND[0], "CheckPoolNowhere")):
             yield from self.stopped_or_not(self.round(path))
         hops = self.round(good).swap_path
@@ -142,7 +149,12 @@ class Script(engine_checks.Script):
         yield self.config(cross_dex_min_spread_bps=0, min_profit_after_fees_bps=-5)
         yield from self.stopped_or_not(self.round(good))
         yield from self.stopped_or_not(self.round((ROUND[0], ROUND[1]), expected_roi_bps=0))
-        for paid, got in ((100_000_000, 101_000_000), (None, 101_000_000), (100_000_000, None), (100_000_000, 99_000_000)):
+        for paid, got in (
+            (100_000_000, 101_000_000),
+            (None, 101_000_000),
+            (100_000_000, None),
+            (100_000_000, 99_000_000),
+        ):
             yield self.round(good)
             yield self.simulated(out=10**9)
             yield self.signed()
@@ -156,9 +168,14 @@ class Script(engine_checks.Script):
         """A path from SOL over CheckMintR and back."""
         mints = (SOL_MINT, "CheckMintR")
         hops = tuple(
-            SwapHop(pool, DEXES.get(pool, "raydium"), mints[n % 2], mints[(n + 1) % 2], 0) for n, pool in enumerate(pools)
+            SwapHop(pool, DEXES.get(pool, "raydium"), mints[n % 2], mints[(n + 1) % 2], 0)
+            for n, pool in enumerate(pools)
         )
-        told = {"resources": TradeResources(SOL_MINT, SOL_MINT, pools), "swap_path": hops, "execution": Execution(ExplicitAmount(max(raw, 1), 9))}
+        told = {
+            "resources": TradeResources(SOL_MINT, SOL_MINT, pools),
+            "swap_path": hops,
+            "execution": Execution(ExplicitAmount(max(raw, 1), 9)),
+        }
         return self.arb(raw, **{**told, **more})
 
     def native(self):
@@ -190,7 +207,15 @@ class Script(engine_checks.Script):
     def wallets(self):
         """Snapshots against fills: older, of the same slot, newer, of the same amount; two sells of one balance."""
         yield from self.filled(self.buy(mint=MINTS[2]), 10_000_000, 8_000_000)
-        for ago, raw in ((5, 1), (0, 8_000_000), (-1, 8_000_001), (-1, 8_000_001), (-2, 7_000_000), (-2, 7_000_000), (-3, 1)):
+        for ago, raw in (
+            (5, 1),
+            (0, 8_000_000),
+            (-1, 8_000_001),
+            (-1, 8_000_001),
+            (-2, 7_000_000),
+            (-2, 7_000_000),
+            (-3, 1),
+        ):
             yield WalletBalanceSnapshot(MINTS[2], raw, 6, TOKEN_PROGRAM, slot=self.slot - ago)
             yield from self.probe("Sell", MINTS[2])
         yield self.sell(1, mint=MINTS[2])
@@ -248,7 +273,11 @@ class Script(engine_checks.Script):
             yield from self.stopped_or_not(self.buy(hint_priority_fee_micro_lamports=fee))
         for urgency in (0, 1, 2, 3):
             yield from self.stopped_or_not(self.buy(hint_urgency=urgency))
-        yield self.config(liquidation_priority_fee_micro_lamports=7_000, liquidation_max_priority_fee_micro_lamports=8_000, liquidation_max_tx_cost_lamports=9_000)
+        yield self.config(
+            liquidation_priority_fee_micro_lamports=7_000,
+            liquidation_max_priority_fee_micro_lamports=8_000,
+            liquidation_max_tx_cost_lamports=9_000,
+        )
         told = {"dex": "pump_amm", "purpose": "liquidation"}
         yield from self.stopped_or_not(self.sell(1, metadata=told))
         for roi, raw in ((10, 1), (10, 0), (100_000, 2)):

@@ -331,6 +331,16 @@ class Script(Chain):
         yield self.dev_told("1")(mint, pool)
         yield self.reserves(mint, pool, 50_000)
 
+        mint, pool = self.named()
+        self.slot += 60
+        yield from self.told(mint, pool)
+        self.slot += 5
+        yield from self.flow(mint, pool, (*EIGHT[:-1], (0, 20, -15_000), *EIGHT[-1:]))
+        yield ForkOrphaned(self.slot, "drill")
+        self.slot += 1
+        yield self.reserves(mint, pool, 50_000)
+        yield from self.flow(mint, pool, EIGHT)
+
     # acts: positions
 
     def bought(self, paid=HELD, got=HELD, trades=EIGHT, **told):
@@ -395,7 +405,11 @@ class Script(Chain):
 
     def held_too_long(self):
         """Low velocity ends it after 20 s, the cap after 40 s; eight trades in 8 s are not low."""
-        for trades in ((), tuple((0, 20 + n, 1_000, 1_000) for n in range(7)), tuple((0, 20 + n, 1_000) for n in range(8))):
+        for trades in (
+            (),
+            tuple((0, 20 + n, 1_000, 1_000) for n in range(7)),
+            tuple((0, 20 + n, 1_000) for n in range(8)),
+        ):
             yield from self.bought()
             self.slot += 40
             yield from self.flow(self.mint, self.pool, trades)
@@ -431,7 +445,12 @@ class Script(Chain):
         yield from self.filled(HELD, HELD)
         yield from self.flow(mint, TOKEN_PROGRAM, ((1, 3, 100),))
         yield from self.gone()
-        for keys in (("MomKey",) * 13, ("BASE", *("MomKey",) * 12), (SOL_MINT, *("MomKey",) * 12), ("BASE", SOL_MINT, *("MomKey",) * 11)):
+        for keys in (
+            ("MomKey",) * 13,
+            ("BASE", *("MomKey",) * 12),
+            (SOL_MINT, *("MomKey",) * 12),
+            ("BASE", SOL_MINT, *("MomKey",) * 11),
+        ):
             mint, pool = self.named()
             accounts = (pool, *(mint if key == "BASE" else key for key in keys))
             yield DexPoolAccounts("pump_amm", pool, mint, SOL_MINT, accounts, slot=self.slot)
@@ -461,7 +480,9 @@ class Script(Chain):
             yield ClockTick()
             if self.last(SimulateAsk) > self.last(SendAsk):
                 yield from self.filled(30_000, 28_000)
-                yield from self.flow(self.mint, self.pool, ((0, 3, 11_500, NET), (1, 3, 11_500, NET), (1, 3, 10_000, NET)))
+                yield from self.flow(
+                    self.mint, self.pool, ((0, 3, 11_500, NET), (1, 3, 11_500, NET), (1, 3, 10_000, NET))
+                )
             yield from self.gone()
         for error in (None, "Custom(6001)"):
             yield from self.bought(trades=large)

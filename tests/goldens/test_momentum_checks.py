@@ -47,12 +47,19 @@ def told(name):
 
 
 def verdicts():
-    return [record.event for name in ("momentum-checks", "momentum-switches") for record in told(name)[1] if isinstance(record.event, Verdict)]
+    return [
+        record.event
+        for name in ("momentum-checks", "momentum-switches")
+        for record in told(name)[1]
+        if isinstance(record.event, Verdict)
+    ]
 
 
 def test_every_code_of_momentum_is_said():
     said = {verdict.code for verdict in verdicts()}
-    written = {code for name in SOURCES for code in CODE.findall(Path(ROOT / f"ironcrab/strategy/{name}.py").read_text())}
+    written = {
+        code for name in SOURCES for code in CODE.findall(Path(ROOT / f"ironcrab/strategy/{name}.py").read_text())
+    }
     assert sorted({*written, *ENDINGS} - said) == []
 
 

@@ -126,7 +126,9 @@ def edits_of(file: str, tree: ast.Module) -> Iterator[Edit]:
                 yield Edit(file, function, inner, f"{short(inner)}: and <-> or", (inner, "op", other))
             elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id in ("min", "max"):
                 other = ast.Name("max" if inner.func.id == "min" else "min", ast.Load())
-                yield Edit(file, function, inner, f"{short(inner)}: {inner.func.id} -> {other.id}", (inner, "func", other))
+                yield Edit(
+                    file, function, inner, f"{short(inner)}: {inner.func.id} -> {other.id}", (inner, "func", other)
+                )
                 yield from integers(file, function, inner, inner.args)
 
 
@@ -231,7 +233,11 @@ def files_of(names: list[str]) -> list[Path]:
     found = []
     for name in names:
         path = ROOT / "ironcrab" / name
-        found += sorted(set(path.glob("*.py")) - {ROOT / "ironcrab" / file for file in NO_GOLDEN}) if path.is_dir() else [path]
+        found += (
+            sorted(set(path.glob("*.py")) - {ROOT / "ironcrab" / file for file in NO_GOLDEN})
+            if path.is_dir()
+            else [path]
+        )
     return found
 
 
@@ -275,7 +281,10 @@ def main() -> int:
             edits, left = survivors(source, package, goldens)
             new = [edit for edit in left if edit.key not in EQUIVALENT]
             count, unexplained = count + edits, unexplained + len(new)
-            print(f"{source.relative_to(ROOT)}: {edits} edits, {len(left) - len(new)} listed, {len(new)} survive", flush=True)
+            print(
+                f"{source.relative_to(ROOT)}: {edits} edits, {len(left) - len(new)} listed, {len(new)} survive",
+                flush=True,
+            )
         print(f"{count} edits, {unexplained} survive")
     return 3 if unexplained else 0
 
