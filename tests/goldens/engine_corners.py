@@ -36,7 +36,7 @@ class Script(engine_checks.Script):
     def events(self):
         """Every act in turn."""
         acts = (
-            self.market, self.numbers, self.words, self.ranks, self.rounds, self.native, self.fills, self.wallets,
+            self.market, self.midnight, self.numbers, self.words, self.ranks, self.rounds, self.native, self.fills, self.wallets,
             self.wrapped, self.fee_terms, self.preempted,
         )  # fmt: skip
         for act in acts:
@@ -50,6 +50,18 @@ class Script(engine_checks.Script):
             yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**15, None, None, slot=self.slot)
             yield self.trade(mint)
         yield self.config(max_open_positions=9, drawdown_limit_lamports=0)
+
+    def midnight(self):
+        """Losses of a day count until its last millisecond; two mints rest at once."""
+        for mint in MINTS[1:3]:
+            yield from self.filled(self.buy(80_000_000, mint=mint), 80_000_000, 8_000_000)
+            yield from self.filled(self.sell(8_000_000, mint=mint), 8_000_000, 40_000_000)
+        yield from self.stopped_or_not(self.buy(mint=MINTS[1]))
+        yield self.config(daily_loss_limit_lamports=30_000_000)
+        for at in (19_999, 20_000):
+            self.ms = engine_checks.START_MS + at
+            yield from self.stopped_or_not(self.buy(mint=MINTS[3]))
+        yield self.config(daily_loss_limit_lamports=5_000_000_000)
 
     def probe(self, side="Buy", mint=MINTS[3]):
         """More than there is; the refusal says how much there is."""

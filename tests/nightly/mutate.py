@@ -84,6 +84,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "two prices that are equal give the same ratio"
     ),
     ("execution/cross_dex.py", "Round.spread_bps", "gross >= 0: operator"): "nought has no sign",
+    (
+        "execution/limits.py",
+        "Losses.rest",
+        "until <= now_ms: operator",
+    ): "rested either way: cooldown compares the time",
     ("execution/locks.py", "Asset._conserved", "self.available >= 0 <= self.locked: 0 -> -1"): (
         "a proof of what always holds"
     ),
