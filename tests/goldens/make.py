@@ -6,6 +6,7 @@ Needs ../shared (or IRONCRAB_SHARED) for the mainnet block and the Whirlpool day
 intents. A golden that changes is a change of decisions: say why with `ironcrab bless`, or in the commit.
 """
 
+import importlib
 import os
 import shutil
 import sys
@@ -45,7 +46,28 @@ def engine_checks(folder):
     run_events(engine_check_events(), "engine-checks", load(ROOT / SCENARIO), folder / "golden")
 
 
-GOLDENS = {"mainnet-block-332254908": block, "whirlpool-2022-04-06": day, "engine-checks": engine_checks}
+def scripted(name, script, events="events_of"):
+    def made(folder):
+        sys.path.insert(0, str(ROOT))
+        from tests.goldens.driving import drive
+
+        events_of = getattr(importlib.import_module(f"tests.goldens.{script}"), events)
+        run_events(drive(name, events_of)[0], name, load(ROOT / f"scenarios/{name}.toml"), folder / "golden")
+
+    return made
+
+
+GOLDENS = {
+    "mainnet-block-332254908": block,
+    "whirlpool-2022-04-06": day,
+    "engine-checks": engine_checks,
+    "ema-checks": scripted("ema-checks", "ema_checks"),
+    "engine-corners": scripted("engine-corners", "engine_corners"),
+    "momentum-checks": scripted("momentum-checks", "momentum_checks"),
+    "momentum-switches": scripted("momentum-switches", "momentum_checks", "switched_events_of"),
+    "arbitrage-checks": scripted("arbitrage-checks", "arbitrage_checks"),
+    "arbitrage-switches": scripted("arbitrage-switches", "arbitrage_checks"),
+}
 
 
 def main():

@@ -1,0 +1,298 @@
+"""One comparison edited at a time: does `verify` notice? Prints the edits that leave every golden at exit 0.
+
+    python tests/nightly/mutate.py [PATH ...]      PATH below ironcrab/, e.g. strategy/gates.py; default strategy execution
+
+Each edit is made in a temporary copy of the package, which a process of its own imports to verify the goldens of
+recordings/, small ones first, until one is not identical. Edited are, inside functions: each operator of a comparison
+(`<` and `<=`, `>` and `>=`, `==` and `!=`, `is` and `is not`, `in` and `not in`), each condition (negated), `and` and
+`or`, `min` and `max`, and each integer that stands in a comparison or in `min` or `max`, one up and one down.
+
+An edit counts as noticed too where the reducer raises or does not end within TIME_LIMIT seconds of computing. EQUIVALENT lists
+edits that no input can tell from the code, each with its reason. Exit 0: nothing survives that is not listed there;
+2: the goldens are not identical to begin with; 3: something survives. About an hour on one core for everything.
+"""
+
+import ast
+import compileall
+import copy
+import os
+import py_compile
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+GOLDENS = (
+    "momentum-checks",
+    "momentum-switches",
+    "arbitrage-checks",
+    "arbitrage-switches",
+    "ema-checks",
+    "engine-checks",
+    "engine-corners",
+    "mainnet-block-332254908",
+    "whirlpool-2022-04-06",
+)
+"""In the order they are asked, but those of FIRST before; one that is not there is left out."""
+FIRST = {"strategy/arb": "arbitrage", "strategy/ema": "ema", "execution/": "engine"}
+"""What names of goldens begin with that are likely to notice an edit of a file, by what its path begins with."""
+TIME_LIMIT = 20
+NO_GOLDEN = ("strategy/wish.py",)
+"""Modules that no built-in strategy imports: words for strategies of one's own, tested in tests/examples."""
+SWAPPED = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+NEVER_NEGATIVE = "a slot or an amount, which is never below zero"
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("strategy/gates.py", "Gates.windows_of", "windows.flow is not flow: operator"): (
+        "windows are a cache: made anew they count the same"
+    ),
+    ("strategy/exits.py", "Exits.look", "quote.amount_out > best.amount_out: operator"): "a position has one route",
+    ("strategy/book.py", "Book.intended", "len(state.wishes) > MOST_WISHES: operator"): (
+        "one of 1,024 wishes more or less: the oldest is answered long before"
+    ),
+    ("strategy/momentum.py", "Momentum._removed", "len(removals) > MOST_REMOVALS: operator"): (
+        "one of 4,096 mints more or less: too many for a golden"
+    ),
+    (
+        "strategy/momentum.py",
+        "Momentum._removed",
+        "max(removals.pop(mint, 0), self.now.slot if event.slot is None else event.slot): 0 -> -1",
+    ): NEVER_NEGATIVE,
+    (
+        "strategy/momentum.py",
+        "Momentum._orphaned",
+        "position.slot < event.orphaned_slot <= position.mark_slot: operator (1.)",
+    ): "in the slot of the entry no mark was taken, so the marks counted again are the same",
+    ("strategy/momentum.py", "Momentum._consider", "found[0] == row.code: 0 -> 1"): "saves saying what _say drops",
+    ("strategy/momentum.py", "Momentum._consider", "found[0] == row.code: 0 -> -1"): "saves saying what _say drops",
+    ("strategy/momentum.py", "Momentum._enter", "max(1, pool.trade_quote): 1 -> 0"): (
+        "a pool that passed the gates has a last trade of both amounts"
+    ),
+    ("strategy/arb_legs.py", "Trip.spread_bps", "gross >= 0: operator"): "nought has no sign",
+    ("strategy/arb_legs.py", "Quoter.sized", "0 < amount <= most: operator (1.)"): (
+        "half of what goes in is taken off or added: what is left is above zero"
+    ),
+    ("strategy/arb_pairs.py", "gap_bps", "quote * cheapest[0] < cheapest[1] * base: operator"): (
+        "two prices that are equal give the same ratio"
+    ),
+    ("strategy/arb_pairs.py", "gap_bps", "quote * dearest[0] > dearest[1] * base: operator"): (
+        "two prices that are equal give the same ratio"
+    ),
+    ("execution/cross_dex.py", "Round.spread_bps", "gross >= 0: operator"): "nought has no sign",
+    (
+        "execution/limits.py",
+        "Losses.rest",
+        "until <= now_ms: operator",
+    ): "rested either way: cooldown compares the time",
+    ("execution/locks.py", "Asset._conserved", "self.available >= 0 <= self.locked: 0 -> -1"): (
+        "a proof of what always holds"
+    ),
+    (
+        "execution/checks.py",
+        "max_open_positions",
+        "max(state.authority.balance(mint) or 0, state.capital.available(mint)): 0 -> -1",
+    ): NEVER_NEGATIVE,
+}
+"""(file, function, edit) to the reason why no input can tell it from the code."""
+
+
+class Edit:
+    """One edit: where it stands and what it does to a copy of the tree; `path` leads from the tree to its node."""
+
+    def __init__(self, file: str, function: str, node: ast.AST, text: str, change) -> None:
+        self.file = file
+        self.function = function
+        self.line = node.lineno
+        self.text = text
+        self.change = change
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.file, self.function, self.text
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} {self.function}: {self.text}"
+
+
+def edits_of(file: str, tree: ast.Module) -> Iterator[Edit]:
+    """Every edit of a module; `change` edits the tree in place and hands back how to undo it."""
+    for function, node in functions(tree):
+        for inner in own_nodes(node):
+            yield from conditions(file, function, inner)
+            if isinstance(inner, ast.Compare):
+                yield from comparisons(file, function, inner)
+            elif isinstance(inner, ast.BoolOp):
+                other = ast.Or() if isinstance(inner.op, ast.And) else ast.And()
+                yield Edit(file, function, inner, f"{short(inner)}: and <-> or", (inner, "op", other))
+            elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id in ("min", "max"):
+                other = ast.Name("max" if inner.func.id == "min" else "min", ast.Load())
+                yield Edit(
+                    file, function, inner, f"{short(inner)}: {inner.func.id} -> {other.id}", (inner, "func", other)
+                )
+                yield from integers(file, function, inner, inner.args)
+
+
+def functions(tree: ast.Module, prefix: str = "") -> Iterator[tuple[str, ast.AST]]:
+    """Functions with their names, methods as Class.method, inner ones within their outer one."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield prefix + node.name, node
+        elif isinstance(node, ast.ClassDef):
+            yield from functions(node, f"{node.name}.")
+
+
+def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function's body in the order of the text, annotations left out."""
+    for statement in function.body:
+        yield from sorted(
+            (node for node in ast.walk(statement) if hasattr(node, "lineno")), key=lambda n: (n.lineno, n.col_offset)
+        )
+
+
+def conditions(file: str, function: str, node: ast.AST) -> Iterator[Edit]:
+    """Each condition negated."""
+    if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert) and not isinstance(node, ast.Assert):
+        negated = ast.UnaryOp(ast.Not(), node.test)
+        yield Edit(file, function, node, f"if {short(node.test)}: negated", (node, "test", negated))
+    if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.DictComp | ast.SetComp):
+        for part in node.generators:
+            for index, test in enumerate(part.ifs):
+                others = [*part.ifs]
+                others[index] = ast.UnaryOp(ast.Not(), test)
+                yield Edit(file, function, node, f"for if {short(test)}: negated", (part, "ifs", others))
+
+
+def comparisons(file: str, function: str, node: ast.Compare) -> Iterator[Edit]:
+    """Each operator swapped, each integer moved by one."""
+    for index, op in enumerate(node.ops):
+        others = [*node.ops]
+        others[index] = SWAPPED[type(op)]()
+        place = f" ({index + 1}.)" if len(others) > 1 else ""
+        yield Edit(file, function, node, f"{short(node)}: operator{place}", (node, "ops", others))
+    yield from integers(file, function, node, (node.left, *node.comparators))
+
+
+def integers(file: str, function: str, node: ast.AST, parts) -> Iterator[Edit]:
+    """Each integer within these parts, one up and one down."""
+    for part in parts:
+        for inner in ast.walk(part):
+            if isinstance(inner, ast.Constant) and type(inner.value) is int:
+                for by in (1, -1):
+                    text = f"{short(node)}: {inner.value} -> {inner.value + by}"
+                    yield Edit(file, function, node, text, (inner, "value", inner.value + by))
+
+
+def short(node: ast.AST) -> str:
+    return " ".join(ast.unparse(node).split())
+
+
+def edited(tree: ast.Module, edit: Edit) -> str:
+    """The module's text with this edit; the tree is as before."""
+    node, name, value = edit.change
+    before = getattr(node, name)
+    setattr(node, name, value)
+    text = ast.unparse(ast.fix_missing_locations(copy.deepcopy(tree)))
+    setattr(node, name, before)
+    return text
+
+
+def noticed(goldens: list[Path]) -> str:
+    """In a process of its own: the golden that is not identical, and how; "" all are."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT, TIME_LIMIT))
+        told = judged(goldens)
+        os.write(write, told.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        told = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return told if os.WIFEXITED(status) else "no end"
+
+
+def judged(goldens: list[Path]) -> str:
+    """The first golden that is not identical."""
+    golden = goldens[0]
+    try:
+        from ironcrab.log.recording import Recording
+        from ironcrab.mode.verify import follow
+
+        for golden in goldens:
+            verdict = follow(Recording.open(golden)).verdict
+            if verdict != "identical":
+                return f"{golden.name}: {verdict}"
+    except Exception as fault:  # noqa: BLE001 - whatever an edit makes the code raise is noticed
+        return f"{golden.name}: {type(fault).__name__}"
+    return ""
+
+
+def files_of(names: list[str]) -> list[Path]:
+    """The modules that these paths below ironcrab/ name, without those of NO_GOLDEN where a folder is named."""
+    found = []
+    for name in names:
+        path = ROOT / "ironcrab" / name
+        found += (
+            sorted(set(path.glob("*.py")) - {ROOT / "ironcrab" / file for file in NO_GOLDEN})
+            if path.is_dir()
+            else [path]
+        )
+    return found
+
+
+def survivors(source: Path, package: Path, goldens: list[Path]) -> tuple[int, list[Edit]]:
+    """How many edits this module has, and those that nobody noticed."""
+    name = source.relative_to(ROOT / "ironcrab").as_posix()
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    edits = list(edits_of(name, tree))
+    first = tuple(golden for begins, golden in FIRST.items() if name.startswith(begins))
+    goldens = sorted(goldens, key=lambda path: not path.name.startswith(first or ("momentum",)))
+    left = []
+    for edit in edits:
+        (package / name).write_text(edited(tree, edit), encoding="utf-8")
+        if not noticed(goldens):
+            left.append(edit)
+            print(f"  {'listed' if edit.key in EQUIVALENT else 'SURVIVES'} {edit}", flush=True)
+    shutil.copyfile(source, package / name)
+    return len(edits), left
+
+
+def main() -> int:
+    """Edit, verify, count."""
+    with tempfile.TemporaryDirectory() as scratch:
+        # a copy, so that it does not matter who makes goldens meanwhile
+        shutil.copytree(ROOT / "recordings", Path(scratch) / "recordings")
+        goldens = [path for name in GOLDENS if (path := Path(scratch) / "recordings" / name).is_dir()]
+        package = Path(scratch) / "ironcrab"
+        shutil.copytree(ROOT / "ironcrab", package, ignore=shutil.ignore_patterns("__pycache__"))
+        # by hash, because an edit may leave size and second of a file as they are
+        compileall.compile_dir(package, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+        sys.dont_write_bytecode = True
+        sys.path.insert(0, scratch)
+        import ironcrab.log.recording
+        import ironcrab.market.known  # noqa: F401 - imported once here, not once for each edit
+
+        if told := noticed(goldens):
+            print(f"before any edit: {told}; make the goldens anew first: python tests/goldens/make.py")
+            return 2
+        count = unexplained = 0
+        for source in files_of(sys.argv[1:] or ["strategy", "execution"]):
+            edits, left = survivors(source, package, goldens)
+            new = [edit for edit in left if edit.key not in EQUIVALENT]
+            count, unexplained = count + edits, unexplained + len(new)
+            print(
+                f"{source.relative_to(ROOT)}: {edits} edits, {len(left) - len(new)} listed, {len(new)} survive",
+                flush=True,
+            )
+        print(f"{count} edits, {unexplained} survive")
+    return 3 if unexplained else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
