@@ -61,11 +61,11 @@ def test_decimals_come_from_the_mint_or_from_a_trade(world):
 def test_a_flow_that_began_anew_gets_new_windows(world):
     w = world(min_unique_buyers=2)
     w.trade(100)
-    first = w.momentum.gates.windows_of("P")
-    assert w.momentum.gates.windows_of("P") is first
+    first = w.momentum.gates.features.windows_of("P")
+    assert w.momentum.gates.features.windows_of("P") is first
     w.known.flow.rows["P"] = FlowRow("P", "M", 1, 100)
-    assert w.momentum.gates.windows_of("P") is not first
-    assert w.momentum.gates.windows_of("unknown") is None
+    assert w.momentum.gates.features.windows_of("P") is not first
+    assert w.momentum.gates.features.windows_of("unknown") is None
 
 
 def exit_at(world, slot, **overrides):
