@@ -37,7 +37,7 @@ class Look(NamedTuple):
     Attributes:
         hold_secs: seconds held.
         quote: executable quote of all of it; None: there is none.
-        guard: what makes its own pool's quote unusable; "" nothing, or another pool's decides.
+        guard: why there is none; "" there is.
         routes: the pools that were asked, the first where it is sold if there is no quote; () none is known.
         own_out: lamports that its own pool would pay; None: it is not quoted.
     """
@@ -74,23 +74,28 @@ class Exits:
         self.ttl_slots = max(1, shared.exit_quote_ttl_ms // SLOT_MS) if shared.exit_quote_ttl_ms else 0
 
     def look(self, position: Position) -> Look:
-        """The position as it stands now."""
+        """The position as it stands now.
+
+        Another pool may only raise what it is worth: while it could be sold on its own pool, whose quote may not
+        decide, no other's does.
+        """
         hold = (self.now.time - position.time) // NANOS
         routes = tuple(self.routes.of(position))
         best: PoolQuote | None = None
-        guard, own_out = "NO_EXECUTABLE_QUOTE", None
+        own_out: int | None = None
         for row in routes:
             quote = self.known.quotes.quote(row.pool_address, position.mint, position.held)
             is_own = row.pool_address == position.pool
             why = self._guard(position, row, quote, is_own=is_own)
             if isinstance(quote, NoQuote) or why:
-                guard = why if is_own else guard
+                if is_own:
+                    return Look(hold, None, why, routes)
                 continue
             if is_own:
                 own_out = quote.amount_out
             if best is None or quote.amount_out > best.amount_out:
                 best = quote
-        return Look(hold, best, "" if best is not None else guard, routes, own_out)
+        return Look(hold, best, "" if best is not None else "NO_EXECUTABLE_QUOTE", routes, own_out)
 
     def _guard(self, position: Position, row: PoolRow, quote: PoolQuote | NoQuote, *, is_own: bool) -> Word:
         """Why this quote may not decide; "" it may. Entry and marks are its own pool's, and judge no other."""
