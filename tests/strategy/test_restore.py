@@ -60,8 +60,10 @@ LOOSE = {
 }
 
 WHOLE = {
+    "early_top1_buyer_share_cap_bps": 10_000,
+    "early_top3_buyer_share_cap_bps": 10_000,
     "early_min_sample_buys": 3,
-    "early_wash_volume_cap_bps": 1_000,
+    "early_wash_volume_cap_bps": 0,
     "early_same_slot_buyers_cap_bps": 3_000,
     "established_candle_secs": 4,
     "established_breakout_candles": 6,
@@ -254,8 +256,8 @@ def test_the_random_lives_reach_the_own_gates_and_the_other_pools(world):
     lives = [play(world, life(seed), set(), **WHOLE) for seed in range(100)]
     codes = {code for w in lives for _, code in w.verdicts()}
     own = {
-        "WAIT_THIN_SAMPLE", "REJECT_WASH_TRADING", "REJECT_BUNDLED_BUYS", "WAIT_HISTORY", "WAIT_BREAKOUT",
-        "WAIT_OVEREXTENDED", "WAIT_VOLATILITY_EXPANSION", "WAIT_VOLUME_EXPANSION",
+        "WAIT_THIN_SAMPLE", "REJECT_BUNDLED_BUYS", "WAIT_HISTORY", "WAIT_BREAKOUT", "WAIT_OVEREXTENDED",
+        "WAIT_VOLATILITY_EXPANSION", "WAIT_VOLUME_EXPANSION",
     }  # fmt: skip
     assert own - codes == set()
     sells = [intent for w in lives for _, intent in w.intents() if intent.side == "Sell"]
