@@ -336,15 +336,18 @@ class Momentum:
         """The mint is held or being bought: only the position's own pool goes on."""
         position = self.positions.get(row.mint)
         if position is None:
-            if self.entering[row.mint].pool == row.pool:
-                return NOTHING
-            return self._say(row, "wait", "WAIT_ENTRY_PENDING", (), self._policy(row.pool).regime)
+            return NOTHING if self.entering[row.mint].pool == row.pool else self._waits(row, "WAIT_ENTRY_PENDING")
         if position.pool != row.pool:
-            said = self._say(row, "wait", "WAIT_POSITION_ELSEWHERE", (), self._policy(row.pool).regime)
-            return [*said, *self._routed(position, row, event)]
+            return [*self._waits(row, "WAIT_POSITION_ELSEWHERE"), *self._routed(position, row, event)]
         if type(event) is Trade:
             self._mark(position, event)
         return self._attend(position, row, event)
+
+    def _waits(self, row: Row, code: str) -> tuple[Event, ...]:
+        """Another pool of the mint is busy; of a pool that is refused for now that says nothing new."""
+        if row.verdict == "reject" and row.until > self.now.time:
+            return ()
+        return self._say(row, "wait", code, (), self._policy(row.pool).regime)
 
     def _routed(self, position: Position, row: Row, event: Event) -> Iterable[Event]:
         """Look at a position after a word about this pool: its own, or one that it may be sold on."""
