@@ -5,7 +5,8 @@ cycle through it. Both take their quotes from one quoter and pass the same gates
 that changes. What is wished holds its path until its end is known.
 
     wait      no trip, or one that earns too little       ARB_INSUFFICIENT_POOLS .. ARB_PROFIT_BELOW_LANDING
-    suppress  a trip that must not be wished now          ARB_FEED_GAP, ARB_IN_FLIGHT, ARB_COOLDOWN, ARB_LAST_TRADE_ONLY
+    suppress  a trip that must not be wished now          ARB_FEED_GAP, ARB_IN_FLIGHT, ARB_COOLDOWN,
+                                                          ARB_LAST_TRADE_ONLY, ARB_POOL_ACCOUNTS
     enter     it is wished                                ARB_TWO_HOP, ARB_MULTI_HOP
 """
 
@@ -40,7 +41,9 @@ from ironcrab.strategy.arb_legs import Gates, Number, Quoter, Trip, known_liquid
 from ironcrab.strategy.arb_pairs import best_pair, gap_bps
 from ironcrab.strategy.arb_params import ArbParams
 from ironcrab.strategy.reload import Change
+from ironcrab.strategy.routes import PUMP_AMM_ACCOUNTS, has_accounts
 
+PUMP_AMM = "pump_amm"
 MILLI = 1_000_000
 """Nanoseconds."""
 MOST_MARKS = 8_192
@@ -189,7 +192,7 @@ class Arbitrage:
             forget_oldest(self.rows, self.params.max_rows)
         row.seq = seq
         if self.pools.gap_open:
-            return self._say(row, ("suppress", "ARB_FEED_GAP", ()))
+            return self._say(row, ("suppress", "ARB_FEED_GAP", (("open_gaps", len(self.pools.state.gaps), 0),)))
         found = self._pair(row)
         if found[0] == "enter":
             return self._wish(row, found)
@@ -221,9 +224,11 @@ class Arbitrage:
         if self.now.time < row.searched + params.multi_hop_cooldown_ms * MILLI or not self._moved(seq, touched):
             return None
         row.searched = self.now.time
+        before = self.quoter.asked
         trip = self.cycles.best(row.mint, params.probe_lamports)
         if trip is None:
-            return ("wait", "ARB_NO_CYCLE", (), None)
+            asked = ("quotes", self.quoter.asked - before, params.multi_hop_max_quotes)
+            return ("wait", "ARB_NO_CYCLE", (asked,), None)
         if params.max_leg_slot_delta and trip.slot_delta > params.max_leg_slot_delta:
             numbers = (("slot_delta", trip.slot_delta, params.max_leg_slot_delta),)
             return ("wait", "ARB_SLOT_DELTA_EXCEEDED", numbers, None)
@@ -254,6 +259,10 @@ class Arbitrage:
         spread = (("spread_bps", trip.spread_bps, least),)
         if trip.kind == "last_trade" and not params.trade_on_last_trade:
             return ("suppress", "ARB_LAST_TRADE_ONLY", spread, None)
+        blind = [leg.row for leg in trip.legs if leg.row.dex == PUMP_AMM and not has_accounts(leg.row)]
+        if params.require_pool_accounts and blind:
+            told = ("accounts", len(blind[0].accounts), PUMP_AMM_ACCOUNTS)
+            return ("suppress", "ARB_POOL_ACCOUNTS", (told,), None)
         if self.flights.holds(trip.path, now):
             return ("suppress", "ARB_IN_FLIGHT", spread, None)
         if now < row.until:

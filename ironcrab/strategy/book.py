@@ -186,10 +186,11 @@ class Book:
     def _entry_failed(self, mint: str, entering: Entering, ended: str) -> Answer:
         del self.state.entering[mint]
         position = self.state.positions.get(mint)
+        numbers = (("lamports", entering.lamports, None),)
         if position is None:
-            return Answer(mint, entering.pool, "reject", f"REJECT_ENTRY_{ended}")
+            return Answer(mint, entering.pool, "reject", f"REJECT_ENTRY_{ended}", numbers)
         position.full = True
-        return Answer(mint, position.pool, "hold", f"HOLD_SCALE_IN_{ended}")
+        return Answer(mint, position.pool, "hold", f"HOLD_SCALE_IN_{ended}", numbers)
 
     def _exit_failed(self, position: Position, ended: str, error: str) -> Answer:
         pause = self.shared.exit_retry_cooldown_secs << min(position.fails, 3)

@@ -38,6 +38,7 @@ class Look(NamedTuple):
         hold_secs: seconds held.
         quote: executable quote of all of it; None: there is none.
         guard: why there is none; "" there is.
+        guarded: the numbers behind that: seconds held, and the slot it was quoted in (-1 none) with the least one.
         routes: the pools that were asked, the first where it is sold if there is no quote; () none is known.
         own_out: lamports that its own pool would pay; None: it is not quoted.
     """
@@ -45,6 +46,7 @@ class Look(NamedTuple):
     hold_secs: int
     quote: PoolQuote | None
     guard: Word
+    guarded: tuple[Number, ...] = ()
     routes: tuple[PoolRow, ...] = ()
     own_out: int | None = None
 
@@ -89,13 +91,20 @@ class Exits:
             why = self._guard(position, row, quote, is_own=is_own)
             if isinstance(quote, NoQuote) or why:
                 if is_own:
-                    return Look(hold, None, why, routes)
+                    told = -1 if isinstance(quote, NoQuote) else quote.slot
+                    numbers = (
+                        ("hold_secs", hold, None),
+                        ("quote_slot", told, max(position.slot + 1, position.mark_slot)),
+                    )
+                    return Look(hold, None, why, numbers, routes)
                 continue
             if is_own:
                 own_out = quote.amount_out
             if best is None or quote.amount_out > best.amount_out:
                 best = quote
-        return Look(hold, best, "" if best is not None else "NO_EXECUTABLE_QUOTE", routes, own_out)
+        if best is None:
+            return Look(hold, None, "NO_EXECUTABLE_QUOTE", (("hold_secs", hold, None),), routes)
+        return Look(hold, best, "", (), routes, own_out)
 
     def _guard(self, position: Position, row: PoolRow, quote: PoolQuote | NoQuote, *, is_own: bool) -> Word:
         """Why this quote may not decide; "" it may. Entry and marks are its own pool's, and judge no other."""

@@ -44,7 +44,9 @@ class Gates:
         """Gates 0 to 5; before them the end of a curve and a gap, which no later gate would see."""
         head, entry = self.now.slot, policy.entry
         if pool.complete:
-            return "REJECT_PUMPFUN_BONDING_COMPLETE", ()
+            return "REJECT_PUMPFUN_BONDING_COMPLETE", (
+                ("progress_bps", -1 if pool.progress_bps is None else pool.progress_bps, BPS),
+            )
         gap = self.pools.state.gap_slot
         if pool.stale is not None or self.pools.state.gaps or (gap and gap >= head - policy.longest):
             return "WAIT_FEED_GAP", (("slots_since_gap", head - gap, policy.longest),)
@@ -79,11 +81,11 @@ class Gates:
     def _authorities(self, row: Row, entry: Entry) -> Finding:
         mint = self.mints.get(row.mint)
         if mint is None:
-            return "WAIT_MINT_INFO", ()
+            return "WAIT_MINT_INFO", (("mint_told", 0, 1),)
         if entry.require_mint_authority_renounced and mint.mint_authority is not None:
-            return "REJECT_MINT_AUTHORITY_NOT_RENOUNCED", ()
+            return "REJECT_MINT_AUTHORITY_NOT_RENOUNCED", (("mint_authorities", 1, 0),)
         if entry.require_freeze_authority_none and mint.freeze_authority is not None:
-            return "REJECT_FREEZE_AUTHORITY_SET", ()
+            return "REJECT_FREEZE_AUTHORITY_SET", (("freeze_authorities", 1, 0),)
         return PASS
 
     def _flow(self, row: Row, policy: Policy) -> Finding:
@@ -126,13 +128,13 @@ class Gates:
         """What a buy needs so that it is not refused for want of data."""
         mint = self.mints.get(row.mint)
         if mint is not None and mint.token_program not in (TOKEN_PROGRAM, TOKEN_2022_PROGRAM):
-            return "REJECT_UNSUPPORTED_TOKEN_PROGRAM", ()
+            return "REJECT_UNSUPPORTED_TOKEN_PROGRAM", (("supported_programs", 0, 1),)
         if pool.dex == "pump_amm" and not has_accounts(pool):
             return "WAIT_POOL_ACCOUNTS", (("accounts", len(pool.accounts), PUMP_AMM_ACCOUNTS),)
         if pool.dex == "pumpfun" and pool.creator is None:
-            return "WAIT_MISSING_CREATOR", ()
+            return "WAIT_MISSING_CREATOR", (("creators_told", 0, 1),)
         if pool.trade_seq is None or (mint is None and row.decimals is None):
-            return "WAIT_TRADE_PRICE", ()
+            return "WAIT_TRADE_PRICE", (("trades_told", int(pool.trade_seq is not None), 1),)
         return PASS
 
     def summary(self, row: Row, pool: PoolRow, policy: Policy) -> tuple[Number, ...]:

@@ -148,7 +148,7 @@ class Momentum:
             if event.quote_mint != SOL_MINT or event.mint in self.never:
                 row.until = FOREVER
                 why = "REJECT_NOT_TRADEABLE" if event.quote_mint == SOL_MINT else "REJECT_QUOTE_NOT_SOL"
-                return self._say(row, "reject", why, (), "NotApplicable")
+                return self._say(row, "reject", why, (("tradeable", 0, 1),), "NotApplicable")
         row.seq = seq
         row.time = self.now.time
         if row.until == FOREVER or row.mint != event.mint:
@@ -336,18 +336,23 @@ class Momentum:
         """The mint is held or being bought: only the position's own pool goes on."""
         position = self.positions.get(row.mint)
         if position is None:
-            return NOTHING if self.entering[row.mint].pool == row.pool else self._waits(row, "WAIT_ENTRY_PENDING")
+            entering = self.entering[row.mint]
+            if entering.pool == row.pool:
+                return NOTHING
+            secs = (self.now.time - entering.time) // NANOS
+            return self._waits(row, "WAIT_ENTRY_PENDING", ("pending_secs", secs, self.shared.pending_timeout_secs))
         if position.pool != row.pool:
-            return [*self._waits(row, "WAIT_POSITION_ELSEWHERE"), *self._routed(position, row, event)]
+            said = self._waits(row, "WAIT_POSITION_ELSEWHERE", ("held_raw", position.held, None))
+            return [*said, *self._routed(position, row, event)]
         if type(event) is Trade:
             self._mark(position, event)
         return self._attend(position, row, event)
 
-    def _waits(self, row: Row, code: str) -> tuple[Event, ...]:
+    def _waits(self, row: Row, code: str, number: Number) -> tuple[Event, ...]:
         """Another pool of the mint is busy; of a pool that is refused for now that says nothing new."""
         if row.verdict == "reject" and row.until > self.now.time:
             return ()
-        return self._say(row, "wait", code, (), self._policy(row.pool).regime)
+        return self._say(row, "wait", code, (number,), self._policy(row.pool).regime)
 
     def _routed(self, position: Position, row: Row, event: Event) -> Iterable[Event]:
         """Look at a position after a word about this pool: its own, or one that it may be sold on."""
@@ -377,7 +382,8 @@ class Momentum:
         pool = self.pools.get(position.pool)
         policy = self._policy(position.pool)
         if pool is None:
-            return self._say(row, "suppress", "POOL_NOT_FOUND", (), policy.regime)
+            secs = (self.now.time - position.time) // NANOS
+            return self._say(row, "suppress", "POOL_NOT_FOUND", (("hold_secs", secs, None),), policy.regime)
         look = self.exits.look(position)
         found = self.exits.judge(self.state, row, pool, policy, position=position, look=look)
         if found is not None:
@@ -389,8 +395,9 @@ class Momentum:
         if look.guard:
             # within the slot of the last trade its reserves may still come: that is no reason yet
             coming = look.guard == BEHIND_MARK and self.now.slot == position.mark_slot
-            return NOTHING if coming else self._say(row, "suppress", look.guard, (), policy.regime)
-        return self._say(row, "hold", "HOLD_FULL" if position.full else "HOLD_PROBE", (), policy.regime)
+            return NOTHING if coming else self._say(row, "suppress", look.guard, look.guarded, policy.regime)
+        numbers = (("hold_secs", look.hold_secs, None), ("pnl_bps", gain_bps(position.paid, look.price), None))
+        return self._say(row, "hold", "HOLD_FULL" if position.full else "HOLD_PROBE", numbers, policy.regime)
 
     def _scale_in(
         self, position: Position, row: Row, pool: PoolRow, policy: Policy, *, look: Look, event: Event

@@ -225,6 +225,7 @@ def test_verdicts_are_said_on_change_only_and_lives_are_orderly(world, steps):
     for record in w.log:
         event = record.event
         if isinstance(event, Verdict):
+            assert event.measures, event.code
             assert last.get(event.pool_address) != (event.verdict, event.code)
             last[event.pool_address] = (event.verdict, event.code)
         if isinstance(event, TradeIntent):
