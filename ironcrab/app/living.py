@@ -172,12 +172,14 @@ def reset_command(data: Path) -> None:
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @DATA
 def set_command(settings: tuple[str, ...], data: Path) -> None:
-    """Change engine parameters of the sessions of the data folder while they run; `ironcrab params` lists them."""
+    """Change parameters of the sessions of the data folder while they run; `ironcrab params` lists them.
+
+    KEY is `momentum.take_profit_bps`, `arbitrage.min_profit_lamports`, ...; without a table it is the engine's.
+    """
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.shell.control import Request  # noqa: PLC0415 - only here
 
-    wanted = {key.removeprefix("engine."): value for key, value in pairs(settings)}
-    if not _all(data, Request("set", settings=wanted)):
+    if not _all(data, Request("set", settings=dict(pairs(settings)))):
         raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ironcrab.check.finding import Finding
-from ironcrab.domain.control import RunStarted
+from ironcrab.domain.control import ConfigChanged, RunStarted
 from ironcrab.domain.trade import TradeIntent, Verdict
 from ironcrab.log.recording import Recording
 
@@ -15,20 +15,24 @@ SECOND = 1_000_000_000
 
 def terminal_reject(recording: Recording) -> Iterator[Finding]:
     """After a reject a pool row is not judged again for the strategy's `terminal_secs`, unless it is tracked anew."""
-    rejected: dict[Row, tuple[int, int]] = {}
+    rejected: dict[Row, tuple[int, int | None]] = {}
     terminal_ns: int | None = None
-    for record in recording.records(types=(RunStarted, Verdict)):
+    for record in recording.records(types=(RunStarted, ConfigChanged, Verdict)):
         event: Any = record.event
+        if isinstance(event, ConfigChanged):
+            told = [setting.value for setting in event.settings if setting.key == "terminal_secs"]
+            terminal_ns = max((int(value) * SECOND for value in told), default=terminal_ns)
+            continue
         if isinstance(event, RunStarted):
             told = [setting.value for setting in event.settings if setting.key.endswith(".terminal_secs")]
             terminal_ns = max((int(value) * SECOND for value in told), default=terminal_ns)
             continue
         row = (event.source, event.mint, event.pool_address)
         if event.verdict == "reject":
-            rejected[row] = record.seq, record.time
+            rejected[row] = record.seq, None if terminal_ns is None else record.time + terminal_ns
         elif row in rejected:
-            seq, time = rejected.pop(row)
-            is_over = terminal_ns is not None and record.time >= time + terminal_ns
+            seq, until = rejected.pop(row)
+            is_over = until is not None and record.time >= until
             if event.verdict in ("wait", "enter") and not is_over:
                 yield Finding(record.seq, f"{event.code} after the reject #{seq} of the same pool row")
 

@@ -47,6 +47,8 @@ FloatText = Annotated[str, Meta(extra={"wire": "float"})]
 """Canonical decimal digits; the wire contract writes a JSON number."""
 
 LAMPORTS_PER_SOL = 1_000_000_000
+SLOT_MS = 400
+"""Nominal length of a slot in ms: ages are counted in slots, because a slot is what the feed tells."""
 BPS = 10_000
 
 SOL_MINT = "So11111111111111111111111111111111111111112"

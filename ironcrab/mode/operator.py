@@ -1,7 +1,7 @@
 """What an operator, the KILL file and the disk say to a running session; each becomes a record."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ironcrab.domain.control import ConfigChanged, ConfigUpdate, ControlRequest
@@ -26,7 +26,8 @@ class Operator:
 
     Args:
         take: takes a world event; gives its seq.
-        engine: whose kill switch and settings they are.
+        engine: whose kill switch it is.
+        components: who takes the settings of a scenario's table; a key without a table is the engine's.
         durable: the seq up to which the log is on the disk.
         folder: the data folder.
         room: of the disk.
@@ -37,6 +38,7 @@ class Operator:
         self,
         take: Callable[[Callable[[int], Event]], int],
         engine: ExecutionEngine,
+        components: Mapping[str, str],
         durable: Callable[[], int],
         folder: Path,
         room: Room,
@@ -44,6 +46,7 @@ class Operator:
     ) -> None:
         self.take = take
         self.engine = engine
+        self.components = components
         self.durable = durable
         self.folder = folder
         self.room = room
@@ -65,16 +68,34 @@ class Operator:
         return Reply(ok=True, text=text, seq=seq)
 
     async def _set(self, settings: dict[str, str]) -> Reply:
+        """Tell each component its wishes; the reply joins what they answer."""
+        wishes: dict[str, dict[str, str]] = {}
+        for dotted, text in settings.items():
+            table, dot, key = dotted.partition(".")
+            component = self.components.get(table) if dot else self.engine.name
+            if component is None:
+                known = ", ".join(self.components)
+                return Reply(ok=False, text=f"{dotted}: nobody here takes settings of {table}; known: {known}")
+            wishes.setdefault(component, {})[key if dot else dotted] = text
+        texts, is_ok, seq = list[str](), True, None
+        for component, config in wishes.items():
+            seq = self._wish(component, config)
+            changed: ConfigChanged | None = self.changed
+            if changed is None:
+                texts.append(f"{component} takes no settings while it runs")
+                is_ok = False
+                continue
+            texts += [f"{setting.key}={setting.value}" for setting in changed.settings]
+            texts += [f"refused {setting.key}: {setting.origin}" for setting in changed.rejected]
+            is_ok = is_ok and not changed.rejected
+        if seq is not None:
+            await self._durable(seq)
+        return Reply(ok=is_ok, text="; ".join(texts), seq=seq)
+
+    def _wish(self, component: str, config: dict[str, str]) -> int:
+        """Tell a component; its answer then stands in `changed`. The seq of the update."""
         self.changed = None
-        seq = self.take(lambda _: ConfigUpdate(self.engine.name, settings))
-        await self._durable(seq)
-        changed: ConfigChanged | None = self.changed
-        if changed is None:
-            return Reply(ok=False, text="the engine did not answer", seq=seq)
-        refused = [f"{setting.key}: {setting.origin}" for setting in changed.rejected]
-        applied = [f"{setting.key}={setting.value}" for setting in changed.settings]
-        text = "; ".join([*applied, *(f"refused {line}" for line in refused)])
-        return Reply(ok=not refused, text=text, seq=seq)
+        return self.take(lambda _: ConfigUpdate(component, config))
 
     def look(self) -> None:
         """The KILL file and the disk, once a second."""

@@ -84,7 +84,13 @@ class Live:
         self.seconds = Seconds()
         self.feeding = Feeding(self.normaliser, None, None)
         self.operator = Operator(
-            self._said, self.engine, lambda: session.durable_seq, session.path.parent, room, session.log_id
+            self._said,
+            self.engine,
+            {"engine": self.engine.name, **{one.key: one.kind.name for one in scenario.strategies}},
+            lambda: session.durable_seq,
+            session.path.parent,
+            room,
+            session.log_id,
         )
         self._is_open = self.is_halted = False
 

@@ -5,7 +5,8 @@ cycle through it. Both take their quotes from one quoter and pass the same gates
 that changes. What is wished holds its path until its end is known.
 
     wait      no trip, or one that earns too little       ARB_INSUFFICIENT_POOLS .. ARB_PROFIT_BELOW_LANDING
-    suppress  a trip that must not be wished now          ARB_FEED_GAP, ARB_IN_FLIGHT, ARB_COOLDOWN, ARB_LAST_TRADE_ONLY
+    suppress  a trip that must not be wished now          ARB_FEED_GAP, ARB_IN_FLIGHT, ARB_COOLDOWN,
+                                                          ARB_LAST_TRADE_ONLY, ARB_POOL_ACCOUNTS
     enter     it is wished                                ARB_TWO_HOP, ARB_MULTI_HOP
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from ironcrab.domain.control import ConfigUpdate, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount, PoolStateUpdate, Trade
 from ironcrab.domain.trade import (
@@ -32,12 +34,16 @@ from ironcrab.market.decimals import decimal_text
 from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
 from ironcrab.market.quotes import CONSTANT_PRODUCT
+from ironcrab.strategy import reload
 from ironcrab.strategy.arb_cycles import Cycles
 from ironcrab.strategy.arb_flights import Flight, Flights
 from ironcrab.strategy.arb_legs import Gates, Number, Quoter, Trip, known_liquidity, price_of
 from ironcrab.strategy.arb_pairs import best_pair, gap_bps
 from ironcrab.strategy.arb_params import ArbParams
+from ironcrab.strategy.reload import Change
+from ironcrab.strategy.routes import PUMP_AMM_ACCOUNTS, has_accounts
 
+PUMP_AMM = "pump_amm"
 MILLI = 1_000_000
 """Nanoseconds."""
 MOST_MARKS = 8_192
@@ -81,11 +87,15 @@ class Mark(Struct, gc=False):
 
 
 class ArbState(Struct):
-    """Everything arbitrage remembers: mints, prices of the last search by pool, wishes under way by path."""
+    """Everything arbitrage remembers: mints, prices of the last search by pool, wishes under way by path.
+
+    `changes` are the parameters that an operator changed.
+    """
 
     rows: dict[str, MintRow] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)
     flights: dict[str, Flight] = field(default_factory=dict)
+    changes: dict[str, Change] = field(default_factory=dict)
 
 
 class Arbitrage:
@@ -93,16 +103,21 @@ class Arbitrage:
 
     name = "arb-strategy"
     Params = ArbParams
-    wants: tuple[type[Event], ...] = (Trade, PoolStateUpdate, TradeIntent, DecisionRecord, ExecutionResult)
+    wants: tuple[type[Event], ...] = (
+        Trade,
+        PoolStateUpdate,
+        TradeIntent,
+        DecisionRecord,
+        ExecutionResult,
+        RunStarted,
+        ConfigUpdate,
+    )
 
     def __init__(self, params: ArbParams, known: Known) -> None:
-        self.params = params
+        self.scenario = params
         self.known = known
         self.now = known.now
         self.pools = known.pools
-        self.quoter = Quoter(known, params)
-        self.gates = Gates(params)
-        self.cycles = Cycles(known.pools, self.quoter, params.multi_hop_max_hops, params.multi_hop_max_quotes)
         self.state = ArbState()
         self.restored()
 
@@ -110,6 +125,15 @@ class Arbitrage:
         """Take the state that was put back."""
         self.rows = self.state.rows
         self.flights = Flights(self.state.flights)
+        self._put_in_force()
+
+    def _put_in_force(self) -> None:
+        """The scenario's parameters with an operator's changes."""
+        params = self.params = reload.in_force(self.scenario, self.state.changes)
+        self.config_id = reload.config_id(params) if self.state.changes else None
+        self.quoter = Quoter(self.known, params)
+        self.gates = Gates(params)
+        self.cycles = Cycles(self.pools, self.quoter, params.multi_hop_max_hops, params.multi_hop_max_quotes)
 
     def step(self, seq: int, event: Any) -> Iterable[Event]:
         """Fold one event; says verdicts and intents. Trades come by the million, so their path is laid out flat."""
@@ -128,9 +152,21 @@ class Arbitrage:
         if kind is PoolStateUpdate:
             row = self.pools.rows.get(event.pool_address)
             return NOTHING if row is None else self._look(seq, row)
+        if kind is RunStarted or kind is ConfigUpdate:
+            return self._settings(event)
         if event.source == self.name:
             self._answer(seq, event)
         return NOTHING
+
+    def _settings(self, event: RunStarted | ConfigUpdate) -> Iterable[Event]:
+        """A run opens, or an operator wishes other parameters: what holds from here on is said."""
+        changes = self.state.changes
+        if isinstance(event, ConfigUpdate):
+            said = reload.update(self.name, self.scenario, changes, event)
+        else:
+            said = reload.reopened(self.name, self.scenario, changes)
+        self._put_in_force()
+        return NOTHING if said is None else (said,)
 
     def _follow_reserves(self, row: PoolRow) -> bool:
         """Whether reserves follow this pool's trades, and have not yet followed the last one."""
@@ -156,7 +192,7 @@ class Arbitrage:
             forget_oldest(self.rows, self.params.max_rows)
         row.seq = seq
         if self.pools.gap_open:
-            return self._say(row, ("suppress", "ARB_FEED_GAP", ()))
+            return self._say(row, ("suppress", "ARB_FEED_GAP", (("open_gaps", len(self.pools.state.gaps), 0),)))
         found = self._pair(row)
         if found[0] == "enter":
             return self._wish(row, found)
@@ -188,9 +224,11 @@ class Arbitrage:
         if self.now.time < row.searched + params.multi_hop_cooldown_ms * MILLI or not self._moved(seq, touched):
             return None
         row.searched = self.now.time
+        before = self.quoter.asked
         trip = self.cycles.best(row.mint, params.probe_lamports)
         if trip is None:
-            return ("wait", "ARB_NO_CYCLE", (), None)
+            asked = ("quotes", self.quoter.asked - before, params.multi_hop_max_quotes)
+            return ("wait", "ARB_NO_CYCLE", (asked,), None)
         if params.max_leg_slot_delta and trip.slot_delta > params.max_leg_slot_delta:
             numbers = (("slot_delta", trip.slot_delta, params.max_leg_slot_delta),)
             return ("wait", "ARB_SLOT_DELTA_EXCEEDED", numbers, None)
@@ -221,6 +259,10 @@ class Arbitrage:
         spread = (("spread_bps", trip.spread_bps, least),)
         if trip.kind == "last_trade" and not params.trade_on_last_trade:
             return ("suppress", "ARB_LAST_TRADE_ONLY", spread, None)
+        blind = [leg.row for leg in trip.legs if leg.row.dex == PUMP_AMM and not has_accounts(leg.row)]
+        if params.require_pool_accounts and blind:
+            told = ("accounts", len(blind[0].accounts), PUMP_AMM_ACCOUNTS)
+            return ("suppress", "ARB_POOL_ACCOUNTS", (told,), None)
         if self.flights.holds(trip.path, now):
             return ("suppress", "ARB_IN_FLIGHT", spread, None)
         if now < row.until:
@@ -294,6 +336,7 @@ class Arbitrage:
                 "estimated_profit_lamports": str(profit),
                 "expected_token_output": str(first.amount_out),
                 "slot": str(self.now.slot),
+                **({} if self.config_id is None else {"config_snapshot_id": self.config_id}),
             },
             execution=Execution(_lamports(self.gates.least_out(trip))),
             swap_path=tuple(

@@ -9,7 +9,19 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ironcrab.domain.units import BPS, SOL_MINT, USDC_MINT, USDT_MINT, Bps, Key, Lamports, SignedBps, Slot, ceil_div
+from ironcrab.domain.units import (
+    BPS,
+    SLOT_MS,
+    SOL_MINT,
+    USDC_MINT,
+    USDT_MINT,
+    Bps,
+    Key,
+    Lamports,
+    SignedBps,
+    Slot,
+    ceil_div,
+)
 from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
 from ironcrab.market.quotes import CONSTANT_PRODUCT, NoQuote
@@ -21,8 +33,6 @@ Number = tuple[str, int, int | None]
 Step = tuple[PoolRow, Key]
 """A pool and the mint that goes into it."""
 
-SLOT_MS = 400
-"""Nominal length of a slot; ages are counted in slots, because a slot is what the feed tells."""
 DEXES = ("raydium", "raydium_cpmm", "orca", "meteora_dlmm", "pump_amm")
 """Venues of a trip; a PumpFun curve is the only pool of its mint while it lives."""
 UNKNOWN_LIQUIDITY = 5

@@ -48,6 +48,9 @@ class ArbParams(Struct, frozen=True, kw_only=True):
             extra={"unit": "slots"},
         ),
     ] = 2
+    require_pool_accounts: Annotated[
+        bool, _flag("no wish over a PumpSwap pool whose accounts are not known: the engine could not build its swap")
+    ] = False
     trade_on_last_trade: Annotated[bool, _flag("wish also where all that is known is the last trades' price")] = False
 
     screen_bps: Annotated[

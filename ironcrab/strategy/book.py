@@ -5,20 +5,27 @@ from typing import NamedTuple
 
 from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent
-from ironcrab.domain.units import Key, Word
+from ironcrab.domain.units import Bps, Key, Word
 from ironcrab.loop import Now
 from ironcrab.market.price import Price
 from ironcrab.strategy.intents import SOURCE
 from ironcrab.strategy.params import Shared
-from ironcrab.strategy.rows import Entering, MomentumState, Position, Wish
+from ironcrab.strategy.rows import NANOS, Entering, Failure, MomentumState, Position, Wish
 from ironcrab.strategy.shape import Number
 
-NANOS = 1_000_000_000
 MOST_WISHES = 1_024
 """Intents whose answers are awaited or remembered at most; the oldest go first."""
 
 ENDED = {"Rejected": "REFUSED", "Expired": "EXPIRED", "SimFailed": "SIM_FAILED", "FailedConfirmed": "FAILED"}
 """How an attempt ended badly, by the decision's outcome. Sent and Confirmed wait for the result."""
+OF_THE_POOL = ("SIM_FAILED", "FAILED", "TIMEOUT")
+"""Ends that count against the pool; a refusal or an expiry is none of its doing."""
+SLIPPED = ("6002", "0x1772")
+"""In the text of an error: the output fell below the least one (facts 3.4: TooLittleSolReceived)."""
+CURVE_COMPLETE = ("6005", "0x1775")
+"""In the text of an error: the curve is sold out (A.8)."""
+ESCALATION_BPS = (0, 500, 800, 1_500)
+"""The least slippage allowed after so many sells that failed by slippage."""
 
 
 class Answer(NamedTuple):
@@ -40,6 +47,7 @@ class Book:
         self.state = state
         self.probe = (shared.position_lamports * shared.probe_buy_bps * 2 + 10_000) // 20_000
         self.scale_in = shared.position_lamports - self.probe
+        self.fail_window = shared.exit_route_fail_window_secs * NANOS
 
     def intended(self, seq: int, intent: TradeIntent) -> None:
         """An intent became a record: if it is the one we said, its seq is what answers will name."""
@@ -53,7 +61,8 @@ class Book:
             wish = Wish(intent.resources.output_mint, bought.pool, bought.kind, bought.lamports)
         elif intent.side == "Sell" and sold is not None and sold.exit_time and sold.exit_intent is None:
             sold.exit_intent = seq
-            wish = Wish(intent.resources.input_mint, sold.pool, "exit", intent.required_capital.raw)
+            pool = next(iter(intent.resources.pools), sold.pool)
+            wish = Wish(intent.resources.input_mint, pool, "exit", intent.required_capital.raw)
         else:
             return
         state.wishes[seq] = wish
@@ -65,7 +74,7 @@ class Book:
         ended = ENDED.get(decision.outcome)
         if ended is None or decision.intent is None:
             return None
-        return self._failed(decision.intent, ended)
+        return self._failed(decision.intent, ended, decision.primary_reject_reason or "")
 
     def executed(self, result: ExecutionResult) -> Answer | None:
         """The chain answered."""
@@ -73,7 +82,8 @@ class Book:
         if result.intent is None or status not in {"confirmed", "failed", "timeout"}:
             return None
         if status != "confirmed":
-            return self._failed(result.intent, "FAILED" if status == "failed" else "TIMEOUT")
+            error = f"{result.error_code} {result.error_message}"
+            return self._failed(result.intent, "FAILED" if status == "failed" else "TIMEOUT", error)
         wish = self.state.wishes.get(result.intent) or self._foreign(result)
         if wish is None or wish.done:
             return None
@@ -100,7 +110,7 @@ class Book:
         """A confirmed buy. Without its fill there is no position: nothing is taken from placeholders."""
         out = result.fill_out
         if out is None or not out.raw:
-            return self._failed(intent, "FILL_UNKNOWN")
+            return self._failed(intent, "FILL_UNKNOWN", "")
         lamports = result.fill_in.raw if result.fill_in is not None else abs(result.wallet_sol_delta_lamports or 0)
         fill = Price(out.raw, lamports or wish.amount)
         entering = self.state.entering.get(wish.mint)
@@ -128,7 +138,8 @@ class Book:
         sold = result.fill_in.raw if result.fill_in is not None else wish.amount
         if position.exit_intent in (intent, None):
             position.exit_time, position.exit_intent = 0, None
-        position.retry_time = position.fails = 0
+        position.retry_time = position.fails = position.slipped = 0
+        position.failed = {}
         position.held -= min(sold, position.held)
         if position.held:
             return Answer(wish.mint, position.pool, "hold", "HOLD_REST", (("held_raw", position.held, None),))
@@ -155,10 +166,10 @@ class Book:
                 yield self._entry_failed(mint, entering, "TIMEOUT")
         for position in self.state.positions.values():
             if position.exit_time and position.exit_time < oldest:
-                yield self._exit_failed(position, "TIMEOUT")
+                yield self._exit_failed(position, "TIMEOUT", "")
 
-    def _failed(self, intent: int, ended: str) -> Answer | None:
-        """The intent came to nothing; None where nothing of it is pending any more."""
+    def _failed(self, intent: int, ended: str, error: str) -> Answer | None:
+        """The intent came to nothing, with this error; None where nothing of it is pending any more."""
         wish = self.state.wishes.get(intent)
         if wish is None:
             return None
@@ -166,7 +177,7 @@ class Book:
             position = self.state.positions.get(wish.mint)
             if position is None or position.exit_intent != intent:
                 return None
-            return self._exit_failed(position, ended)
+            return self._exit_failed(position, ended, error)
         entering = self.state.entering.get(wish.mint)
         if entering is None or entering.intent != intent:
             return None
@@ -175,18 +186,38 @@ class Book:
     def _entry_failed(self, mint: str, entering: Entering, ended: str) -> Answer:
         del self.state.entering[mint]
         position = self.state.positions.get(mint)
+        numbers = (("lamports", entering.lamports, None),)
         if position is None:
-            return Answer(mint, entering.pool, "reject", f"REJECT_ENTRY_{ended}")
+            return Answer(mint, entering.pool, "reject", f"REJECT_ENTRY_{ended}", numbers)
         position.full = True
-        return Answer(mint, position.pool, "hold", f"HOLD_SCALE_IN_{ended}")
+        return Answer(mint, position.pool, "hold", f"HOLD_SCALE_IN_{ended}", numbers)
 
-    def _exit_failed(self, position: Position, ended: str) -> Answer:
+    def _exit_failed(self, position: Position, ended: str, error: str) -> Answer:
         pause = self.shared.exit_retry_cooldown_secs << min(position.fails, 3)
+        wish = None if position.exit_intent is None else self.state.wishes.get(position.exit_intent)
+        if ended in OF_THE_POOL:
+            self._blame(position, position.pool if wish is None else wish.pool, error)
         position.exit_time, position.exit_intent = 0, None
         position.retry_time = self.now.time + pause * NANOS
         position.fails += 1
         numbers = (("fails", position.fails, None), ("cooldown_secs", pause, None))
         return Answer(position.mint, position.pool, "hold", f"HOLD_EXIT_{ended}", numbers)
+
+    def _blame(self, position: Position, pool: Key, error: str) -> None:
+        """Remember on which pool a sell failed, and what its error says; failures long ago begin anew."""
+        before = position.failed.pop(pool, None)
+        is_fresh = before is not None and self.now.time - before.time <= self.fail_window
+        count = before.count + 1 if before is not None and is_fresh else 1
+        position.failed[pool] = Failure(count, self.now.time)
+        position.slipped += any(text in error for text in SLIPPED)
+        position.migrated = position.migrated or any(text in error for text in CURVE_COMPLETE)
+
+    def exit_slippage(self, position: Position) -> Bps:
+        """Slippage that a sell allows now."""
+        asked = self.shared.exit_max_slippage_bps
+        if not self.shared.exit_slippage_escalates:
+            return asked
+        return max(asked, ESCALATION_BPS[min(position.slipped, len(ESCALATION_BPS) - 1)])
 
 
 def _blend(position: Position, fill: Price, slot: int) -> None:

@@ -1,19 +1,22 @@
 """The reasons to leave a position, in their order.
 
-Price exits (stop, take profit, trailing, and a fade that asks for a loss) need an executable quote of the
-position's own pool; without one they are suppressed, and what suppresses them is named. Time passes anyhow.
+Price exits (stop, take profit, trailing, and a fade that asks for a loss) need an executable quote of all of it, on the
+pool it would then be sold on: its own, or where that is switched on the one of its `routes` that pays most. Without one
+they are suppressed, and what suppresses them is named. Time passes anyhow.
 """
 
 from typing import NamedTuple
 
-from ironcrab.domain.units import BPS, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, Word
+from ironcrab.domain.units import BPS, SLOT_MS, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, Word
 from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
 from ironcrab.market.price import Price, drawdown_bps, drawdown_reaches, gain_at_most, gain_bps, gain_reaches
 from ironcrab.market.quotes import NoQuote, PoolQuote
-from ironcrab.strategy.gates import PUMP_AMM_ACCOUNTS, Gates, Policy
+from ironcrab.strategy.gates import Gates
 from ironcrab.strategy.params import Shared, slots
-from ironcrab.strategy.rows import MomentumState, Position, Row
+from ironcrab.strategy.policy import Policy
+from ironcrab.strategy.routes import PUMP_AMM_ACCOUNTS, Routes
+from ironcrab.strategy.rows import NANOS, MomentumState, Position, Row
 from ironcrab.strategy.shape import Number
 
 BEHIND_MARK = "QUOTE_SLOT_BEFORE_LAST_POSITION_MARK_SLOT"
@@ -29,16 +32,35 @@ class Exit(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A position as it stands now: seconds held, executable quote of all of it, and what makes that unusable."""
+    """A position as it stands now.
+
+    Attributes:
+        hold_secs: seconds held.
+        quote: executable quote of all of it; None: there is none.
+        guard: why there is none; "" there is.
+        guarded: the numbers behind that: seconds held, and the slot it was quoted in (-1 none) with the least one.
+        routes: the pools that were asked, the first where it is sold if there is no quote; () none is known.
+        own_out: lamports that its own pool would pay; None: it is not quoted.
+    """
 
     hold_secs: int
     quote: PoolQuote | None
     guard: Word
+    guarded: tuple[Number, ...] = ()
+    routes: tuple[PoolRow, ...] = ()
+    own_out: int | None = None
 
     @property
     def price(self) -> Price:
         """What the quote pays, as tokens per SOL."""
         return Price(self.quote.amount_in, self.quote.amount_out) if self.quote is not None else Price(0, 0)
+
+    @property
+    def pool(self) -> PoolRow | None:
+        """Where it is sold: on the pool of the quote."""
+        if self.quote is not None:
+            return next((row for row in self.routes if row.pool_address == self.quote.pool_address), None)
+        return self.routes[0] if self.routes else None
 
 
 class Exits:
@@ -49,43 +71,57 @@ class Exits:
         self.known = known
         self.shared = shared
         self.gates = gates
+        self.routes = Routes(known, shared)
         self.fade_span = slots(shared.momentum_exit_window_secs)
-
-    def routes(self, position: Position) -> tuple[str, ...]:
-        """Pools the position may be sold on, its own first."""
-        return (position.pool,)
+        self.ttl_slots = max(1, shared.exit_quote_ttl_ms // SLOT_MS) if shared.exit_quote_ttl_ms else 0
 
     def look(self, position: Position) -> Look:
-        """The position as it stands now."""
-        hold = (self.now.time - position.time) // 1_000_000_000
-        best: PoolQuote | None = None
-        guard = "NO_EXECUTABLE_QUOTE"
-        for pool in self.routes(position):
-            quote = self.known.quotes.quote(pool, position.mint, position.held)
-            why = self._guard(position, quote)
-            if isinstance(quote, NoQuote) or why:
-                guard = why
-            elif best is None or quote.amount_out > best.amount_out:
-                best = quote
-        return Look(hold, best, "" if best is not None else guard)
+        """The position as it stands now.
 
-    def _guard(self, position: Position, quote: PoolQuote | NoQuote) -> Word:
-        """Why this quote may not decide; "" it may."""
+        Another pool may only raise what it is worth: while it could be sold on its own pool, whose quote may not
+        decide, no other's does.
+        """
+        hold = (self.now.time - position.time) // NANOS
+        routes = tuple(self.routes.of(position))
+        best: PoolQuote | None = None
+        own_out: int | None = None
+        for row in routes:
+            quote = self.known.quotes.quote(row.pool_address, position.mint, position.held)
+            is_own = row.pool_address == position.pool
+            why = self._guard(position, row, quote, is_own=is_own)
+            if isinstance(quote, NoQuote) or why:
+                if is_own:
+                    told = -1 if isinstance(quote, NoQuote) else quote.slot
+                    numbers = (
+                        ("hold_secs", hold, None),
+                        ("quote_slot", told, max(position.slot + 1, position.mark_slot)),
+                    )
+                    return Look(hold, None, why, numbers, routes)
+                continue
+            if is_own:
+                own_out = quote.amount_out
+            if best is None or quote.amount_out > best.amount_out:
+                best = quote
+        if best is None:
+            return Look(hold, None, "NO_EXECUTABLE_QUOTE", (("hold_secs", hold, None),), routes)
+        return Look(hold, best, "", (), routes, own_out)
+
+    def _guard(self, position: Position, row: PoolRow, quote: PoolQuote | NoQuote, *, is_own: bool) -> Word:
+        """Why this quote may not decide; "" it may. Entry and marks are its own pool's, and judge no other."""
         if isinstance(quote, NoQuote):
             return "NO_EXECUTABLE_QUOTE"
-        if quote.kind == "last_trade" and not self.shared.exits_use_last_trade:
+        if quote.kind == "last_trade" and not (is_own and self.shared.exits_use_last_trade):
             return "NOT_POOL_SOURCED_OR_INVALID_TPS"
         if quote.pool_address in (TOKEN_PROGRAM, TOKEN_2022_PROGRAM):
             return "PSEUDOPOOL_TOKEN_PROGRAM_ADDRESS"
-        if quote.slot <= position.slot:
+        if self.ttl_slots and self.now.slot - quote.slot > self.ttl_slots:
+            return "STALE_CACHE_AGE_MS"
+        if is_own and quote.slot <= position.slot:
             return "QUOTE_SLOT_NOT_AFTER_ENTRY_CONFIRM"
-        if quote.slot < position.mark_slot:
+        if quote.slot < (position.mark_slot if is_own else row.trade_slot):
             return BEHIND_MARK
-        pool = self.known.pools.get(quote.pool_address)
-        if (
-            pool is not None
-            and len(pool.accounts) == PUMP_AMM_ACCOUNTS
-            and not (pool.base_mint in pool.accounts and pool.quote_mint in pool.accounts)
+        if len(row.accounts) == PUMP_AMM_ACCOUNTS and not (
+            row.base_mint in row.accounts and row.quote_mint in row.accounts
         ):
             return "QUOTE_POOL_ACCOUNTS_NOT_VERIFIED_SOL_PAIR"
         return ""
@@ -164,10 +200,9 @@ class Exits:
             return Exit("EXIT_MAX_HOLD_TIME", "TIME_EXIT", (("hold_secs", hold, cap),))
         if not shared.max_hold_time_secs or hold < shared.max_hold_time_secs:
             return None
-        windows, trades = self.gates.windows_of(row.pool), 0
+        windows, trades = self.gates.features.windows_of(row.pool), 0
         if windows is not None:
-            small = policy.entry.min_trade_size_lamports
-            trades = windows.buyers_of(policy.regime, policy.buyers, small, self.now.slot).trades
+            trades = policy.buyers_of(windows, self.now.slot).trades
         if shared.time_exit_requires_low_velocity and not policy.too_slow(trades):
             return None
         rate = ("trades_per_min_milli", policy.per_min_milli(trades), policy.entry.min_trades_per_min_milli)
@@ -178,7 +213,7 @@ class Exits:
         shared = self.shared
         if look.hold_secs < max(shared.momentum_exit_min_hold_secs, shared.hard_stop_min_hold_secs):
             return None
-        windows = self.gates.windows_of(position.pool)
+        windows = self.gates.features.windows_of(position.pool)
         if windows is None:
             return None
         sums = windows.since(position.slot, self.fade_span, self.now.slot)

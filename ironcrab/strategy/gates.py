@@ -1,40 +1,14 @@
 """The gates of an entry, in their order; the first that holds a mint back gives the code."""
 
-from ironcrab.domain.trade import Regime
-from ironcrab.domain.units import BPS, TOKEN_2022_PROGRAM, TOKEN_PROGRAM
+from ironcrab.domain.units import BPS, SLOT_MS, TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
+from ironcrab.strategy.features import Features, concentration, dominance_bps, liquidity_of
 from ironcrab.strategy.params import Entry, Shared, slots
+from ironcrab.strategy.policy import Policy, Seen
+from ironcrab.strategy.routes import PUMP_AMM_ACCOUNTS, has_accounts
 from ironcrab.strategy.rows import MomentumState, Row
 from ironcrab.strategy.shape import PASS, Finding, Number, dump_recovery, price_trend
-from ironcrab.strategy.windows import Buyers, Windows
-
-PUMPFUN_BEGINS_WITH = 30_000_000_000
-"""Lamports of virtual liquidity a PumpFun curve begins with, where no event told more."""
-
-PUMP_AMM_ACCOUNTS = 14
-"""Accounts that a PumpSwap swap cannot do without."""
-
-
-class Policy:
-    """One regime with its parameters, spans in slots."""
-
-    def __init__(self, regime: Regime, entry: Entry) -> None:
-        self.regime = regime
-        self.entry = entry
-        self.buyers = slots(entry.buyer_window_secs)
-        self.inflow = slots(entry.inflow_window_secs)
-        self.trend = slots(entry.price_trend_window_secs) if entry.price_trend_filter_enabled else 0
-        self.dump = slots(entry.dump_recovery_window_secs)
-        self.longest = max(self.buyers, self.inflow, self.trend, self.dump)
-
-    def per_min_milli(self, trades: int) -> int:
-        """Trades of the buyer window as thousandths per minute, rounded down."""
-        return trades * 60_000 // self.entry.buyer_window_secs
-
-    def too_slow(self, trades: int) -> bool:
-        """Whether that is below the least rate."""
-        return trades * 60_000 < self.entry.min_trades_per_min_milli * self.entry.buyer_window_secs
 
 
 class Gates:
@@ -47,17 +21,7 @@ class Gates:
         self.mints = known.mints
         self.shared = shared
         self.removal_span = slots(shared.lp_removal_window_secs)
-        self.windows: dict[str, Windows] = {}
-
-    def windows_of(self, pool: str) -> Windows | None:
-        """The windows over this pool; None: no trade is known."""
-        flow = self.known.flow.rows.get(pool)
-        if flow is None:
-            return None
-        windows = self.windows.get(pool)
-        if windows is None or windows.flow is not flow:
-            windows = self.windows[pool] = Windows(flow)
-        return windows
+        self.features = Features(known)
 
     def removed(self, state: MomentumState, mint: str, after: int) -> bool:
         """Whether liquidity of the mint was removed after slot `after` and within the window."""
@@ -67,17 +31,22 @@ class Gates:
         return not self.removal_span or self.now.slot - slot <= self.removal_span
 
     def judge(self, state: MomentumState, row: Row, pool: PoolRow, policy: Policy) -> Finding:
-        """All gates: what is known of the pool, its flow, its price, and whether a buy could be routed."""
+        """All gates: what is known of the pool, its flow, its price, the regime's own, and whether a buy has a way."""
         found = self._pool(state, row, pool, policy)
         if found is PASS:
             found = self._flow(row, policy)
+        if found is PASS and policy.gates:
+            seen = self._seen(row)
+            found = PASS if seen is None else policy.own(seen)
         return self._route(row, pool) if found is PASS else found
 
     def _pool(self, state: MomentumState, row: Row, pool: PoolRow, policy: Policy) -> Finding:
         """Gates 0 to 5; before them the end of a curve and a gap, which no later gate would see."""
         head, entry = self.now.slot, policy.entry
         if pool.complete:
-            return "REJECT_PUMPFUN_BONDING_COMPLETE", ()
+            return "REJECT_PUMPFUN_BONDING_COMPLETE", (
+                ("progress_bps", -1 if pool.progress_bps is None else pool.progress_bps, BPS),
+            )
         gap = self.pools.state.gap_slot
         if pool.stale is not None or self.pools.state.gaps or (gap and gap >= head - policy.longest):
             return "WAIT_FEED_GAP", (("slots_since_gap", head - gap, policy.longest),)
@@ -94,7 +63,7 @@ class Gates:
             return "WAIT_INSUFFICIENT_LIQUIDITY", (("liquidity_lamports", value, entry.min_liquidity_lamports),)
         if state.removals and self.removed(state, row.mint, -1):
             return "REJECT_LP_REMOVED", (("slots_since_removal", head - state.removals[row.mint], self.removal_span),)
-        age = (head - pool.first_seen_slot) * 400
+        age = (head - pool.first_seen_slot) * SLOT_MS
         if age < entry.min_token_age_secs * 1000:
             return "WAIT_TOKEN_AGE", (("age_secs", age // 1000, entry.min_token_age_secs),)
         if row.dev_sell_slot is not None:
@@ -105,23 +74,27 @@ class Gates:
                 )
         return PASS
 
+    def _seen(self, row: Row) -> Seen | None:
+        windows = self.features.windows_of(row.pool)
+        return None if windows is None else Seen(self.known, row, windows, self.now.slot)
+
     def _authorities(self, row: Row, entry: Entry) -> Finding:
         mint = self.mints.get(row.mint)
         if mint is None:
-            return "WAIT_MINT_INFO", ()
+            return "WAIT_MINT_INFO", (("mint_told", 0, 1),)
         if entry.require_mint_authority_renounced and mint.mint_authority is not None:
-            return "REJECT_MINT_AUTHORITY_NOT_RENOUNCED", ()
+            return "REJECT_MINT_AUTHORITY_NOT_RENOUNCED", (("mint_authorities", 1, 0),)
         if entry.require_freeze_authority_none and mint.freeze_authority is not None:
-            return "REJECT_FREEZE_AUTHORITY_SET", ()
+            return "REJECT_FREEZE_AUTHORITY_SET", (("freeze_authorities", 1, 0),)
         return PASS
 
     def _flow(self, row: Row, policy: Policy) -> Finding:
         """Gates 6 to 13."""
         head, entry = self.now.slot, policy.entry
-        windows = self.windows_of(row.pool)
+        windows = self.features.windows_of(row.pool)
         if windows is None:
             return "WAIT_BUYER_WINDOW", (("unique_buyers", 0, entry.min_unique_buyers),)
-        buyers = windows.buyers_of(policy.regime, policy.buyers, entry.min_trade_size_lamports, head)
+        buyers = policy.buyers_of(windows, head)
         unique = len(buyers.counts)
         if unique < entry.min_unique_buyers:
             return "WAIT_BUYER_WINDOW", (("unique_buyers", unique, entry.min_unique_buyers),)
@@ -130,7 +103,7 @@ class Gates:
             return "WAIT_BUYER_WINDOW", (("trades_per_min_milli", rate, entry.min_trades_per_min_milli),)
         if buyers.buys * BPS < entry.min_buy_dominance_bps * buyers.trades or not buyers.trades:
             return "WAIT_BUYER_WINDOW", (("buy_dominance_bps", dominance_bps(buyers), entry.min_buy_dominance_bps),)
-        enough = max(entry.min_unique_buyers, 5)
+        enough = policy.enough
         if buyers.buys >= enough and buyers.small * BPS > entry.small_buy_ratio_cap_bps * buyers.buys:
             ratio = buyers.small * BPS // buyers.buys
             return "REJECT_MICRO_BUY_SPAM", (("small_buy_ratio_bps", ratio, entry.small_buy_ratio_cap_bps),)
@@ -155,22 +128,22 @@ class Gates:
         """What a buy needs so that it is not refused for want of data."""
         mint = self.mints.get(row.mint)
         if mint is not None and mint.token_program not in (TOKEN_PROGRAM, TOKEN_2022_PROGRAM):
-            return "REJECT_UNSUPPORTED_TOKEN_PROGRAM", ()
-        if pool.dex == "pump_amm" and (len(pool.accounts) != PUMP_AMM_ACCOUNTS or pool.accounts[0] != row.pool):
+            return "REJECT_UNSUPPORTED_TOKEN_PROGRAM", (("supported_programs", 0, 1),)
+        if pool.dex == "pump_amm" and not has_accounts(pool):
             return "WAIT_POOL_ACCOUNTS", (("accounts", len(pool.accounts), PUMP_AMM_ACCOUNTS),)
         if pool.dex == "pumpfun" and pool.creator is None:
-            return "WAIT_MISSING_CREATOR", ()
+            return "WAIT_MISSING_CREATOR", (("creators_told", 0, 1),)
         if pool.trade_seq is None or (mint is None and row.decimals is None):
-            return "WAIT_TRADE_PRICE", ()
+            return "WAIT_TRADE_PRICE", (("trades_told", int(pool.trade_seq is not None), 1),)
         return PASS
 
     def summary(self, row: Row, pool: PoolRow, policy: Policy) -> tuple[Number, ...]:
         """The numbers behind an entry, each with its limit."""
-        windows, entry, head = self.windows_of(row.pool), policy.entry, self.now.slot
+        windows, entry, head = self.features.windows_of(row.pool), policy.entry, self.now.slot
         liquidity = ("liquidity_lamports", liquidity_of(pool) or 0, entry.min_liquidity_lamports)
         if windows is None:
             return (liquidity,)
-        buyers = windows.buyers_of(policy.regime, policy.buyers, entry.min_trade_size_lamports, head)
+        buyers = policy.buyers_of(windows, head)
         inflow = windows.sums_of(policy.inflow, head)
         return (
             liquidity,
@@ -179,28 +152,5 @@ class Gates:
             ("buy_dominance_bps", dominance_bps(buyers), entry.min_buy_dominance_bps),
             *concentration(buyers, entry),
             ("net_inflow_lamports", inflow.bought - inflow.sold, entry.min_sol_inflow_lamports),
+            *policy.numbers(Seen(self.known, row, windows, head)),
         )
-
-
-def liquidity_of(pool: PoolRow) -> int | None:
-    """Lamports on the quote side; a PumpFun curve of which nothing was told begins with its virtual 30 SOL."""
-    liquidity = pool.liquidity
-    if liquidity is None and pool.dex == "pumpfun":
-        return PUMPFUN_BEGINS_WITH
-    return liquidity
-
-
-def dominance_bps(buyers: Buyers) -> int:
-    """Buys among trades, by count, rounded down; 0 where there is no trade."""
-    return buyers.buys * BPS // buyers.trades if buyers.trades else 0
-
-
-def concentration(buyers: Buyers, entry: Entry) -> tuple[Number, ...]:
-    """Shares of the largest and the three largest buyers in the volume, and of repeat buyers among the buyers."""
-    one, three = buyers.shares()
-    volume, unique = max(1, buyers.bought), max(1, len(buyers.counts))
-    return (
-        ("top1_share_bps", one * BPS // volume, entry.top1_buyer_share_cap_bps),
-        ("top3_share_bps", three * BPS // volume, entry.top3_buyer_share_cap_bps),
-        ("repeat_ratio_bps", buyers.repeats * BPS // unique, entry.repeat_buyer_min_ratio_bps),
-    )

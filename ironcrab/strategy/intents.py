@@ -14,14 +14,27 @@ SOURCE = "momentum-bot"
 
 
 class Why:
-    """What an intent says of its reason: code, numbers, and the state it was wished in."""
+    """What an intent says of its reason: code, numbers, and the state it was wished in.
 
-    def __init__(self, code: str, numbers: Sequence[Number], *, slot: int, positions: int, trigger: str | None) -> None:
+    `config_id` names the parameters in force where they are not the scenario's.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        numbers: Sequence[Number],
+        *,
+        slot: int,
+        positions: int,
+        trigger: str | None,
+        config_id: str | None = None,
+    ) -> None:
         self.code = code
         self.numbers = numbers
         self.slot = slot
         self.positions = positions
         self.trigger = trigger
+        self.config_id = config_id
 
     def metadata(self, pool: PoolRow) -> dict[str, str]:
         """The keys that buys and sells share."""
@@ -35,6 +48,8 @@ class Why:
         }
         if pool.creator is not None:
             said["creator"] = pool.creator
+        if self.config_id is not None:
+            said["config_snapshot_id"] = self.config_id
         return said
 
 
@@ -88,9 +103,17 @@ def buy(
 
 
 def sell(
-    pool: PoolRow, mint: MintRow | None, why: Why, *, exit_type: str, held: ExplicitAmount, min_out: int, terms: "Terms"
+    pool: PoolRow,
+    mint: MintRow | None,
+    why: Why,
+    *,
+    exit_type: str,
+    held: ExplicitAmount,
+    min_out: int,
+    terms: "Terms",
+    routing: "Routing",
 ) -> TradeIntent:
-    """Sell `held` for at least `min_out` lamports."""
+    """Sell `held` on `pool` for at least `min_out` lamports."""
     return TradeIntent(
         source=SOURCE,
         tier="Tier1",
@@ -106,11 +129,32 @@ def sell(
         metadata={
             **why.metadata(pool),
             "exit_type": exit_type,
-            "sell_routing": "primary",
+            **routing.metadata(pool),
             "min_out_raw": str(min_out),
         },
         execution=Execution(amount(min_out, 9)),
     )
+
+
+class Routing:
+    """How the pool of a sell was found: the position's own pool, how many were asked, lamports expected."""
+
+    def __init__(self, own: PoolRow, *, checked: int, expected: int) -> None:
+        self.own = own
+        self.checked = checked
+        self.expected = expected
+
+    def metadata(self, pool: PoolRow) -> dict[str, str]:
+        """The keys of the wire contract; of a sell on the own pool the plain word."""
+        if pool.pool_address == self.own.pool_address:
+            return {"sell_routing": "primary"}
+        moved = self.own.dex == "pumpfun" and pool.dex == "pump_amm"
+        return {
+            "sell_routing": "pumpswap_fallback" if moved else "multi_pool",
+            "multi_pool_alternatives_checked": str(self.checked),
+            "multi_pool_original_pool": self.own.pool_address,
+            "multi_pool_expected_sol": decimal_text(self.expected, 9),
+        }
 
 
 class Terms:

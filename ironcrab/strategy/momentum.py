@@ -7,7 +7,7 @@ verdict is said only when its code changes. A position exists from confirmed fil
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ironcrab.domain.control import ClockTick, ForkOrphaned
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ForkOrphaned, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import (
     BondingCurveProgress,
@@ -22,18 +22,21 @@ from ironcrab.domain.market import (
     event_id_of,
 )
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, Measure, Regime, TradeIntent, Verdict
-from ironcrab.domain.units import SOL_MINT
+from ironcrab.domain.units import SLOT_MS, SOL_MINT
 from ironcrab.market.bound import forget_oldest
 from ironcrab.market.flow import dearest
 from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
 from ironcrab.market.price import Price, dearer, gain_at_most, gain_bps
-from ironcrab.strategy import intents
-from ironcrab.strategy.book import NANOS, Answer, Book
+from ironcrab.market.quotes import PoolQuote
+from ironcrab.strategy import intents, reload
+from ironcrab.strategy import policy as policies
+from ironcrab.strategy.book import Answer, Book
 from ironcrab.strategy.exits import BEHIND_MARK, Exit, Exits, Look
-from ironcrab.strategy.gates import Gates, Policy
-from ironcrab.strategy.params import MomentumParams, entry_of, shared_of
-from ironcrab.strategy.rows import FOREVER, Entering, MomentumState, Position, Row
+from ironcrab.strategy.gates import Gates
+from ironcrab.strategy.params import MomentumParams, early_of, entry_of, established_of, shared_of
+from ironcrab.strategy.policy import Policy
+from ironcrab.strategy.rows import FOREVER, NANOS, Entering, MomentumState, Position, Row
 from ironcrab.strategy.shape import Finding, Number
 
 MOST_REMOVALS = 4_096
@@ -41,7 +44,7 @@ MOST_REMOVALS = 4_096
 
 NOTHING: tuple[Event, ...] = ()
 
-DATA_CODES = ("WAIT_INSUFFICIENT_LIQUIDITY", "WAIT_FEED_GAP")
+DATA_CODES = ("WAIT_INSUFFICIENT_LIQUIDITY", "WAIT_FEED_GAP", "WAIT_NO_EXECUTABLE_QUOTE")
 """Codes that a pool's state alone may change; the others wait for a trade."""
 
 
@@ -65,19 +68,16 @@ class Momentum:
         TradeIntent,
         DecisionRecord,
         ExecutionResult,
+        RunStarted,
+        ConfigUpdate,
     )
 
     def __init__(self, params: Any, known: Known) -> None:
+        self.scenario = params
         self.known = known
         self.pools = known.pools
         self.now = known.now
-        self.shared = shared_of(params)
-        self.early = Policy("Early", entry_of(params, "early_"))
-        self.established = Policy("Established", entry_of(params, "established_"))
-        self.never = tuple(self.shared.not_tradeable.split())
         self.state = MomentumState()
-        self.gates = Gates(known, self.shared)
-        self.exits = Exits(known, self.shared, self.gates)
         self.folds: dict[type[Event], Callable[[int, Any], Iterable[Event]]] = {
             PoolStateUpdate: self._pool_state,
             PoolCreated: self._pool_created,
@@ -92,6 +92,8 @@ class Momentum:
             TradeIntent: self._intended,
             DecisionRecord: lambda _, event: self._answer(self.book.decided(event)),
             ExecutionResult: lambda _, event: self._answer(self.book.executed(event)),
+            RunStarted: self._run_started,
+            ConfigUpdate: self._config_update,
         }
         self.restored()
 
@@ -100,8 +102,36 @@ class Momentum:
         self.rows = self.state.rows
         self.positions = self.state.positions
         self.entering = self.state.entering
+        self._put_in_force()
+
+    def _put_in_force(self) -> None:
+        """The scenario's parameters with an operator's changes."""
+        changes, known = self.state.changes, self.known
+        params = reload.in_force(self.scenario, changes)
+        self.config_id = reload.config_id(params) if changes else None
+        self.shared = shared_of(params)
+        self.early = policies.early(entry_of(params, "early_"), early_of(params))
+        self.established = policies.established(entry_of(params, "established_"), established_of(params))
+        self.never = tuple(self.shared.not_tradeable.split())
+        self.gates = Gates(known, self.shared)
+        self.exits = Exits(known, self.shared, self.gates)
         self.book = Book(self.now, self.shared, self.state)
-        self.gates.windows.clear()
+
+    def _run_started(self, _seq: int, _event: RunStarted) -> Iterable[Event]:
+        """A run opens: changes that its scenario leaves in force go on, and that is said."""
+        if not self.state.changes:
+            return NOTHING
+        kept = reload.reopened(self.name, self.scenario, self.state.changes)
+        self._put_in_force()
+        return NOTHING if kept is None else (kept,)
+
+    def _config_update(self, _seq: int, event: ConfigUpdate) -> Iterable[Event]:
+        """An operator wishes other parameters; those in range hold from here on."""
+        answer = reload.update(self.name, self.scenario, self.state.changes, event)
+        if answer is None:
+            return NOTHING
+        self._put_in_force()
+        return (answer,)
 
     def step(self, seq: int, event: Event) -> Iterable[Event]:
         """Fold one event; says verdicts and intents."""
@@ -118,7 +148,7 @@ class Momentum:
             if event.quote_mint != SOL_MINT or event.mint in self.never:
                 row.until = FOREVER
                 why = "REJECT_NOT_TRADEABLE" if event.quote_mint == SOL_MINT else "REJECT_QUOTE_NOT_SOL"
-                return self._say(row, "reject", why, (), "NotApplicable")
+                return self._say(row, "reject", why, (("tradeable", 0, 1),), "NotApplicable")
         row.seq = seq
         row.time = self.now.time
         if row.until == FOREVER or row.mint != event.mint:
@@ -142,7 +172,7 @@ class Momentum:
             return NOTHING
         position = self.positions.get(row.mint)
         if position is not None:
-            return self._attend(position, row, event) if position.pool == row.pool else NOTHING
+            return self._routed(position, row, event)
         if row.code in DATA_CODES and row.until <= self.now.time and row.mint not in self.entering:
             return self._consider(row, event)
         return NOTHING
@@ -169,7 +199,7 @@ class Momentum:
             sells = [] if flow is None else [t for t in flow.ticks if t.trader == event.dev_wallet and not t.is_buy]
             if sells and (row.dev_sell_slot is None or sells[-1].slot > row.dev_sell_slot):
                 row.dev_sell_slot = sells[-1].slot
-                row.dev_sell_time = self.now.time - (self.now.slot - sells[-1].slot) * 400_000_000
+                row.dev_sell_time = self.now.time - (self.now.slot - sells[-1].slot) * SLOT_MS * 1_000_000
             if dev is not None and dev.supply_bps is not None:
                 yield from self._reconsider(row, event)
 
@@ -227,7 +257,7 @@ class Momentum:
         for row in [row for row in self.rows.values() if row.time < oldest and row.until != FOREVER]:
             if row.mint not in self.positions and row.mint not in self.entering:
                 del self.rows[row.pool]
-                self.gates.windows.pop(row.pool, None)
+                self.gates.features.forget(row.pool)
 
     # judging
 
@@ -270,9 +300,12 @@ class Momentum:
         mint = self.known.mints.get(row.mint)
         decimals = row.decimals or 0 if mint is None else mint.decimals
         slippage = policy.entry.max_slippage_bps
-        min_out = intents.least(lamports * pool.trade_base // max(1, pool.trade_quote), slippage)
+        expected = self._expected(pool, policy, lamports)
+        min_out = intents.least(expected, slippage)
         if not min_out:
-            return self._say(row, "wait", "WAIT_TRADE_PRICE", (("lamports", lamports, None),), policy.regime)
+            why = "WAIT_NO_EXECUTABLE_QUOTE" if policy.entry.require_executable_quote else "WAIT_TRADE_PRICE"
+            held_back = "wait" if kind == "probe" else "hold"
+            return self._say(row, held_back, why, (("lamports", lamports, None),), policy.regime)
         code = "ENTER_PROBE_BUY" if kind == "probe" else "ENTER_SCALE_IN"
         numbers = self.gates.summary(row, pool, policy)
         self.entering[row.mint] = Entering(row.pool, kind, lamports, self.now.time)
@@ -292,18 +325,42 @@ class Momentum:
         )
         return (*self._say(row, "enter", code, numbers, policy.regime), intent)
 
+    def _expected(self, pool: PoolRow, policy: Policy, lamports: int) -> int:
+        """What a buy should give: by an executable quote where the regime asks for one, else by the last trade."""
+        if not policy.entry.require_executable_quote:
+            return lamports * pool.trade_base // max(1, pool.trade_quote)
+        quote = self.known.quotes.quote(pool.pool_address, pool.quote_mint, lamports)
+        return quote.amount_out if isinstance(quote, PoolQuote) and quote.kind != "last_trade" else 0
+
     def _busy(self, row: Row, event: Event) -> Iterable[Event]:
         """The mint is held or being bought: only the position's own pool goes on."""
         position = self.positions.get(row.mint)
         if position is None:
-            if self.entering[row.mint].pool == row.pool:
+            entering = self.entering[row.mint]
+            if entering.pool == row.pool:
                 return NOTHING
-            return self._say(row, "wait", "WAIT_ENTRY_PENDING", (), self._policy(row.pool).regime)
+            secs = (self.now.time - entering.time) // NANOS
+            return self._waits(row, "WAIT_ENTRY_PENDING", ("pending_secs", secs, self.shared.pending_timeout_secs))
         if position.pool != row.pool:
-            return self._say(row, "wait", "WAIT_POSITION_ELSEWHERE", (), self._policy(row.pool).regime)
+            said = self._waits(row, "WAIT_POSITION_ELSEWHERE", ("held_raw", position.held, None))
+            return [*said, *self._routed(position, row, event)]
         if type(event) is Trade:
             self._mark(position, event)
         return self._attend(position, row, event)
+
+    def _waits(self, row: Row, code: str, number: Number) -> tuple[Event, ...]:
+        """Another pool of the mint is busy; of a pool that is refused for now that says nothing new."""
+        if row.verdict == "reject" and row.until > self.now.time:
+            return ()
+        return self._say(row, "wait", code, (number,), self._policy(row.pool).regime)
+
+    def _routed(self, position: Position, row: Row, event: Event) -> Iterable[Event]:
+        """Look at a position after a word about this pool: its own, or one that it may be sold on."""
+        if position.pool == row.pool:
+            return self._attend(position, row, event)
+        if not self.shared.exit_multi_pool_routing:
+            return NOTHING
+        return self._attend(position, self._row_of(position.mint, position.pool), event)
 
     def _mark(self, position: Position, event: Trade) -> None:
         """A trade on the position's pool after its entry, in chain order, moves the mark."""
@@ -325,7 +382,8 @@ class Momentum:
         pool = self.pools.get(position.pool)
         policy = self._policy(position.pool)
         if pool is None:
-            return self._say(row, "suppress", "POOL_NOT_FOUND", (), policy.regime)
+            secs = (self.now.time - position.time) // NANOS
+            return self._say(row, "suppress", "POOL_NOT_FOUND", (("hold_secs", secs, None),), policy.regime)
         look = self.exits.look(position)
         found = self.exits.judge(self.state, row, pool, policy, position=position, look=look)
         if found is not None:
@@ -337,8 +395,9 @@ class Momentum:
         if look.guard:
             # within the slot of the last trade its reserves may still come: that is no reason yet
             coming = look.guard == BEHIND_MARK and self.now.slot == position.mark_slot
-            return NOTHING if coming else self._say(row, "suppress", look.guard, (), policy.regime)
-        return self._say(row, "hold", "HOLD_FULL" if position.full else "HOLD_PROBE", (), policy.regime)
+            return NOTHING if coming else self._say(row, "suppress", look.guard, look.guarded, policy.regime)
+        numbers = (("hold_secs", look.hold_secs, None), ("pnl_bps", gain_bps(position.paid, look.price), None))
+        return self._say(row, "hold", "HOLD_FULL" if position.full else "HOLD_PROBE", numbers, policy.regime)
 
     def _scale_in(
         self, position: Position, row: Row, pool: PoolRow, policy: Policy, *, look: Look, event: Event
@@ -365,25 +424,28 @@ class Momentum:
         """Wish to sell all of it. A buy still pending is struck from the book; should it land, its fill counts."""
         self.entering.pop(position.mint, None)
         position.exit_time, position.exit_intent = self.now.time, None
-        shared, last = self.shared, pool.last_trade
+        shared, target = self.shared, look.pool or pool
+        last, slippage = target.last_trade, self.book.exit_slippage(position)
         if look.quote is not None:
             expected = look.quote.amount_out
         elif last is not None:
             expected = position.held * last.sol_amount // last.token_amount
         else:
             expected = position.held * position.paid.quote // position.paid.base
+        numbers = found.numbers
+        if target is not pool:
+            numbers = (*numbers, ("routes", len(look.routes), None), ("quote_out_lamports", expected, look.own_out))
         intent = intents.sell(
-            pool,
+            target,
             self.known.mints.get(position.mint),
-            self._why(found.code, found.numbers, event),
+            self._why(found.code, numbers, event),
             exit_type=found.exit_type,
             held=intents.amount(position.held, position.decimals),
-            min_out=intents.least(expected, shared.exit_max_slippage_bps),
-            terms=intents.Terms(
-                policy.regime, slippage_bps=shared.exit_max_slippage_bps, roi_bps=0, ttl_ms=shared.exit_ttl_ms
-            ),
+            min_out=intents.least(expected, slippage),
+            terms=intents.Terms(policy.regime, slippage_bps=slippage, roi_bps=0, ttl_ms=shared.exit_ttl_ms),
+            routing=intents.Routing(pool, checked=len(look.routes), expected=expected),
         )
-        return (*self._say(row, "exit", found.code, found.numbers, policy.regime), intent)
+        return (*self._say(row, "exit", found.code, numbers, policy.regime), intent)
 
     # what becomes of it
 
@@ -407,7 +469,7 @@ class Momentum:
         dev = self.known.mints.dev(mint)
         row = self.rows[pool] = Row(mint, pool, seq, self.now.time, dev=dev.dev_wallet if dev is not None else None)
         for gone in forget_oldest(self.rows, self.shared.max_rows):
-            self.gates.windows.pop(gone, None)
+            self.gates.features.forget(gone)
         return row
 
     def _row_of(self, mint: str, pool: str) -> Row:
@@ -427,7 +489,14 @@ class Momentum:
         return self.established
 
     def _why(self, code: str, numbers: tuple[Number, ...], event: Event) -> intents.Why:
-        return intents.Why(code, numbers, slot=self.now.slot, positions=len(self.positions), trigger=event_id_of(event))
+        return intents.Why(
+            code,
+            numbers,
+            slot=self.now.slot,
+            positions=len(self.positions),
+            trigger=event_id_of(event),
+            config_id=self.config_id,
+        )
 
     def _say(self, row: Row, verdict: str, code: str, numbers: tuple[Number, ...], regime: Regime) -> tuple[Event, ...]:
         """The verdict, if it is another than the last one about this pool."""

@@ -1,20 +1,24 @@
 """Momentum's parameters: name, unit, range, default, meaning.
 
-Every gate has a value for each regime (`early_...`, `established_...`); `Entry` is one regime's set, `Shared` the
-rest. Percentages are bps, rates are thousandths. Defaults are those of the original's documented TOML.
+Every gate that both regimes have has a value for each (`early_...`, `established_...`): `Entry` is one regime's set.
+`EarlyOnly` and `EstablishedOnly` are the gates that only one of them has, under its prefix; `Shared` is the rest.
+Percentages are bps, rates are thousandths. Defaults are those of the original's documented TOML; what the original did
+not have is off.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, Struct, defstruct
 from msgspec.structs import fields
 
-from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT
+from ironcrab.domain.units import BPS, NATIVE_SOL, SLOT_MS, SOL_MINT, USDC_MINT, USDT_MINT
 from ironcrab.market.flow import LONGEST_WINDOW
 
 MOST_LAMPORTS = 2**63 - 1
-LONGEST_WINDOW_SECS = LONGEST_WINDOW * 400 // 1000
+LONGEST_WINDOW_SECS = LONGEST_WINDOW * SLOT_MS // 1000
 SYSTEM_PROGRAM = "11111111111111111111111111111111"
+
+Part = TypeVar("Part", bound=Struct)
 
 
 def _lamports(text: str) -> Meta:
@@ -87,6 +91,46 @@ class Entry(Struct, frozen=True):
     dump_recovery_min_buy_dominance_bps: Annotated[int, _bps("least share of buys after a dump")] = 5_500
     dump_recovery_min_net_inflow_lamports: Annotated[int, _lamports("least inflow after a dump")] = 1_000_000_000
     dump_recovery_min_recovery_secs: Annotated[int, _secs("how long that must hold")] = 10
+    require_executable_quote: Annotated[
+        bool, _flag("a buy's least output comes from an executable quote of its size; without one it waits")
+    ] = False
+
+
+class EarlyOnly(Struct, frozen=True):
+    """EARLY's own gates: of a new pool little is known, so the unknown holds back, and what looks made is refused.
+
+    Both caps are silent below the sample size of the other gates on buyers.
+    """
+
+    require_dev_supply_known: Annotated[bool, _flag("wait until the creator and his share of the supply are told")] = (
+        False
+    )
+    min_sample_buys: Annotated[int, _count("fewer buys in the window are too thin a sample to judge; 0 off")] = 0
+    wash_volume_cap_bps: Annotated[
+        int, _bps("most of the buy volume that wallets may hold which also sold in the window; all of it: off")
+    ] = BPS
+    same_slot_buyers_cap_bps: Annotated[
+        int, _bps("most of the buyers that may have bought in one and the same slot; all of them: off")
+    ] = BPS
+
+
+class EstablishedOnly(Struct, frozen=True):
+    """ESTABLISHED's own gates: the price breaks out of its base, on more volatility and volume than the base had.
+
+    The base are so many whole candles before the one that runs, as far as 300 s reach.
+    """
+
+    candle_secs: Annotated[int, Meta(ge=1, le=100, description="length of a candle", extra={"unit": "seconds"})] = 30
+    breakout_candles: Annotated[int, _count("whole candles that are the base; 0: none of these gates", 0, 64)] = 0
+    breakout_min_candles: Annotated[int, _count("so many of them must have traded", 0, 64)] = 3
+    breakout_min_rise_bps: Annotated[int, _bps("least rise of the last price over the base's dearest", 10**6)] = 100
+    breakout_max_rise_bps: Annotated[int, _bps("most of it: what has run away is not chased; 0 off", 10**6)] = 0
+    volatility_min_expansion_bps: Annotated[
+        int, _bps("least true range of the running candle against the base's mean; 0 off", 10**6)
+    ] = 0
+    volume_min_expansion_bps: Annotated[
+        int, _bps("least volume of the running candle against the base's mean; 0 off", 10**6)
+    ] = 0
 
 
 EARLY = Entry()
@@ -98,7 +142,7 @@ class Shared(Struct, frozen=True):
 
     early_slot_threshold: Annotated[int, _count("a pool seen for fewer slots is EARLY", 0, 2**40)] = 1_000
     not_tradeable: Annotated[
-        str, Meta(description="mints never traded, separated by spaces", extra={"unit": "mints"})
+        str, Meta(description="mints never traded, separated by spaces", extra={"unit": "mints", "restart": True})
     ] = f"{SOL_MINT} {NATIVE_SOL} {SYSTEM_PROGRAM} {USDC_MINT} {USDT_MINT}"
     position_lamports: Annotated[int, _lamports("size of a whole position")] = 5_000_000
     probe_buy_bps: Annotated[int, _bps("part of it that the probe buys; the scale-in buys the rest")] = 2_500
@@ -125,6 +169,21 @@ class Shared(Struct, frozen=True):
     momentum_exit_max_pnl_bps: Annotated[int, _profit("profit up to which a fade ends it")] = 0
     exits_use_last_trade: Annotated[bool, _flag("price exits accept the last trade's price as a quote")] = False
     exit_max_slippage_bps: Annotated[int, _bps("slippage a sell allows")] = 9_500
+    exit_slippage_escalates: Annotated[
+        bool, _flag("after sells that failed by slippage allow at least 500, 800, then 1500 bps")
+    ] = False
+    exit_quote_ttl_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86_400_000,
+            description="greatest age of an executable quote, in slots of 400 ms; 0: a quiet pool is not stale",
+            extra={"unit": "milliseconds"},
+        ),
+    ] = 0
+    exit_multi_pool_routing: Annotated[bool, _flag("sell on the pool of the mint whose quote is highest")] = False
+    exit_route_max_fails: Annotated[int, _count("sells that may fail on a pool before it is left out", 1, 100)] = 3
+    exit_route_fail_window_secs: Annotated[int, _secs("how long after the last of them")] = 120
     exit_retry_cooldown_secs: Annotated[int, _secs("pause after a failed sell; doubles up to eightfold")] = 15
     entry_ttl_ms: Annotated[
         int, Meta(ge=1, le=600_000, description="life of a buy intent", extra={"unit": "milliseconds"})
@@ -140,27 +199,49 @@ class Shared(Struct, frozen=True):
     max_rows: Annotated[int, _count("pools tracked at most", 16, 65_536)] = 8_192
 
 
-def _flat() -> list[tuple[str, type, Any]]:
-    """Every field of both regimes under its prefix, then the shared ones."""
-    regimes = (("early_", EARLY), ("established_", ESTABLISHED))
-    gates = [(p + f.name, f.type, getattr(given, f.name)) for p, given in regimes for f in fields(Entry)]
-    return gates + [(f.name, f.type, f.default) for f in fields(Shared)]
+PARTS: tuple[tuple[str, Any], ...] = (
+    ("early_", EARLY),
+    ("early_", EarlyOnly()),
+    ("established_", ESTABLISHED),
+    ("established_", EstablishedOnly()),
+    ("", Shared()),
+)
+"""The parts of the parameters with their prefixes, in the order they are listed."""
 
 
-MomentumParams: Any = defstruct("MomentumParams", _flat(), frozen=True, module=__name__)
+MomentumParams: Any = defstruct(
+    "MomentumParams",
+    [(prefix + f.name, f.type, getattr(part, f.name)) for prefix, part in PARTS for f in fields(type(part))],
+    frozen=True,
+    module=__name__,
+)
 """All of it flat, as a scenario writes it: `early_min_liquidity_lamports`, ..., `max_rows`."""
 
 
 def entry_of(params: Any, prefix: str) -> Entry:
-    """One regime's set; `prefix` is `early_` or `established_`."""
-    return Entry(**{f.name: getattr(params, prefix + f.name) for f in fields(Entry)})
+    """What one regime asks of the gates that both have; `prefix` is `early_` or `established_`."""
+    return _part(params, prefix, Entry)
+
+
+def early_of(params: Any) -> EarlyOnly:
+    """EARLY's own."""
+    return _part(params, "early_", EarlyOnly)
+
+
+def established_of(params: Any) -> EstablishedOnly:
+    """ESTABLISHED's own."""
+    return _part(params, "established_", EstablishedOnly)
 
 
 def shared_of(params: Any) -> Shared:
     """What both regimes share."""
-    return Shared(**{f.name: getattr(params, f.name) for f in fields(Shared)})
+    return _part(params, "", Shared)
+
+
+def _part(params: Any, prefix: str, kind: type[Part]) -> Part:
+    return kind(**{f.name: getattr(params, prefix + f.name) for f in fields(kind)})
 
 
 def slots(secs: int) -> int:
     """Seconds as slots of 0.4 s: rounded down, at least 1, and 0 stays 0."""
-    return max(1, secs * 1000 // 400) if secs else 0
+    return max(1, secs * 1000 // SLOT_MS) if secs else 0

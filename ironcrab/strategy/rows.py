@@ -4,7 +4,11 @@ from msgspec import Struct, field
 
 from ironcrab.domain.units import Key, Lamports, Nanos, Raw, Seq, Slot, Word
 from ironcrab.market.price import UNKNOWN, Price
+from ironcrab.strategy.reload import Change
 from ironcrab.strategy.shape import Memory
+
+NANOS = 1_000_000_000
+"""Nanoseconds of a second."""
 
 FOREVER = 2**63 - 1
 """A time that never comes."""
@@ -42,7 +46,14 @@ class Row(Struct, gc=False):
     memory: Memory = field(default_factory=Memory)
 
 
-class Position(Struct, gc=False):
+class Failure(Struct, frozen=True, gc=False):
+    """Sells that failed on one pool: how many in a row, and when the last one did."""
+
+    count: int
+    time: Nanos
+
+
+class Position(Struct):
     """A holding of one mint, from confirmed fills only.
 
     Attributes:
@@ -62,6 +73,9 @@ class Position(Struct, gc=False):
         exit_intent: seq of that intent, once known.
         retry_time: no exit before.
         fails: exits that failed so far.
+        failed: sells that failed on the chain or in simulation, by pool.
+        slipped: how many of them failed by slippage.
+        migrated: a sell found its curve complete.
     """
 
     mint: Key
@@ -82,6 +96,9 @@ class Position(Struct, gc=False):
     exit_intent: Seq | None = None
     retry_time: Nanos = 0
     fails: int = 0
+    failed: dict[str, Failure] = field(default_factory=dict)
+    slipped: int = 0
+    migrated: bool = False
 
 
 class Entering(Struct, gc=False):
@@ -114,6 +131,7 @@ class MomentumState(Struct):
         wishes: by seq of the intent; the newest.
         removals: slot of the last removal of liquidity, by mint; the newest.
         tidy_time: when idle rows are looked for next.
+        changes: parameters that an operator changed.
     """
 
     rows: dict[str, Row] = field(default_factory=dict)
@@ -122,3 +140,4 @@ class MomentumState(Struct):
     wishes: dict[int, Wish] = field(default_factory=dict)
     removals: dict[str, int] = field(default_factory=dict)
     tidy_time: Nanos = 0
+    changes: dict[str, Change] = field(default_factory=dict)

@@ -8,6 +8,7 @@ count over `FlowRow.ticks`, so they are a cache and no state: after a restore th
 from heapq import nlargest
 
 from ironcrab.market.flow import MOST_TICKS, FlowRow, Tick
+from ironcrab.strategy.candles import Candles
 
 
 class Sums:
@@ -164,6 +165,20 @@ class Buyers:
         self.top = ((largest[0] if largest else 0), sum(largest))
         return self.top
 
+    def washed(self) -> int:
+        """Raw quote units bought by wallets that also sold in the window."""
+        ticks = self.flow.ticks[self.low - self.flow.dropped :]
+        sellers = {tick.trader for tick in ticks if not tick.is_buy}
+        return sum(tick.quote for tick in ticks if tick.is_buy and tick.trader in sellers)
+
+    def most_in_a_slot(self) -> int:
+        """Wallets that bought in the one slot in which most of them did."""
+        slots: dict[int, dict[str, None]] = {}
+        for tick in self.flow.ticks[self.low - self.flow.dropped :]:
+            if tick.is_buy:
+                slots.setdefault(tick.slot, {})[tick.trader] = None
+        return max((len(traders) for traders in slots.values()), default=0)
+
 
 class Windows:
     """The windows over one pool that were asked for so far.
@@ -172,12 +187,13 @@ class Windows:
         flow: the pool's flow; another object means that the row was forgotten and began anew.
     """
 
-    __slots__ = ("after", "buyers", "flow", "since_slot", "sums")
+    __slots__ = ("after", "buyers", "candles", "flow", "since_slot", "sums")
 
     def __init__(self, flow: FlowRow) -> None:
         self.flow = flow
         self.sums: dict[int, Sums] = {}
         self.buyers: dict[str, Buyers] = {}
+        self.candles: Candles | None = None
         self.since_slot = -1
         self.after = Sums()
 
@@ -194,6 +210,12 @@ class Windows:
         if buyers is None:
             buyers = self.buyers[regime] = Buyers(self.flow, small_below)
         return buyers.follow(head - span)
+
+    def candles_of(self, span: int, head: int) -> Candles:
+        """The candles of `span` slots."""
+        if self.candles is None or self.candles.span != span:
+            self.candles = Candles(span)
+        return self.candles.follow(self.flow, head)
 
     def since(self, slot: int, span: int, head: int) -> Sums:
         """The trades after `slot`, of the last `span` slots at most."""

@@ -9,7 +9,7 @@ from tests.app.test_commands import ROOT, ironcrab, refused
 
 pytestmark = pytest.mark.slow
 SCENARIOS = ROOT / "scenarios"
-GENERATED = ("crash-day", "gap-day", "two-pools", "ema")
+GENERATED = ("crash-day", "gap-day", "two-pools", "regimes", "ema")
 
 
 @pytest.fixture(scope="module")

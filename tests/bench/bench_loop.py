@@ -68,7 +68,7 @@ def main():
         folder = Path(name)
         # an empty wallet: every intent is decided at once, and no ask waits for an answer that nobody gives
         trivial = read("ema", {"strategies": ["ema"], "outlets": [], "wallet": {"native_sol_lamports": 0}}, "ema")
-        full = read("full", {"strategies": ["momentum"]}, "full")
+        full = read("full", {"strategies": ["momentum", "arbitrage"]}, "full")
         run_events(ticks(count), "ticks", trivial, folder / "market")
         seal(folder / "market")
         market = Recording.open(folder / "market")
@@ -96,7 +96,7 @@ def main():
         seal(folder / "full")
         made = Recording.open(folder / "full")
         whole = best(
-            "follow, all market reducers, momentum and engine", lambda: reports.append(follow(made)), made.next_seq
+            "follow, market reducers, momentum, arbitrage, engine", lambda: reports.append(follow(made)), made.next_seq
         )
         print(f"  = {whole / rate:.0%} of the bare loop; {reports[-1].verdict}")
 

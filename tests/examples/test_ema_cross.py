@@ -12,13 +12,29 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DAY = ROOT / "recordings" / "whirlpool-2022-04-06"
+SHIPPED = ROOT / "examples" / "ema_cross" / "goldens" / "first-buy"
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     folder = tmp_path_factory.mktemp("outside") / "ema"
     shutil.copytree(ROOT / "examples" / "ema_cross", folder)
+    shutil.rmtree(folder / "goldens", ignore_errors=True)
     return folder
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="skipped: python tests/examples/make.py was not run")
+def test_the_shipped_golden_holds_outside(tmp_path):
+    """The folder as it is, copied away: its goldens decide what they decided, as its CI file asks, twice."""
+    folder = tmp_path / "mine"
+    shutil.copytree(ROOT / "examples" / "ema_cross", folder)
+    for seed in ("0", "1"):
+        assert "1 passed" in pytest_on(folder, seed=seed)
+    assert "identical" in told(folder, "verify", "goldens/first-buy")
+    asked = (folder / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert [line.strip() for line in asked.splitlines() if "pytest" in line] == [
+        f"- run: PYTHONPATH=. PYTHONHASHSEED={seed} pytest goldens" for seed in (0, 1)
+    ]
 
 
 def told(folder, *args, module="ironcrab.app", seed="0", expected=0):

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest
-from ironcrab.domain.trade import DecisionRecord
+from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate, ControlRequest
+from ironcrab.domain.trade import DecisionRecord, TradeIntent
 from ironcrab.log.compare import Digest
 from ironcrab.log.recording import Recording
 from ironcrab.mode.run import run, with_ticks
@@ -131,6 +131,31 @@ def test_settings_outlive_a_crash_and_bad_ones_are_refused(tmp_path):
     other = session(folder, scenario(("engine.max_open_positions", "7")))
     play(other, [], BEGAN + 2 * SECOND)
     assert other.engine.state.params.max_open_positions == 7
+    judged(folder)
+
+
+def test_settings_of_a_strategy_outlive_a_crash_and_say_so(tmp_path):
+    folder = tmp_path / "data" / "demo"
+    live = session(folder)
+    live.open(BEGAN)
+    wishes = {"momentum.take_profit_bps": "77", "momentum.no_such": "1", "max_open_positions": "3"}
+    reply = asked(live, Request("set", settings=wishes))
+    assert not reply.ok
+    assert reply.text == "take_profit_bps=77; refused no_such: unknown key; max_open_positions=3"
+    assert not asked(live, Request("set", settings={"ema.fast": "3"})).ok
+    live.session.close()
+    again = session(folder)
+    play(again, frames(slots=20), BEGAN + SECOND)
+    momentum = next(reducer for reducer in again.drive.wiring.reducers if reducer.name == "momentum-bot")
+    assert momentum.shared.take_profit_bps == 77
+    told = [record.event for record in Recording.open(folder).records((ConfigChanged,)) if record.by == "momentum-bot"]
+    assert [[(s.key, s.value, s.origin) for s in changed.settings] for changed in told] == [
+        [("take_profit_bps", "77", "operator")],
+        [("take_profit_bps", "77", "operator, kept over a restart")],
+    ]
+    assert told[0].config_snapshot_id == told[1].config_snapshot_id
+    wished = [record.event for record in Recording.open(folder).records((TradeIntent,))]
+    assert {intent.metadata["config_snapshot_id"] for intent in wished} == {told[1].config_snapshot_id}
     judged(folder)
 
 

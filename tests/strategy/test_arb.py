@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ironcrab.domain.control import ForkOrphaned, GapClosed, GapOpened
-from ironcrab.domain.market import ExplicitAmount, PoolStateUpdate, Trade
+from ironcrab.domain.market import DexPoolAccounts, ExplicitAmount, PoolStateUpdate, Trade
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent, Verdict
 from ironcrab.domain.units import SOL_MINT, USDC_MINT
 from ironcrab.loop import Loop, Now
@@ -679,3 +679,31 @@ def test_whatever_the_screen_skips_would_not_have_paid(base_a, quote_a, base_b, 
         for amount in (10_000, 10**6, 10**8):
             trip = quoter.trip(steps, amount)
             assert trip is None or trip.spread_bps < params.min_spread_bps
+
+
+@pytest.mark.parametrize(
+    ("accounts", "code"),
+    [
+        (("B", *"abcdefghijklm"), "ARB_TWO_HOP"),
+        (("B", *"abcdefghijkl"), "ARB_POOL_ACCOUNTS"),
+        (("X", *"abcdefghijklm"), "ARB_POOL_ACCOUNTS"),
+    ],
+)
+def test_a_pumpswap_pool_needs_its_accounts_where_that_is_asked(accounts, code):
+    for asked in (True, False):
+        world = World(require_pool_accounts=asked)
+        world.take(DexPoolAccounts("pump_amm", "B", "M", SOL_MINT, accounts, slot=5))
+        world.pool("A", 10**12, 100 * SOL, 5)
+        said = world.pool("B", 10**12, 105 * SOL, 5, dex="pump_amm")
+        assert codes(said)[-1] == (code if asked else "ARB_TWO_HOP")
+
+
+def test_every_verdict_has_numbers():
+    world = World()
+    world.pool("A", 10**12, 100 * SOL, 5)
+    world.take(GapOpened("geyser", 5, None, "test"))
+    world.touch(6)
+    world.take(GapClosed("geyser", None, 6, filled=False))
+    world.pair(300)
+    assert len(world.verdicts) >= 3
+    assert all(verdict.measures for verdict in world.verdicts)

@@ -7,7 +7,8 @@ from ironcrab.domain.units import TOKEN_PROGRAM
 from ironcrab.market.flow import FlowRow, Tick, dearest
 from ironcrab.market.mints import MintRow
 from ironcrab.market.price import UNKNOWN
-from ironcrab.strategy.params import Entry
+from ironcrab.strategy import policy as policies
+from ironcrab.strategy.params import EARLY, ESTABLISHED, EarlyOnly, Entry, EstablishedOnly
 from ironcrab.strategy.shape import PASS, Memory, dump_recovery, price_trend
 from ironcrab.strategy.windows import Windows
 
@@ -61,11 +62,11 @@ def test_decimals_come_from_the_mint_or_from_a_trade(world):
 def test_a_flow_that_began_anew_gets_new_windows(world):
     w = world(min_unique_buyers=2)
     w.trade(100)
-    first = w.momentum.gates.windows_of("P")
-    assert w.momentum.gates.windows_of("P") is first
+    first = w.momentum.gates.features.windows_of("P")
+    assert w.momentum.gates.features.windows_of("P") is first
     w.known.flow.rows["P"] = FlowRow("P", "M", 1, 100)
-    assert w.momentum.gates.windows_of("P") is not first
-    assert w.momentum.gates.windows_of("unknown") is None
+    assert w.momentum.gates.features.windows_of("P") is not first
+    assert w.momentum.gates.features.windows_of("unknown") is None
 
 
 def exit_at(world, slot, **overrides):
@@ -258,3 +259,94 @@ def test_without_a_quote_a_sell_asks_the_last_trade_then_the_entry(world, last_t
     else:
         intent = w.trade(102, trader="D", buy=False, sol=4_736_843, tokens=M)[1]
     assert intent.execution.min_out.raw == min_out
+
+
+def own(world, policy, measured):
+    """What a policy's own gates say to these numbers."""
+    w = world()
+    w.trade(100)
+    seen = policies.Seen(w.known, w.row(), w.momentum.gates.features.windows_of("P"), 100)
+    policy.measure = lambda *_: measured
+    return policy.own(seen)
+
+
+@pytest.mark.parametrize(
+    ("limits", "passes", "fails", "code"),
+    [
+        ({"require_dev_supply_known": True}, (1, 0, 0, 0), (0, 0, 0, 0), "WAIT_DEV_UNKNOWN"),
+        ({"min_sample_buys": 8}, (0, 8, 0, 0), (0, 7, 0, 0), "WAIT_THIN_SAMPLE"),
+        ({"wash_volume_cap_bps": 400}, (0, 0, 400, 0), (0, 0, 401, 0), "REJECT_WASH_TRADING"),
+        ({"same_slot_buyers_cap_bps": 400}, (0, 0, 0, 400), (0, 0, 0, 401), "REJECT_BUNDLED_BUYS"),
+        ({"wash_volume_cap_bps": 0}, (0, 0, 0, 0), (0, 0, 1, 0), "REJECT_WASH_TRADING"),
+    ],
+)
+def test_the_own_gates_of_early_pass_at_their_limit(world, limits, passes, fails, code):
+    policy = policies.early(EARLY, EarlyOnly(**limits))
+    assert [gate.code for gate in policy.gates] == [code]
+    assert own(world, policy, policies.Thin(*passes)) is PASS
+    assert own(world, policy, policies.Thin(*fails))[0] == code
+
+
+@pytest.mark.parametrize(
+    ("limits", "passes", "fails", "code"),
+    [
+        ({"breakout_min_candles": 3}, (3, 100, 100, 0, 0), (2, 100, 100, 0, 0), "WAIT_HISTORY"),
+        ({"breakout_min_rise_bps": 100}, (3, 100, 100, 0, 0), (3, 99, 100, 0, 0), "WAIT_BREAKOUT"),
+        ({"breakout_min_rise_bps": 0}, (3, 0, 0, 0, 0), (3, -1, 0, 0, 0), "WAIT_BREAKOUT"),
+        ({"breakout_max_rise_bps": 500}, (3, 500, 500, 0, 0), (3, 500, 501, 0, 0), "WAIT_OVEREXTENDED"),
+        (
+            {"volatility_min_expansion_bps": 15_000},
+            (3, 100, 100, 15_000, 0),
+            (3, 100, 100, 14_999, 0),
+            "WAIT_VOLATILITY_EXPANSION",
+        ),
+        (
+            {"volume_min_expansion_bps": 20_000},
+            (3, 100, 100, 0, 20_000),
+            (3, 100, 100, 0, 19_999),
+            "WAIT_VOLUME_EXPANSION",
+        ),
+    ],
+)
+def test_the_own_gates_of_established_pass_at_their_limit(world, limits, passes, fails, code):
+    policy = policies.established(ESTABLISHED, EstablishedOnly(**{"breakout_candles": 4, **limits}))
+    assert own(world, policy, policies.Breakout(*passes)) is PASS
+    assert own(world, policy, policies.Breakout(*fails))[0] == code
+
+
+def test_a_rise_is_judged_exactly():
+    """100.5 bps over the base: enough for a floor of 100, too much for a cap of 100, neither for 101 and 101."""
+    from ironcrab.strategy.candles import Candles
+
+    flow = FlowRow("P", "M", 0, 0)
+    flow.ticks += [Tick(10, True, 20_000, 20_000, "W"), Tick(20, True, 20_201, 20_000, "W")]
+    found = policies.breakout(Candles(10).follow(flow, 20), flow, 20, 1)
+    assert (found.candles, found.rise_bps, found.rise_up_bps) == (1, 100, 101)
+
+
+@pytest.mark.parametrize(("slot", "start"), [(149, 75), (150, 150), (224, 150)])  # a candle begins with its first slot
+def test_a_candle_begins_at_a_multiple_of_its_span(slot, start):
+    from ironcrab.strategy.candles import Candles
+
+    assert Candles(75).running(slot) == start
+
+
+@pytest.mark.parametrize(("slot", "guard"), [(111, ""), (112, "STALE_CACHE_AGE_MS")])
+def test_a_quote_is_stale_after_its_last_slot(world, slot, guard):
+    """4,000 ms are ten slots: told in slot 101, it is used through slot 111."""
+    w = exit_at(world, 101, exit_quote_ttl_ms=4_000)
+    w.reserves(101, base=10**15, quote=5 * 10**15)
+    w.tick(slot)
+    assert w.momentum.exits.look(w.position()).guard == guard
+
+
+@pytest.mark.parametrize(("after", "left_out"), [(120, True), (121, False)])
+def test_a_route_is_left_out_for_its_whole_window(world, after, left_out):
+    from ironcrab.strategy.rows import NANOS, Failure
+
+    w = exit_at(world, 101, exit_multi_pool_routing=True)
+    w.reserves(101, pool="Q")
+    position = w.position()
+    for count, expected in ((2, ["P", "Q"]), (3, ["Q"] if left_out else ["P", "Q"])):
+        position.failed["P"] = Failure(count, w.now.time - after * NANOS)
+        assert [row.pool_address for row in w.momentum.exits.routes.of(position)] == expected

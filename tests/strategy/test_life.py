@@ -329,7 +329,7 @@ def test_memory_is_bounded(world):
     for n in range(40):
         w.trade(100 + n, pool=f"P{n}", mint=f"M{n}")
     assert len(w.momentum.rows) <= 16
-    assert len(w.momentum.gates.windows) <= 16
+    assert len(w.momentum.gates.features.windows) <= 16
     book = w.momentum.book
     for n in range(MOST_WISHES + 10):
         book.state.wishes[n] = book.state.wishes.get(n) or next(iter(book.state.wishes.values()))

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ironcrab.domain.control import ClockTick, ForkOrphaned, GapClosed, GapOpened
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ForkOrphaned, GapClosed, GapOpened, RunStarted
 from ironcrab.domain.market import (
     BondingCurveProgress,
     DevWalletIdentified,
@@ -59,6 +59,28 @@ LOOSE = {
     "idle_secs": 60,
 }
 
+WHOLE = {
+    "early_top1_buyer_share_cap_bps": 10_000,
+    "early_top3_buyer_share_cap_bps": 10_000,
+    "early_min_sample_buys": 3,
+    "early_wash_volume_cap_bps": 0,
+    "early_same_slot_buyers_cap_bps": 3_000,
+    "established_candle_secs": 4,
+    "established_breakout_candles": 6,
+    "established_breakout_min_candles": 1,
+    "established_breakout_min_rise_bps": 10,
+    "established_breakout_max_rise_bps": 100,
+    "established_volatility_min_expansion_bps": 1_000,
+    "established_volume_min_expansion_bps": 500,
+    "exit_multi_pool_routing": True,
+    "exit_route_max_fails": 1,
+    "exit_retry_cooldown_secs": 2,
+    "exit_slippage_escalates": True,
+    "exit_max_slippage_bps": 400,
+    "exit_quote_ttl_ms": 40_000,
+}
+"""The gates that only one regime has, and sells on other pools."""
+
 
 def trade_on(pool, buy, sol, price, trader, creator):
     address, mint, dex = pool
@@ -86,6 +108,11 @@ RARE = [
     lambda slot: GapClosed("geyser", None, slot, filled=False),
     lambda slot: ForkOrphaned(slot, "test"),
     lambda slot: ForkOrphaned(max(0, slot - 1), "test"),
+    lambda slot: ConfigUpdate(
+        "momentum-bot", {"take_profit_bps": str(slot), "early_min_unique_buyers": "1", "no": "1"}
+    ),
+    lambda slot: ConfigUpdate("all", {"established_candle_secs": str(slot % 7), "max_hold_time_secs": "20"}),
+    lambda _: RunStarted(1, "s", "v", "ironcrab", (), (), ()),
 ]
 KINDS = ["confirmed"] * 8 + ["Rejected", "SimFailed", "failed", "timeout", "lost", "partial", "partial"]
 
@@ -180,10 +207,11 @@ def check(w):
     assert all(row.pool == pool for pool, row in state.rows.items())
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
-@given(LIVES, st.sets(st.integers(0, 120), max_size=6))
-def test_restored_anywhere_equals_never_restored(world, steps, restores):
-    straight, broken = play(world, steps, set()), play(world, steps, restores)
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(LIVES, st.sets(st.integers(0, 120), max_size=6), st.booleans())
+def test_restored_anywhere_equals_never_restored(world, steps, restores, whole):
+    more = WHOLE if whole else {}
+    straight, broken = play(world, steps, set(), **more), play(world, steps, restores, **more)
     assert [msgspec.json.encode(r.event) for r in straight.log] == [msgspec.json.encode(r.event) for r in broken.log]
     for one, two in zip(straight.loop.reducers, broken.loop.reducers, strict=True):
         assert msgspec.json.encode(one.state) == msgspec.json.encode(two.state)
@@ -197,6 +225,7 @@ def test_verdicts_are_said_on_change_only_and_lives_are_orderly(world, steps):
     for record in w.log:
         event = record.event
         if isinstance(event, Verdict):
+            assert event.measures, event.code
             assert last.get(event.pool_address) != (event.verdict, event.code)
             last[event.pool_address] = (event.verdict, event.code)
         if isinstance(event, TradeIntent):
@@ -222,6 +251,19 @@ def test_the_random_lives_are_lively(world):
     assert {"ENTER_PROBE_BUY", "ENTER_SCALE_IN", "HOLD_PROBE", "HOLD_FULL", "WAIT_REENTRY_COOLDOWN"} <= codes
     assert len([code for code in codes if code.startswith("EXIT_")]) >= 5, codes
     assert len([code for code in codes if code.startswith(("WAIT_", "REJECT_"))]) >= 14, codes
+
+
+def test_the_random_lives_reach_the_own_gates_and_the_other_pools(world):
+    lives = [play(world, life(seed), set(), **WHOLE) for seed in range(100)]
+    codes = {code for w in lives for _, code in w.verdicts()}
+    own = {
+        "WAIT_THIN_SAMPLE", "REJECT_BUNDLED_BUYS", "WAIT_HISTORY", "WAIT_BREAKOUT", "WAIT_OVEREXTENDED",
+        "WAIT_VOLATILITY_EXPANSION", "WAIT_VOLUME_EXPANSION",
+    }  # fmt: skip
+    assert own - codes == set()
+    sells = [intent for w in lives for _, intent in w.intents() if intent.side == "Sell"]
+    assert {intent.metadata["sell_routing"] for intent in sells} >= {"primary", "multi_pool"}
+    assert any("config_snapshot_id" in intent.metadata for intent in sells)
 
 
 NUMBERS = st.sampled_from([0, 1, 2, 10**6, 2**63, 2**64 - 1])

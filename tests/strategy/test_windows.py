@@ -7,7 +7,10 @@ from ironcrab.loop import Now
 from ironcrab.market import flow as flow_module
 from ironcrab.market.flow import MOST_TICKS, Flow, FlowRow, Tick, dearest
 from ironcrab.market.price import UNKNOWN, gain_bps
+from ironcrab.strategy import candles as candles_module
 from ironcrab.strategy import windows as windows_module
+from ironcrab.strategy.candles import Candles
+from ironcrab.strategy.policy import breakout
 from ironcrab.strategy.windows import Windows
 
 STEPS = st.lists(
@@ -125,3 +128,39 @@ def test_trades_since_an_entry():
     assert windows.since(10, 75, 99).trades == 76
     row.ticks.append(Tick(100, True, 1, 1, "W"))
     assert windows.since(10, 75, 100).trades == 76
+
+
+@settings(derandomize=True, deadline=None, max_examples=120)
+@given(STEPS, st.sampled_from([8, 2_048]))
+def test_candles_that_follow_equal_candles_made_anew(steps, most):
+    flow_module.MOST_TICKS = windows_module.MOST_TICKS = candles_module.MOST_TICKS = most
+    try:
+        now, flow, follows = Now(), Flow(Now()), Candles(10)
+        flow.now = now
+        for seq, (forward, late, buy, sol, tokens, trader, ask, fork) in enumerate(steps):
+            now.slot += forward
+            flow.step(seq, Trade("P", "M", trader, buy, sol, tokens, 6, "raydium", slot=max(0, now.slot - late)))
+            if not fork:
+                flow.step(seq, ForkOrphaned(now.slot - 1, "test"))
+            if ask:
+                told = [breakout(each, flow.get("P"), now.slot, 8) for each in candles(follows, flow, now)]
+                assert told[0] == told[1]
+    finally:
+        flow_module.MOST_TICKS = windows_module.MOST_TICKS = candles_module.MOST_TICKS = MOST_TICKS
+
+
+def candles(follows, flow, now):
+    """The candles that follow, and others made of what the flow remembers now."""
+    return follows.follow(flow.get("P"), now.slot), Candles(10).follow(flow.get("P"), now.slot)
+
+
+def test_a_candle_that_lost_a_trade_is_left_out():
+    """The flow keeps the newest ticks: of the candle that the cut goes through nothing is said."""
+    row = FlowRow("P", "M", 0, 0)
+    row.ticks = [Tick(n // 1_000, True, 10, 10, "W") for n in range(4_000)]
+    made = Candles(1).follow(row, 3)
+    assert [made.at(slot) is not None for slot in range(4)] == [False, False, True, True]
+    del row.ticks[: 4_000 - MOST_TICKS]
+    row.dropped = 4_000 - MOST_TICKS
+    again = Candles(1).follow(row, 3)
+    assert [again.at(slot) is not None for slot in range(4)] == [False, False, True, True]
