@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -408,6 +409,42 @@ def test_a_replay_that_stops_early_counts_what_it_folded():
     assert whole == json.loads(ironcrab("replay", BLOCK, "--json")[1])
     assert ironcrab("replay", BLOCK, "--until", "100")[1].count(" 101 records") == 1
     assert "begins at seq 0" in refused("replay", BLOCK, "--until", "-1")
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("copy (select 1) to '{out}'", "only reads"),
+        ("copy (select * from trade) to '{sealed}' (use_tmp_file false)", "only reads"),
+        ("export database '{out}'", "only reads"),
+        ("attach '{out}'", "only reads"),
+        ("create table t as select 1", "only reads"),
+        ("explain analyze copy (select 1) to '{out}'", "only reads"),
+        ("set enable_external_access = true", "only reads"),
+        ("select 1; copy (select 1) to '{out}'", "only reads"),
+        ("select * from read_text('/etc/hostname')", "disabled by configuration"),
+        ("select * from glob('/*')", "disabled by configuration"),
+        ("select * from '{manifest}'", "disabled by configuration"),
+    ],
+)
+def test_a_query_only_reads_and_only_its_recording(sql, said, tmp_path):
+    place = tmp_path / "block"
+    shutil.copytree(BLOCK, place)
+    sealed = next(place.glob("segments/*/trade.parquet"))
+    before = sealed.read_bytes()
+    named = sql.format(out=tmp_path / "out", sealed=sealed, manifest=place / "manifest.json")
+    assert said in refused("query", place, named)
+    assert sealed.read_bytes() == before
+    assert [child.name for child in tmp_path.iterdir()] == ["block"]
+
+
+def test_a_query_reads_a_recording_named_by_any_path(tmp_path):
+    (tmp_path / "o'brien").mkdir()
+    shutil.copytree(BLOCK, tmp_path / "o'brien" / "it's")
+    for where, cwd in (("it's", tmp_path / "o'brien"), (".", tmp_path / "o'brien" / "it's")):
+        code, out, err = ironcrab("query", where, "with t as (from trade) select count(*) n from t;", "--csv", cwd=cwd)
+        assert (code, out) == (0, "n\n105\n"), err
+    assert ironcrab("query", BLOCK, "describe log", "--csv")[0] == 0
 
 
 def test_a_query_that_asks_nothing_is_refused():
