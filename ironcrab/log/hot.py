@@ -245,10 +245,9 @@ class HotWriter:
             self._files.write(b"".join(lines))
             self._files.sync()
         except OSError as error:
-            safe = f"records up to {self.durable_seq} are safe" if self.durable_seq >= 0 else "no record is safe yet"
             self._fault = DiskFault(
-                f"the disk refused the log {self._files.folder} ({error.strerror or error}); {safe}; "
-                "make room or replace the disk, then start again"
+                f"the disk refused the log {self._files.folder} ({error.strerror or error}); records up to "
+                f"{self.durable_seq} are safe; make room or replace the disk, then start again"
             )
             return
         if self._files.syncs:
