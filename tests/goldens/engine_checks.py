@@ -251,7 +251,10 @@ class Script:
         yield self.path(cheap, empty)
         yield from self.stopped(self.path(cheap, dear))
         yield self.path(cheap, dear)
-        yield self.simulated(out=102_000_000, delta=17_999)
+        yield self.simulated(out=102_000_000, delta=99_999)
+        yield self.path(cheap, dear)
+        yield self.simulated(out=102_000_000, delta=100_000)
+        yield self.sent("all endpoints refused")
         yield self.path(cheap, dear)
         yield self.simulated()
         yield self.config(quantile_slippage_enabled="true")
@@ -346,7 +349,10 @@ class Script:
         for mint in MINTS[1:]:
             yield self.buy(mint=mint)
         yield self.buy(ttl_ms=1_000)
+        yield self.buy(deadline_slot=self.slot)
         yield self.later(1_000)
+        yield self.simulated("Custom(6001)")
+        yield ClockTick()
         yield self.simulated("Custom(6001)")
         yield ClockTick()
         yield self.later(11_000)
@@ -359,7 +365,7 @@ class Script:
 
     def sends(self):
         yield self.buy()
-        yield self.simulated()
+        yield self.simulated(out=1_000)
         yield self.sent("all endpoints refused")
         yield self.buy(require_bundle=True)
         yield self.simulated()
@@ -427,6 +433,10 @@ class Script:
         yield self.config(drawdown_limit_lamports=self.measured("drawdown"))
         yield self.buy(mint=MINTS[3])
         yield self.config(drawdown_limit_lamports=0)
+        yield self.buy(mint=MINTS[2])
+        yield ClockTick()
+        yield self.later(self.measured("until") - self.ms)
+        yield from self.stopped(self.buy(mint=MINTS[2]))
         yield self.later(5_001)
         yield from self.stopped(self.buy(mint=MINTS[1]))
 
