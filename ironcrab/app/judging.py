@@ -15,7 +15,8 @@ from ironcrab.app.text import emit_json, progress, table
 from ironcrab.check import CHECKS, check
 from ironcrab.domain.fault import DamageFault, InputFault
 from ironcrab.log.compare import Divergence
-from ironcrab.log.contents import counts, is_recording
+from ironcrab.log.contents import counts
+from ironcrab.log.manifest import NAME
 from ironcrab.log.recording import Recording
 from ironcrab.mode.blessing import bless
 from ironcrab.mode.cutting import seq_at_slot
@@ -82,12 +83,18 @@ def goldens() -> tuple[Path, ...]:
     home = recordings_home()
     if not home.is_dir():
         raise InputFault(f"there is no folder {home}; name a recording, or set IRONCRAB_RECORDINGS")
-    found = tuple(
-        path for path in sorted(home.iterdir()) if is_recording(path) and Recording.open(path).manifest.golden
-    )
+    found = tuple(path for path in sorted(home.iterdir()) if (path / NAME).exists() and _is_golden(path))
     if not found:
         raise InputFault(f"{home} holds no golden; cut one with: ironcrab slice RECORDING --golden --out DIR")
     return found
+
+
+def _is_golden(path: Path) -> bool:
+    """Whether a recording is marked golden; one that cannot be opened is taken for one, and verify says why."""
+    try:
+        return Recording.open(path).manifest.golden
+    except DamageFault:
+        return True
 
 
 def _verify_one(path: Path, *, deep: bool, as_json: bool) -> int:

@@ -454,3 +454,23 @@ def test_a_query_that_asks_nothing_is_refused():
 def test_why_of_a_mint_that_only_intents_name():
     answer = json.loads(ironcrab("why", ROOT / "recordings" / "engine-checks", "CheckMintZ", "--json")[1])
     assert answer["answer"] == "engine refusal"
+
+
+def test_a_number_beyond_every_seq_is_a_slot(tmp_path):
+    for name, first, end in (("seqs", "s128408604", "s128409000"), ("slots", "128408604", "128409000")):
+        code, out, err = ironcrab("slice", DAY, "--from", first, "--to", end, "--out", tmp_path / name, "--json")
+        assert code == 0, err
+        assert json.loads(out)["first_seq"] == 621
+    assert (tmp_path / "seqs" / "manifest.json").read_bytes() == (tmp_path / "slots" / "manifest.json").read_bytes()
+    assert "nothing to cut" in refused("slice", DAY, "--from", "999999999", "--out", tmp_path / "none")
+
+
+def test_a_damaged_golden_does_not_hide_the_others(tmp_path):
+    for golden in (BLOCK, ROOT / "recordings" / "engine-checks"):
+        shutil.copytree(golden, tmp_path / "recordings" / golden.name)
+    manifest = tmp_path / "recordings" / BLOCK.name / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"golden": true', b'"golden": fals'))
+    code, out, err = ironcrab("verify", cwd=tmp_path)
+    assert code == 1
+    assert "engine-checks: identical" in out
+    assert err.startswith(f"error: recordings/{BLOCK.name}: manifest.json: bytes 0..")
