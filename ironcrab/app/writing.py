@@ -224,7 +224,7 @@ def export_command(recording: Path, out: Path, as_json: bool) -> None:
     "--around", "target", metavar="DECISION_ID", help="Records round this decision (or seq, intent, signature)."
 )
 @click.option("--spread", type=click.IntRange(1), default=500, show_default=True, help="Records each side of --around.")
-@click.option("--from", "begin", metavar="X", help="First seq, slot (s123; a number beyond every seq is one too) or UTC time.")
+@click.option("--from", "begin", metavar="X", help="First seq, slot (s123, or beyond every seq) or UTC time.")
 @click.option("--to", "end", metavar="Y", help="End (excluded): seq, slot or UTC time.")
 @click.option("--golden", is_flag=True, help="Mark the slice golden.")
 @OUT

@@ -302,6 +302,34 @@ def test_bless_accepts_a_change_and_keeps_the_reason(tmp_path):
     assert told["golden"] is True
 
 
+@pytest.mark.parametrize("kind", ["own answers", "a slice"])
+def test_a_blessed_change_leaves_every_other_decision_as_it_was(kind, tmp_path):
+    """An answer follows the ask of its own attempt, so that one ask less does not move all that come after it."""
+    golden = tmp_path / "golden"
+    if kind == "a slice":
+        target = ironcrab("query", DAY, "select min(seq) s from decision_record", "--csv")[1].split()[-1]
+        assert ironcrab("slice", DAY, "--around", target, "--golden", "--out", golden)[0] == 0
+        old, new = "if told > most:", "if told > most or case.waiting.said_ms % 7 == 0:"
+    else:
+        shutil.copytree(ROOT / "recordings" / "engine-checks", golden)
+        old, new = "if required > most:", "if required >= most:"
+    package = tmp_path / "edited"
+    shutil.copytree(ROOT / "ironcrab", package / "ironcrab", ignore=shutil.ignore_patterns("__pycache__"))
+    checks = package / "ironcrab" / "execution" / "checks.py"
+    assert old in checks.read_text()
+    checks.write_text(checks.read_text().replace(old, new))
+    with_edit = {"PYTHONPATH": str(package), "cwd": package}
+    before = json.loads(ironcrab("verify", golden, "--json", **with_edit)[1])
+    code, text, err = ironcrab("bless", golden, "--because", "intended", "--json", **with_edit)
+    assert code == 0, text + err
+    code, text, _ = ironcrab("verify", golden, "--json", **with_edit)
+    after = json.loads(text)
+    assert (code, after["verdict"]) == (0, "identical")
+    fewer = before["runs"][0]["derived"] - after["runs"][0]["derived"]
+    assert 0 <= fewer <= 3 * sum(1 + one["following"] for one in before["runs"][0]["divergences"])
+    assert json.loads(ironcrab("inspect", golden, "--json")[1])["blessed"] == ["intended"]
+
+
 def test_sealed_files_are_read_with_nothing_of_ours():
     import duckdb
     import polars as pl
