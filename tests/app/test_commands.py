@@ -502,3 +502,15 @@ def test_a_damaged_golden_does_not_hide_the_others(tmp_path):
     assert code == 1
     assert "engine-checks: identical" in out
     assert err.startswith(f"error: recordings/{BLOCK.name}: manifest.json: bytes 0..")
+
+
+def test_a_pinned_recording_is_never_shortened(tmp_path):
+    copy = tmp_path / "copy"
+    assert ironcrab("slice", BLOCK, "--from", "50", "--to", "200", "--out", copy)[0] == 0
+    assert ironcrab("retain", copy, "--pin")[1] == f"{copy}: pinned\n"
+    assert json.loads(ironcrab("inspect", copy, "--json")[1])["pinned"] is True
+    assert "the recording is pinned" in ironcrab("retain", copy, "--max-bytes", "1")[1]
+    assert ironcrab("retain", copy, "--unpin", "--json")[1] == f'{{"recording":"{copy}","pinned":false}}\n'
+    assert "is pinned" not in ironcrab("retain", copy, "--max-bytes", "1")[1]
+    assert "stand alone" in refused("retain", copy, "--pin", "--max-bytes", "1", code=2)
+    assert ironcrab("verify", copy)[0] == 0
