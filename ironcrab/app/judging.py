@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
-from ironcrab.app.opening import open_recording
+from ironcrab.app.opening import mend_snapshots, open_recording
 from ironcrab.app.settings import recordings_home
 from ironcrab.app.text import emit_json, progress, table
 from ironcrab.check import CHECKS, check
@@ -40,6 +40,7 @@ def replay_command(recording: Path, until_seq: int | None, until_slot: int | Non
     """Follow RECORDING: fold it again, compare every decision, print the summary."""
     opened = open_recording(recording)
     end = _end(opened, until_seq, until_slot)
+    mend_snapshots(opened)
     with progress("replay") as show:
         report = replace(follow(opened, end - 1, None, show), records=end - opened.first_seq)
     if as_json:

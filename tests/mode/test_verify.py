@@ -181,6 +181,23 @@ def test_a_damaged_snapshot_is_told_and_harms_nobody_else(day, tmp_path):
     assert follow(Recording.open(copy)).verdict == "identical"
 
 
+@pytest.mark.parametrize("place", [0, 3, -1])
+def test_a_damaged_snapshot_is_made_again_byte_for_byte(place, day, tmp_path):
+    copy = Path(shutil.copytree(day.path, tmp_path / "day"))
+    victim = sorted((copy / "snapshots").iterdir())[place]
+    data = victim.read_bytes()
+    victim.write_bytes(data[:-9])
+    target = str(int(victim.stem.removeprefix("snap-")) + 5)
+    code, _, told = command("explain", copy, target)
+    assert code == 0
+    assert told == f"warning: {copy}: snapshot {victim.name} was damaged and is made again\n"
+    assert victim.read_bytes() == data
+    assert command("explain", copy, target)[2] == ""
+    victim.write_bytes(data[1:])
+    assert "made again" in command("replay", copy)[2]
+    assert victim.read_bytes() == data
+
+
 def test_a_missing_segment_is_told(small):
     seal(small.path)
     (folder,) = (path for path in (small.path / "segments").iterdir() if path.is_dir())
