@@ -155,7 +155,7 @@ class Script:
             ordinal=self.answered(),
         )
 
-    def ended(self, status="confirmed", fill_in=None, fill_out=None, error=None, reason=None):
+    def ended(self, status="confirmed", fill_in=None, fill_out=None, error=None, reason=None, again=0):
         self.ms += 400
         decimals = (9, 6) if self.side() == "Buy" else (6, 9)
         fills = [
@@ -166,7 +166,7 @@ class Script:
         fees = ResultFees(5_200, 0, 142_000) if known else None
         return ConfirmAnswer(
             self.ask(SendAsk), status, self.slot + 1 if known else None, None, *fills, reason, fees,
-            error_code=error, ordinal=self.answered(), last=known,
+            error_code=error, ordinal=self.answered(), last=known, rebroadcasts=again,
         )  # fmt: skip
 
     def answered(self):
@@ -376,7 +376,7 @@ class Script:
         yield self.simulated()
         yield self.signed()
         yield self.sent()
-        yield self.ended("failed", error="Custom(6004)")
+        yield self.ended("failed", error="Custom(6004)", again=2)
         yield self.buy(require_bundle=True, bundle_tip_lamports=100_000)
         yield self.simulated()
         yield self.sent(method="jito", bundle="check-bundle-1")
@@ -384,7 +384,7 @@ class Script:
         yield self.buy(require_bundle=True)
         yield self.simulated()
         yield self.sent(method="jito", bundle="check-bundle-2")
-        yield self.ended("timeout")
+        yield self.ended("timeout", again=1)
         yield self.ended("failed", error="late")
         yield self.buy()
         yield self.simulated()
@@ -448,7 +448,7 @@ class Script:
         yield self.simulated("InstructionError(2, Custom(6005))")
         yield self.simulated()
         yield self.sent()
-        yield self.ended("confirmed", 1_000_000, 1_500_000)
+        yield self.ended("confirmed", 1_000_000, 1_500_000, again=1)
         yield BondingCurveProgress(MINTS[0], CURVE, 10_000, complete=True, slot=self.slot)
         yield self.sell(pool=CURVE, metadata=told)
 
