@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
-from ironcrab.app.opening import open_recording
+from ironcrab.app.opening import mend_snapshots, open_recording
 from ironcrab.app.settings import recordings_home
 from ironcrab.app.text import emit_json, progress, table
 from ironcrab.check import CHECKS, check
 from ironcrab.domain.fault import DamageFault, InputFault
 from ironcrab.log.compare import Divergence
-from ironcrab.log.contents import counts, is_recording
+from ironcrab.log.contents import counts
+from ironcrab.log.manifest import NAME
 from ironcrab.log.recording import Recording
 from ironcrab.mode.blessing import bless
 from ironcrab.mode.cutting import seq_at_slot
@@ -39,6 +40,7 @@ def replay_command(recording: Path, until_seq: int | None, until_slot: int | Non
     """Follow RECORDING: fold it again, compare every decision, print the summary."""
     opened = open_recording(recording)
     end = _end(opened, until_seq, until_slot)
+    mend_snapshots(opened)
     with progress("replay") as show:
         report = replace(follow(opened, end - 1, None, show), records=end - opened.first_seq)
     if as_json:
@@ -82,12 +84,18 @@ def goldens() -> tuple[Path, ...]:
     home = recordings_home()
     if not home.is_dir():
         raise InputFault(f"there is no folder {home}; name a recording, or set IRONCRAB_RECORDINGS")
-    found = tuple(
-        path for path in sorted(home.iterdir()) if is_recording(path) and Recording.open(path).manifest.golden
-    )
+    found = tuple(path for path in sorted(home.iterdir()) if (path / NAME).exists() and _is_golden(path))
     if not found:
         raise InputFault(f"{home} holds no golden; cut one with: ironcrab slice RECORDING --golden --out DIR")
     return found
+
+
+def _is_golden(path: Path) -> bool:
+    """Whether a recording is marked golden; one that cannot be opened is taken for one, and verify says why."""
+    try:
+        return Recording.open(path).manifest.golden
+    except DamageFault:
+        return True
 
 
 def _verify_one(path: Path, *, deep: bool, as_json: bool) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 import msgspec
 
-from ironcrab.app.opening import open_recording
+from ironcrab.app.opening import mend_snapshots, open_recording
 from ironcrab.app.text import body_of, emit_json, head_of, parse_time, shorten, table, utc
 from ironcrab.domain.fault import InputFault
 from ironcrab.log.contents import overview
@@ -22,7 +22,9 @@ from ironcrab.mode.why import Why, why
 def explain_command(recording: Path, target: str, as_json: bool) -> None:
     """The road back from a record: along cause, ask and the records it read, each stop with its numbers."""
     opened = open_recording(recording)
-    explanation = explain(opened, find(opened, target))
+    seq = find(opened, target)
+    mend_snapshots(opened, seq)
+    explanation = explain(opened, seq)
     if as_json:
         emit_json(explanation)
     else:

@@ -184,15 +184,25 @@ def _mend(recording: Path) -> None:
 @click.option("--max-age-hours", type=click.IntRange(1), help="Drop segments older than this (log time).")
 @click.option("--max-bytes", type=click.IntRange(1), help="Drop the oldest segments above this size.")
 @click.option("--dry-run", is_flag=True, help="Say what would go.")
+@click.option("--pin/--unpin", "pins", default=None, help="Keep RECORDING whole from now on, or no longer.")
 @JSON
 def retain_command(
-    recording: Path, max_age_hours: int | None, max_bytes: int | None, dry_run: bool, as_json: bool
+    recording: Path, max_age_hours: int | None, max_bytes: int | None, dry_run: bool, pins: bool | None, as_json: bool
 ) -> None:
     """Drop old segments of RECORDING; it then opens with a start state. A pinned recording is left whole."""
-    from ironcrab.mode.retaining import retain  # noqa: PLC0415 - the engine loads only here
+    from ironcrab.mode.retaining import pin, retain  # noqa: PLC0415 - the engine loads only here
 
+    if pins is not None and (max_age_hours, max_bytes, dry_run) != (None, None, False):
+        raise click.UsageError("--pin and --unpin stand alone")
+    if pins is not None:
+        pin(open_recording(recording), pinned=pins)
+        if as_json:
+            emit_json({"recording": str(recording), "pinned": pins})
+        else:
+            click.echo(f"{recording}: {'pinned' if pins else 'no longer pinned'}")
+        return
     if max_age_hours is None and max_bytes is None:
-        raise click.UsageError("give --max-age-hours or --max-bytes")
+        raise click.UsageError("give --max-age-hours or --max-bytes, or --pin")
     planned = retain(open_recording(recording), max_age_hours=max_age_hours, max_bytes=max_bytes, dry_run=dry_run)
     if as_json:
         emit_json(
@@ -230,8 +240,8 @@ def export_command(recording: Path, out: Path, as_json: bool) -> None:
     "--around", "target", metavar="DECISION_ID", help="Records round this decision (or seq, intent, signature)."
 )
 @click.option("--spread", type=click.IntRange(1), default=500, show_default=True, help="Records each side of --around.")
-@click.option("--from", "begin", metavar="X", help="First seq, slot (s123) or UTC time.")
-@click.option("--to", "end", metavar="Y", help="End (excluded): seq, slot (s123) or UTC time.")
+@click.option("--from", "begin", metavar="X", help="First seq, slot (s123, or beyond every seq) or UTC time.")
+@click.option("--to", "end", metavar="Y", help="End (excluded): seq, slot or UTC time.")
 @click.option("--golden", is_flag=True, help="Mark the slice golden.")
 @OUT
 @JSON
@@ -270,8 +280,8 @@ def slice_command(
 
 
 def bound(recording: Recording, text: str) -> int:
-    """A seq (digits), a slot (`s` or `slot:` and digits) or a UTC time, as a seq."""
-    if text.isdigit():
+    """A seq (digits), a slot (`s` or `slot:` and digits, or digits beyond every seq) or a UTC time, as a seq."""
+    if text.isdigit() and int(text) <= recording.next_seq:
         return int(text)
     digits = text.removeprefix("slot:").removeprefix("s")
     if digits.isdigit():

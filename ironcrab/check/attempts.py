@@ -98,22 +98,21 @@ def ttl(recording: Recording) -> Iterator[Finding]:
 
 
 def reasons(recording: Recording) -> Iterator[Finding]:
-    """A refusal has one failed check, its last, and bears that check's code."""
+    """A refusal has one failed check, its last (but for rebroadcast), and bears that check's code."""
     for record in recording.records(types=(DecisionRecord,)):
         event: Any = record.event
         if event.intent is None:
             continue
-        failed = [index for index, row in enumerate(event.checks) if not row.passed]
+        rows = [row for row in event.checks if row.check_name != "rebroadcast"]
+        failed = [index for index, row in enumerate(rows) if not row.passed]
         if event.outcome in TRADED:
-            late = [index for index in failed if event.checks[index].check_name != "confirm"]
+            late = [index for index in failed if rows[index].check_name != "confirm"]
             if late:
-                yield Finding(
-                    record.seq, f"outcome {event.outcome} with failed check {event.checks[late[0]].check_name}"
-                )
-        elif len(failed) != 1 or failed[0] != len(event.checks) - 1:
+                yield Finding(record.seq, f"outcome {event.outcome} with failed check {rows[late[0]].check_name}")
+        elif len(failed) != 1 or failed[0] != len(rows) - 1:
             yield Finding(record.seq, f"outcome {event.outcome} with {len(failed)} failed checks, not one at the end")
-        elif event.outcome not in OWN_CODES and event.primary_reject_reason != event.checks[-1].reason_code:
-            code = event.checks[-1].reason_code
+        elif event.outcome not in OWN_CODES and event.primary_reject_reason != rows[-1].reason_code:
+            code = rows[-1].reason_code
             yield Finding(record.seq, f"primary reason {event.primary_reject_reason} is not the check's code {code}")
 
 

@@ -126,7 +126,10 @@ class PricedAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
 
 
 class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
-    """How the transaction ended: `status` confirmed, failed or timeout; fills from token balance deltas."""
+    """How the transaction ended: `status` confirmed, failed or timeout; fills from token balance deltas.
+
+    `rebroadcasts`: how often the same bytes were sent again while nobody knew.
+    """
 
     ask: Seq
     status: Word
@@ -141,6 +144,7 @@ class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     block_time_unix_ms: Millis | None = None
     ordinal: U32 = 0
     last: bool = True
+    rebroadcasts: U32 = 0
 
 
 ASK = (SimulateAsk, SendAsk)

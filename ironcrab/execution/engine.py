@@ -301,7 +301,7 @@ class ExecutionEngine:
 
     def _give_up(self, attempt: Attempt, answer: ConfirmAnswer) -> Said:
         """Decide without knowing the end: it may still land, so the capital stays locked for a while."""
-        attempt.rows.append(progress.confirm_row(attempt, answer))
+        attempt.rows += (progress.confirm_row(attempt, answer), *progress.rebroadcast_rows(answer))
         attempt.phase = "unknown"
         attempt.until_ms = self.now_ms + self.state.params.unknown_hold_ms
         return [
@@ -313,7 +313,7 @@ class ExecutionEngine:
 
     def _end(self, attempt: Attempt, row: CheckResult, outcome: Outcome, answer: ConfirmAnswer | None) -> Event:
         """The attempt is over: free what it holds and decide."""
-        attempt.rows.append(row)
+        attempt.rows += (row, *(() if answer is None else progress.rebroadcast_rows(answer)))
         self._forget(attempt)
         return progress.decision(attempt, outcome, self.state, answer)
 

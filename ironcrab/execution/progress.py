@@ -120,6 +120,13 @@ def confirm_row(attempt: Attempt, answer: ConfirmAnswer) -> CheckResult:
     return CheckResult("confirm", passed=False, reason_code=code, details=answer.error_code)
 
 
+def rebroadcast_rows(answer: ConfirmAnswer) -> tuple[CheckResult, ...]:
+    """Row 23 of the table: only where the bytes were sent again."""
+    if not answer.rebroadcasts:
+        return ()
+    return (CheckResult("rebroadcast", passed=True, details=f"count={answer.rebroadcasts}"),)
+
+
 def refused(case: Case, rows: list[CheckResult], decided_at: int) -> DecisionRecord:
     """The decision on an attempt that failed a check before it asked anything."""
     state, last = case.state, rows[-1]
@@ -155,8 +162,8 @@ def reads_of(case: Case) -> tuple[Read, ...]:
 
 
 def decision(attempt: Attempt, outcome: Outcome, state: EngineState, confirm: ConfirmAnswer | None) -> DecisionRecord:
-    """The one decision on an attempt that had passed its checks; the last row failed or all passed."""
-    last = attempt.rows[-1]
+    """The one decision on an attempt that had passed its checks; one of the last rows failed or all passed."""
+    last = next((row for row in reversed(attempt.rows) if not row.passed), attempt.rows[-1])
     reason = None if last.passed else last.reason_code
     if outcome == "SimFailed":
         reason = last.details or last.reason_code
@@ -238,7 +245,7 @@ def confirm_result(attempt: Attempt, answer: ConfirmAnswer, pnl: Pnl | None, now
         error_code=answer.error_code,
         latency_ms=max(now_ms - attempt.asked_ms, 0),
         block_time_unix_ms=answer.block_time_unix_ms,
-        metadata=metadata_of(attempt),
+        metadata=metadata_of(attempt) | _sent_again(answer),
     )
 
 
@@ -258,6 +265,11 @@ def metadata_of(attempt: Attempt) -> dict[str, str]:
     kept = ("slot_at_send", "confirmed_slot_delta", "priority_fee_source")
     told = {key: attempt.snapshots[key] for key in kept if key in attempt.snapshots}
     return {**attempt.event.metadata, "side": attempt.event.side.upper(), **told}
+
+
+def _sent_again(answer: ConfirmAnswer) -> dict[str, str]:
+    """How often the same bytes were sent again; nothing where they were not."""
+    return {"rebroadcast_count": str(answer.rebroadcasts)} if answer.rebroadcasts else {}
 
 
 def _traded(attempt: Attempt) -> str | None:

@@ -109,8 +109,11 @@ class Judge:
         else:
             self._diverge(record.seq, by, record.event, said)
 
-    def finish(self) -> int:
+    def finish(self, *, ended: bool = False) -> int:
         """Close: what was said and never recorded diverges, unless nothing that its reducer said later is recorded.
+
+        Args:
+            ended: the run came to its end, so that nobody was interrupted: all that was said must be recorded.
 
         Returns:
             how many words are unfinished: said after the last word of their reducer that is recorded.
@@ -118,7 +121,7 @@ class Judge:
         unfinished = 0
         for (cause, by), waiting in self._waiting.items():
             for place, said in waiting:
-                if place > self.last_of.get(by, -1):
+                if not ended and place > self.last_of.get(by, -1):
                     unfinished += 1
                 else:
                     self._diverge(cause, by, None, said)

@@ -181,6 +181,28 @@ def nearest(recording: str | os.PathLike[str], seq: int, meta: Mapping[str, str]
     return None
 
 
+def broken(recording: str | os.PathLike[str], seq: int | None = None) -> list[Path]:
+    """The files of damaged snapshots in seq order: all, or those that `nearest` passes over on its way to `seq`."""
+    found = []
+    for path in reversed(files(recording)):
+        if seq is not None and path.name > f"{_PREFIX}{seq:020d}{_SUFFIX}":
+            continue
+        try:
+            is_sound = load(path) is not None
+        except DamageFault:
+            found.append(path)
+            continue
+        if is_sound and seq is not None:
+            break
+    return found[::-1]
+
+
+def seq_of(path: Path) -> int:
+    """The seq in a snapshot file's name; -1 where there is none."""
+    digits = path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    return int(digits) if digits.isdigit() else -1
+
+
 def damaged(recording: str | os.PathLike[str]) -> list[DamageFault]:
     """One fault for each snapshot that is not what was written; they are caches, so delete them."""
     faults = []

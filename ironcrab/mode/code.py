@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import sys
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -42,6 +43,21 @@ FORBIDDEN = (
     "aiohttp",
     "importlib",
     "ctypes",
+    "builtins",
+    "gc",
+    "glob",
+    "inspect",
+    "logging",
+    "pkgutil",
+    "platform",
+    "posix",
+    "runpy",
+    "sqlite3",
+    "sysconfig",
+    "zoneinfo",
+    "_random",
+    "_socket",
+    "_thread",
     "grpc",
     "nats",
     "pyarrow",
@@ -52,6 +68,12 @@ FORBIDDEN = (
 
 FORBIDDEN_CALLS = ("open", "hash", "id", "input", "exec", "eval", "__import__", "breakpoint")
 """Builtins that see the world or the process; `hash` and `id` differ between two runs of the same log."""
+
+FORBIDDEN_NAMES = ("exec", "eval", "__import__", "__builtins__")
+"""Those of them that may not even be named: under another name they would do the same."""
+
+INSTALLED = frozenset(("site-packages", "dist-packages"))
+"""Folders of installed packages, which are not a user's own code."""
 
 _STRING_OR_COMMENT = re.compile(
     r'''"""(?:\\.|[^\\])*?"""|\'\'\'(?:\\.|[^\\])*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|#[^\n]*''',
@@ -108,7 +130,7 @@ def _digest(module: str) -> str:
 
 
 def _closure(module: str) -> tuple[str, ...]:
-    """The module and all modules it reaches inside its own top-level package or folder, sorted by name."""
+    """The module and all of the user's own modules that it reaches, sorted by name; ours: those of ironcrab."""
     root = module.partition(".")[0]
     seen: dict[str, None] = {}
     todo = [module]
@@ -122,11 +144,15 @@ def _closure(module: str) -> tuple[str, ...]:
 
 
 def _is_near(name: str, root: str, module: str) -> bool:
-    """Is this module the user's own: the same package, or a file in the folder of the first one?"""
-    if name.partition(".")[0] == root:
+    """Is this module the user's own: the same package, a file in the folder of the first one, or not installed?"""
+    top = name.partition(".")[0]
+    if top == root:
         return True
     here, there = _file(module), _file(name)
-    return here is not None and there is not None and root != "ironcrab" and there.is_relative_to(here.parent)
+    if here is None or there is None or root == "ironcrab":
+        return False
+    is_own = top != "ironcrab" and top not in sys.stdlib_module_names and not INSTALLED.intersection(there.parts)
+    return is_own or there.is_relative_to(here.parent)
 
 
 @cache
@@ -217,23 +243,32 @@ def _refuse_impure(module: str) -> None:
     """Raise a ScenarioFault that names the line at which this module could see the world."""
     path = _file(module)
     for node in ast.walk(_tree(module)):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [node.module or ""]
-        for name in names:
+        where = f"{path}:{getattr(node, 'lineno', 0)}"
+        for name in _imported(node):
             if name.partition(".")[0] in FORBIDDEN:
-                line = getattr(node, "lineno", 0)
                 raise ScenarioFault(
-                    f"{path}:{line}: a reducer may not import {name}: "
+                    f"{where}: a reducer may not import {name}: "
                     "time, ids and outside facts come from the log; remove the import"
                 )
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
             raise ScenarioFault(
-                f"{path}:{node.lineno}: a reducer may not call {node.func.id}(): "
-                "it would not replay identically; remove the call"
+                f"{where}: a reducer may not call {node.func.id}(): it would not replay identically; remove the call"
             )
+        if isinstance(node, ast.Name) and node.id in FORBIDDEN_NAMES:
+            raise ScenarioFault(
+                f"{where}: a reducer may not name {node.id}: it would not replay identically; remove it"
+            )
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """The modules an import statement names; also one that is taken out of a module of Python's own library."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom) or node.level:
+        return []
+    told = node.module or ""
+    is_library = told.partition(".")[0] in sys.stdlib_module_names
+    return [told, *(alias.name for alias in node.names if is_library)]
 
 
 def path_of(kind: type[Any]) -> str:

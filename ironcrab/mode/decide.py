@@ -228,7 +228,10 @@ def decide_file(intents: Path, config: Path | None, out: Path) -> dict[str, int]
     is_marked = any(b'"SIMFAIL6005"' in line for line in lines)
     if is_marked and fixture_path != intents and fixture_path.is_file():
         fixture = _json(fixture_path)
-    decided = decide(lines, None if config is None else _config(config), fixture)
+    try:
+        decided = decide(lines, None if config is None else _config(config), fixture)
+    except InputFault as fault:
+        raise InputFault(f"{intents}, {fault}") from fault
     try:
         out.write_bytes(b"".join(decided))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Query: duckdb over a recording's segments, one view per event type, and `log` over all of them."""
+"""Query: duckdb over a recording's segments, one view per event type, and `log` over all of them. It only reads."""
 
 from typing import Any
 
@@ -16,24 +16,41 @@ from ironcrab.loop import Record
 
 
 def query(recording: Recording, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Run one SQL statement; returns column names and rows.
+    """Run one SELECT statement, which sees the recording's files and no other, and changes none; column names and rows.
 
     Raises:
-        InputFault: duckdb refuses the statement (its own sentence is passed on).
+        InputFault: it is not one SELECT, or duckdb refuses it (its own sentence is passed on).
     """
     connection = duckdb.connect(":memory:")
     try:
         views(connection, recording)
+        _shut(connection, recording)
+        _ask_only(connection, recording, sql)
         cursor = connection.execute(sql)
-        if cursor is None or cursor.description is None:
-            raise InputFault(f"query on {recording.path}: {sql!r} asks nothing; run: ironcrab query RECORDING --help")
-        names = [column[0] for column in cursor.description]
+        names = [column[0] for column in cursor.description or ()]
         return names, cursor.fetchall()
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise InputFault(f"query on {recording.path}: {reason}; run: ironcrab inspect {recording.path}") from error
     finally:
         connection.close()
+
+
+def _shut(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:
+    """Only the sealed files stay in reach: no other file, no network, no extension, and no way back."""
+    listed = ", ".join(f"'{_quoted(str(path))}'" for paths in sealed_files(recording).values() for path in paths)
+    connection.execute(f"SET allowed_paths = [{listed}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _ask_only(connection: duckdb.DuckDBPyConnection, recording: Recording, sql: str) -> None:
+    """InputFault unless `sql` is one SELECT: a COPY could write over the very files that stay in reach."""
+    asked = connection.extract_statements(sql)
+    if not asked:
+        raise InputFault(f"query on {recording.path}: {sql!r} asks nothing; run: ironcrab query RECORDING --help")
+    if len(asked) > 1 or asked[0].type != duckdb.StatementType.SELECT:
+        raise InputFault(f"query on {recording.path} only reads; give one SELECT statement instead of {sql!r}")
 
 
 def views(connection: duckdb.DuckDBPyConnection, recording: Recording) -> None:

@@ -3,6 +3,7 @@
 import msgspec
 
 from ironcrab.domain.fault import InputFault
+from ironcrab.log import manifest
 from ironcrab.log import retain as retention
 from ironcrab.log.recording import Recording
 from ironcrab.log.retain import Plan
@@ -10,6 +11,11 @@ from ironcrab.mode.states import RUN, encode_states, made_by, restore_states, st
 from ironcrab.mode.verify import Follower, runs_within
 
 HOUR_NS = 3_600_000_000_000
+
+
+def pin(recording: Recording, *, pinned: bool) -> None:
+    """Say that retention never shortens a recording, or no longer. DiskFault."""
+    manifest.edit(recording.path, lambda listed: msgspec.structs.replace(listed, pinned=pinned))
 
 
 def retain(recording: Recording, *, max_age_hours: int | None, max_bytes: int | None, dry_run: bool) -> Plan:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from ironcrab.domain.control import RunStarted
+from ironcrab.domain.control import RunEnded, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.log.compare import Divergence, Judge
 from ironcrab.log.contents import Runs, runs_of
@@ -23,7 +23,11 @@ TOLD = 4_096
 
 
 class RunReport(Struct, frozen=True):
-    """One run judged: from which seq, how many derived records, how many recomputed and equal, what differs."""
+    """One run judged: from which seq, how many derived records, how many recomputed and equal, what differs.
+
+    Words that are `unfinished` (said after the last one of their reducer that is recorded, in a run that did not come
+    to its end) are counted apart from those recomputed.
+    """
 
     run: int
     scenario: str
@@ -154,13 +158,14 @@ def _judge_run(
         records = _until(records, until)
     follower.follow(records if progress is None else _told(records, progress))
     judge = follower.judge
-    unfinished = judge.finish()
+    ended = until == (None, None) and any(True for _ in recording.records((RunEnded,), first, end))
+    unfinished = judge.finish(ended=ended)
     return RunReport(
         run=started.run,
         scenario=started.scenario,
         first_seq=first,
         derived=judge.recorded,
-        recomputed=judge.said,
+        recomputed=judge.said - unfinished,
         equal=judge.matched,
         unfinished=unfinished,
         digest=judge.digest.text(),

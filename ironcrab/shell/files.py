@@ -1,11 +1,11 @@
 """Files of others as plain bytes, whether they are plain, .zst or .gz; and the frames of a capture."""
 
-import gzip
 import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -24,7 +24,7 @@ RAW_SUFFIX = ".frames"
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[io.BufferedIOBase]:
+def opened(path: Path) -> Iterator[BinaryIO]:
     """A file's plain bytes, whether it is plain, .zst or .gz: its first bytes tell, whatever its name.
 
     Raises:
@@ -35,16 +35,55 @@ def opened(path: Path) -> Iterator[io.BufferedIOBase]:
             magic = raw.peek(4)[:4]
             if magic == ZSTD:
                 with zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-                    yield stream  # type: ignore[misc]  # it is a RawIOBase in all but name
+                    yield io.BufferedReader(stream)
             elif magic[:2] == GZIP:
-                with gzip.open(raw) as stream:
+                with io.BufferedReader(_Inflated(raw)) as stream:
                     yield stream
             else:
                 yield raw
     except OSError as error:
         raise InputFault(f"cannot read {path}: {error.strerror or error}; is it the file you meant?") from error
-    except (zstandard.ZstdError, zlib.error, EOFError) as error:
+    except (zstandard.ZstdError, zlib.error) as error:
         raise InputFault(f"{path} is damaged: {error}; fetch it again") from error
+
+
+class _Inflated(io.RawIOBase):
+    """The plain bytes of a .gz file, member after member.
+
+    A file that was cut short ends where it was cut, as a plain one and a .zst do: what is whole in it is not lost,
+    and whoever reads it counts the broken end. Bytes that do not give the checksum raise zlib.error.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._pieces = _inflate(raw)
+        self._held = b""
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as the next bytes go; 0: the end."""
+        self._held = self._held or next(self._pieces, b"")
+        size = min(len(buffer), len(self._held))
+        buffer[:size], self._held = self._held[:size], self._held[size:]
+        return size
+
+
+def _inflate(raw: BinaryIO) -> Iterator[bytes]:
+    """Pieces of at most a chunk, however much a few bytes inflate to."""
+    member, held = None, b""
+    while data := held or raw.read(CHUNK):
+        if member is None:
+            data = data.lstrip(b"\0")  # padding may follow a member
+            member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        piece = member.decompress(data, CHUNK)
+        held, ended = (member.unused_data, True) if member.eof else (member.unconsumed_tail, False)
+        if piece:
+            yield piece
+        member = None if ended else member
+    if member is not None and (piece := member.flush()):
+        yield piece
 
 
 def chunks(path: Path) -> Iterator[bytes]:
@@ -57,7 +96,7 @@ def chunks(path: Path) -> Iterator[bytes]:
 def lines(path: Path) -> Iterator[bytes]:
     """The file's lines."""
     with opened(path) as stream:
-        yield from io.BufferedReader(stream)
+        yield from stream
 
 
 def capture_files(path: Path) -> tuple[Path, ...]:

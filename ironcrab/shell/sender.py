@@ -70,7 +70,10 @@ class SenderParams(Struct, frozen=True, kw_only=True):
 
 
 class Work(Struct):
-    """An open SendAsk: how far it came. `signed` holds the newest signing, `recorded` the seq of its record."""
+    """An open SendAsk: how far it came. `signed` holds the newest signing, `recorded` the seq of its record.
+
+    `handed` counts how often this process handed the signed bytes to the routes.
+    """
 
     seq: int
     ask: SendAsk
@@ -78,6 +81,7 @@ class Work(Struct):
     signed: SignedAnswer | None = None
     recorded: int | None = None
     is_sent: bool = False
+    handed: int = 0
     ordinal: int = 0
     bundle: str | None = None
     noted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -268,8 +272,10 @@ class Sender:
             # expired for certain: signing anew is safe, and wanted only while the ask is young
             is_new = True
             self._outdate(work.signed)
+            again, work.handed = max(work.handed - 1, 0), 0
             if self._is_old(work) or not await self._sign(work):
-                self._say(ConfirmAnswer(work.seq, "timeout", error_code=EXPIRED, ordinal=work.ordinal))
+                told = ConfirmAnswer(work.seq, "timeout", error_code=EXPIRED, ordinal=work.ordinal, rebroadcasts=again)
+                self._say(told)
                 return
 
     def _outdate(self, expired_one: SignedAnswer | None) -> None:
@@ -364,6 +370,7 @@ class Sender:
                         return refused
                 if handing is None and clock() >= next_send:
                     next_send = clock() + self.params.resend_ms / 1000
+                    work.handed += 1
                     handing = asyncio.create_task(self._hand(work, told))
                     handing.add_done_callback(lambda _: work.stirred.set())
                 await _stirred(work.stirred, min(next_send if handing is None else next_look, next_look) - clock())
@@ -435,7 +442,8 @@ class Sender:
         """The end as the feed told it, else as a node tells it."""
         assert work.signed is not None
         landed = work.heard or await fetched(self.nodes, work.signed.signature, self.params.commitment)
-        return confirm_answer(work.seq, work.ordinal, work.ask.plan, self.wallet.address, work.signed, landed)
+        answer = confirm_answer(work.seq, work.ordinal, work.ask.plan, self.wallet.address, work.signed, landed)
+        return replace(answer, rebroadcasts=max(work.handed - 1, 0))
 
 
 async def _handed(route: Route, told: SignedAnswer) -> tuple[Route, Handed]:

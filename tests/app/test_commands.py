@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -301,6 +302,34 @@ def test_bless_accepts_a_change_and_keeps_the_reason(tmp_path):
     assert told["golden"] is True
 
 
+@pytest.mark.parametrize("kind", ["own answers", "a slice"])
+def test_a_blessed_change_leaves_every_other_decision_as_it_was(kind, tmp_path):
+    """An answer follows the ask of its own attempt, so that one ask less does not move all that come after it."""
+    golden = tmp_path / "golden"
+    if kind == "a slice":
+        target = ironcrab("query", DAY, "select min(seq) s from decision_record", "--csv")[1].split()[-1]
+        assert ironcrab("slice", DAY, "--around", target, "--golden", "--out", golden)[0] == 0
+        old, new = "if told > most:", "if told > most or case.waiting.said_ms % 7 == 0:"
+    else:
+        shutil.copytree(ROOT / "recordings" / "engine-checks", golden)
+        old, new = "if required > most:", "if required >= most:"
+    package = tmp_path / "edited"
+    shutil.copytree(ROOT / "ironcrab", package / "ironcrab", ignore=shutil.ignore_patterns("__pycache__"))
+    checks = package / "ironcrab" / "execution" / "checks.py"
+    assert old in checks.read_text()
+    checks.write_text(checks.read_text().replace(old, new))
+    with_edit = {"PYTHONPATH": str(package), "cwd": package}
+    before = json.loads(ironcrab("verify", golden, "--json", **with_edit)[1])
+    code, text, err = ironcrab("bless", golden, "--because", "intended", "--json", **with_edit)
+    assert code == 0, text + err
+    code, text, _ = ironcrab("verify", golden, "--json", **with_edit)
+    after = json.loads(text)
+    assert (code, after["verdict"]) == (0, "identical")
+    fewer = before["runs"][0]["derived"] - after["runs"][0]["derived"]
+    assert 0 <= fewer <= 3 * sum(1 + one["following"] for one in before["runs"][0]["divergences"])
+    assert json.loads(ironcrab("inspect", golden, "--json")[1])["blessed"] == ["intended"]
+
+
 def test_sealed_files_are_read_with_nothing_of_ours():
     import duckdb
     import polars as pl
@@ -410,6 +439,42 @@ def test_a_replay_that_stops_early_counts_what_it_folded():
     assert "begins at seq 0" in refused("replay", BLOCK, "--until", "-1")
 
 
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("copy (select 1) to '{out}'", "only reads"),
+        ("copy (select * from trade) to '{sealed}' (use_tmp_file false)", "only reads"),
+        ("export database '{out}'", "only reads"),
+        ("attach '{out}'", "only reads"),
+        ("create table t as select 1", "only reads"),
+        ("explain analyze copy (select 1) to '{out}'", "only reads"),
+        ("set enable_external_access = true", "only reads"),
+        ("select 1; copy (select 1) to '{out}'", "only reads"),
+        ("select * from read_text('/etc/hostname')", "disabled by configuration"),
+        ("select * from glob('/*')", "disabled by configuration"),
+        ("select * from '{manifest}'", "disabled by configuration"),
+    ],
+)
+def test_a_query_only_reads_and_only_its_recording(sql, said, tmp_path):
+    place = tmp_path / "block"
+    shutil.copytree(BLOCK, place)
+    sealed = next(place.glob("segments/*/trade.parquet"))
+    before = sealed.read_bytes()
+    named = sql.format(out=tmp_path / "out", sealed=sealed, manifest=place / "manifest.json")
+    assert said in refused("query", place, named)
+    assert sealed.read_bytes() == before
+    assert [child.name for child in tmp_path.iterdir()] == ["block"]
+
+
+def test_a_query_reads_a_recording_named_by_any_path(tmp_path):
+    (tmp_path / "o'brien").mkdir()
+    shutil.copytree(BLOCK, tmp_path / "o'brien" / "it's")
+    for where, cwd in (("it's", tmp_path / "o'brien"), (".", tmp_path / "o'brien" / "it's")):
+        code, out, err = ironcrab("query", where, "with t as (from trade) select count(*) n from t;", "--csv", cwd=cwd)
+        assert (code, out) == (0, "n\n105\n"), err
+    assert ironcrab("query", BLOCK, "describe log", "--csv")[0] == 0
+
+
 def test_a_query_that_asks_nothing_is_refused():
     assert "asks nothing" in refused("query", BLOCK, "")
 
@@ -417,3 +482,35 @@ def test_a_query_that_asks_nothing_is_refused():
 def test_why_of_a_mint_that_only_intents_name():
     answer = json.loads(ironcrab("why", ROOT / "recordings" / "engine-checks", "CheckMintZ", "--json")[1])
     assert answer["answer"] == "engine refusal"
+
+
+def test_a_number_beyond_every_seq_is_a_slot(tmp_path):
+    for name, first, end in (("seqs", "s128408604", "s128409000"), ("slots", "128408604", "128409000")):
+        code, out, err = ironcrab("slice", DAY, "--from", first, "--to", end, "--out", tmp_path / name, "--json")
+        assert code == 0, err
+        assert json.loads(out)["first_seq"] > 0
+    assert (tmp_path / "seqs" / "manifest.json").read_bytes() == (tmp_path / "slots" / "manifest.json").read_bytes()
+    assert "nothing to cut" in refused("slice", DAY, "--from", "999999999", "--out", tmp_path / "none")
+
+
+def test_a_damaged_golden_does_not_hide_the_others(tmp_path):
+    for golden in (BLOCK, ROOT / "recordings" / "engine-checks"):
+        shutil.copytree(golden, tmp_path / "recordings" / golden.name)
+    manifest = tmp_path / "recordings" / BLOCK.name / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"golden": true', b'"golden": fals'))
+    code, out, err = ironcrab("verify", cwd=tmp_path)
+    assert code == 1
+    assert "engine-checks: identical" in out
+    assert err.startswith(f"error: recordings/{BLOCK.name}: manifest.json: bytes 0..")
+
+
+def test_a_pinned_recording_is_never_shortened(tmp_path):
+    copy = tmp_path / "copy"
+    assert ironcrab("slice", BLOCK, "--from", "50", "--to", "200", "--out", copy)[0] == 0
+    assert ironcrab("retain", copy, "--pin")[1] == f"{copy}: pinned\n"
+    assert json.loads(ironcrab("inspect", copy, "--json")[1])["pinned"] is True
+    assert "the recording is pinned" in ironcrab("retain", copy, "--max-bytes", "1")[1]
+    assert ironcrab("retain", copy, "--unpin", "--json")[1] == f'{{"recording":"{copy}","pinned":false}}\n'
+    assert "is pinned" not in ironcrab("retain", copy, "--max-bytes", "1")[1]
+    assert "stand alone" in refused("retain", copy, "--pin", "--max-bytes", "1", code=2)
+    assert ironcrab("verify", copy)[0] == 0

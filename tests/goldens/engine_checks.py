@@ -155,7 +155,7 @@ class Script:
             ordinal=self.answered(),
         )
 
-    def ended(self, status="confirmed", fill_in=None, fill_out=None, error=None, reason=None):
+    def ended(self, status="confirmed", fill_in=None, fill_out=None, error=None, reason=None, again=0):
         self.ms += 400
         decimals = (9, 6) if self.side() == "Buy" else (6, 9)
         fills = [
@@ -166,7 +166,7 @@ class Script:
         fees = ResultFees(5_200, 0, 142_000) if known else None
         return ConfirmAnswer(
             self.ask(SendAsk), status, self.slot + 1 if known else None, None, *fills, reason, fees,
-            error_code=error, ordinal=self.answered(), last=known,
+            error_code=error, ordinal=self.answered(), last=known, rebroadcasts=again,
         )  # fmt: skip
 
     def answered(self):
@@ -251,7 +251,10 @@ class Script:
         yield self.path(cheap, empty)
         yield from self.stopped(self.path(cheap, dear))
         yield self.path(cheap, dear)
-        yield self.simulated(out=102_000_000, delta=17_999)
+        yield self.simulated(out=102_000_000, delta=99_999)
+        yield self.path(cheap, dear)
+        yield self.simulated(out=102_000_000, delta=100_000)
+        yield self.sent("all endpoints refused")
         yield self.path(cheap, dear)
         yield self.simulated()
         yield self.config(quantile_slippage_enabled="true")
@@ -346,7 +349,10 @@ class Script:
         for mint in MINTS[1:]:
             yield self.buy(mint=mint)
         yield self.buy(ttl_ms=1_000)
+        yield self.buy(deadline_slot=self.slot)
         yield self.later(1_000)
+        yield self.simulated("Custom(6001)")
+        yield ClockTick()
         yield self.simulated("Custom(6001)")
         yield ClockTick()
         yield self.later(11_000)
@@ -359,7 +365,7 @@ class Script:
 
     def sends(self):
         yield self.buy()
-        yield self.simulated()
+        yield self.simulated(out=1_000)
         yield self.sent("all endpoints refused")
         yield self.buy(require_bundle=True)
         yield self.simulated()
@@ -370,7 +376,7 @@ class Script:
         yield self.simulated()
         yield self.signed()
         yield self.sent()
-        yield self.ended("failed", error="Custom(6004)")
+        yield self.ended("failed", error="Custom(6004)", again=2)
         yield self.buy(require_bundle=True, bundle_tip_lamports=100_000)
         yield self.simulated()
         yield self.sent(method="jito", bundle="check-bundle-1")
@@ -378,7 +384,7 @@ class Script:
         yield self.buy(require_bundle=True)
         yield self.simulated()
         yield self.sent(method="jito", bundle="check-bundle-2")
-        yield self.ended("timeout")
+        yield self.ended("timeout", again=1)
         yield self.ended("failed", error="late")
         yield self.buy()
         yield self.simulated()
@@ -427,6 +433,10 @@ class Script:
         yield self.config(drawdown_limit_lamports=self.measured("drawdown"))
         yield self.buy(mint=MINTS[3])
         yield self.config(drawdown_limit_lamports=0)
+        yield self.buy(mint=MINTS[2])
+        yield ClockTick()
+        yield self.later(self.measured("until") - self.ms)
+        yield from self.stopped(self.buy(mint=MINTS[2]))
         yield self.later(5_001)
         yield from self.stopped(self.buy(mint=MINTS[1]))
 
@@ -438,7 +448,7 @@ class Script:
         yield self.simulated("InstructionError(2, Custom(6005))")
         yield self.simulated()
         yield self.sent()
-        yield self.ended("confirmed", 1_000_000, 1_500_000)
+        yield self.ended("confirmed", 1_000_000, 1_500_000, again=1)
         yield BondingCurveProgress(MINTS[0], CURVE, 10_000, complete=True, slot=self.slot)
         yield self.sell(pool=CURVE, metadata=told)
 

@@ -59,7 +59,7 @@ def test_every_check_code_and_outcome_occurs():
     for check in CHECKS:
         name = ROWS.get(check.__name__, check.__name__)
         assert name is None or name in passed, f"{name} never passes"
-    assert {"simulation", "send", "confirm"} <= passed
+    assert {"simulation", "send", "confirm", "rebroadcast"} <= passed
     assert sorted({row.reason_code for row in rows if not row.passed}) == sorted(CODES)
     assert {decision.outcome for decision in decisions} == {
         "Rejected",
@@ -80,3 +80,15 @@ def test_every_check_code_and_outcome_occurs():
 
 def test_the_script_is_deterministic():
     assert engine_check_events() == engine_check_events()
+
+
+def test_bytes_sent_again_are_the_last_row_and_no_reason():
+    decisions = [record.event for record in drive()[1] if isinstance(record.event, DecisionRecord)]
+    again = [decision for decision in decisions if decision.checks[-1].check_name == "rebroadcast"]
+    assert [(one.outcome, one.primary_reject_reason, one.checks[-1].details) for one in again] == [
+        ("FailedConfirmed", "confirmed_err", "count=2"),
+        ("Sent", None, "count=1"),
+        ("Confirmed", None, "count=1"),
+    ]
+    results = [record.event for record in drive()[1] if isinstance(record.event, ExecutionResult)]
+    assert [one.metadata["rebroadcast_count"] for one in results if "rebroadcast_count" in one.metadata] == [*"211"]

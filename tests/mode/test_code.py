@@ -84,3 +84,55 @@ def test_a_source_that_is_no_text_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ScenarioFault, match=r"odd_bytes\.py cannot be read"):
         code.load_class("odd_bytes:Mine")
+
+
+REDUCER = "class S:\n    def step(self, seq, event):\n        {}\n        return ()\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("import random", "import random"),
+        ("from os import path", "import os"),
+        ("import os.path as where", "import os.path"),
+        ("import importlib; importlib.import_module('time')", "import importlib"),
+        ("__import__('time')", "__import__"),
+        ("take = __import__", "__import__"),
+        ("import builtins", "import builtins"),
+        ("__builtins__['hash']('a')", "__builtins__"),
+        ("exec('import time')", "exec"),
+        ("run = eval", "eval"),
+        ("from logging import time", "import logging"),
+        ("from calendar import datetime", "import datetime"),
+        ("return hash('a')", "hash()"),
+        ("import elsewhere_lib.inner", "import time"),
+    ],
+)
+def test_what_a_reducer_may_not_do_names_the_line(line, said, tmp_path, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there" / "elsewhere_lib"
+    here.mkdir()
+    there.mkdir(parents=True)
+    (there / "__init__.py").write_text("")
+    (there / "inner.py").write_text("X = 1\nimport time\n")
+    name = f"reducer_{code.blake3(line.encode()).hexdigest(length=4)}"
+    (here / f"{name}.py").write_text(REDUCER.format(line))
+    monkeypatch.syspath_prepend(here)
+    monkeypatch.syspath_prepend(tmp_path / "there")
+    with pytest.raises(ScenarioFault) as refused:
+        code.load_class(f"{name}:S")
+    at = f"{there / 'inner.py'}:2:" if "elsewhere" in line else f"{here / name}.py:3:"
+    assert str(refused.value).startswith(at)
+    assert said in str(refused.value)
+
+
+def test_the_own_library_elsewhere_counts_and_python_s_own_does_not(tmp_path, monkeypatch):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    (tmp_path / "one" / "whim_of_mine.py").write_text(
+        "import json\nimport msgspec\nimport luck_of_mine\nclass S: ...\n"
+    )
+    (tmp_path / "two" / "luck_of_mine.py").write_text("SEVEN = 7\n")
+    monkeypatch.syspath_prepend(tmp_path / "one")
+    monkeypatch.syspath_prepend(tmp_path / "two")
+    assert code.load_class("whim_of_mine:S").__name__ == "S"
+    assert code._closure("whim_of_mine") == ("luck_of_mine", "whim_of_mine")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ironcrab.log import manifest
 from ironcrab.log.recording import Recording
@@ -180,6 +181,23 @@ def test_a_damaged_snapshot_is_told_and_harms_nobody_else(day, tmp_path):
     assert follow(Recording.open(copy)).verdict == "identical"
 
 
+@pytest.mark.parametrize("place", [0, 3, -1])
+def test_a_damaged_snapshot_is_made_again_byte_for_byte(place, day, tmp_path):
+    copy = Path(shutil.copytree(day.path, tmp_path / "day"))
+    victim = sorted((copy / "snapshots").iterdir())[place]
+    data = victim.read_bytes()
+    victim.write_bytes(data[:-9])
+    target = str(int(victim.stem.removeprefix("snap-")) + 5)
+    code, _, told = command("explain", copy, target)
+    assert code == 0
+    assert told == f"warning: {copy}: snapshot {victim.name} was damaged and is made again\n"
+    assert victim.read_bytes() == data
+    assert command("explain", copy, target)[2] == ""
+    victim.write_bytes(data[1:])
+    assert "made again" in command("replay", copy)[2]
+    assert victim.read_bytes() == data
+
+
 def test_a_missing_segment_is_told(small):
     seal(small.path)
     (folder,) = (path for path in (small.path / "segments").iterdir() if path.is_dir())
@@ -187,3 +205,20 @@ def test_a_missing_segment_is_told(small):
     code, text = judged(small.path)
     assert code == 1
     assert folder.name in text
+
+
+def test_a_word_too_many_at_the_end_diverges_where_the_run_came_to_its_end(small):
+    """Cut off, it may still have been about to be written; in a run that ended nothing was."""
+    records = list(small.records())
+    last = next(record.seq for record in reversed(records) if record.cause is not None)
+    assert type(records[-1].event).__name__ == "RunEnded"
+    cut = follow(small, until_seq=last - 1).runs[0]
+    assert (cut.divergences, cut.unfinished) == ((), 1)
+    assert cut.recomputed == cut.derived
+    package = small.path.parent / "without"
+    with Recording.create(package, small.log_id) as writer:
+        for record in records:
+            if record.seq != last:
+                writer.append(replace(record, seq=record.seq - (record.seq > last)))
+    found = follow(Recording.open(package)).runs[0].divergences
+    assert [(one.kind, one.type) for one in found] == [("not recorded", type(records[last].event).__name__)]
