@@ -139,7 +139,7 @@ class Recorder:
         now.time = normaliser.time
         self.loop = Loop((), session.append, now, session.next_seq)
         self.first_seq = session.next_seq
-        self._gap_seq: int | None = None
+        self._gap_seq = None if tail is None else tail.gap
         self.is_open = False
         self.discovery = GeyserPoolDiscovery(pools)
         self.tracked = TrackedSet(most_tracked)
