@@ -101,6 +101,10 @@ class Normaliser:
         """The connection is lost; a gap opens behind the last whole slot."""
         return [(time, event) for event in self.slots.disconnected(reason)]
 
+    def resumed(self, time: int, reason: str, *, was_up: bool) -> list[tuple[int, Event]]:
+        """A log goes on: a gap is open from behind its last whole slot, whatever its end still told."""
+        return [(time, event) for event in self.slots.resumed(reason, was_up=was_up)]
+
     def finish(self) -> list[tuple[int, Event]]:
         """The capture is at its end: a gap opens where it ended inside a slot."""
         return [(self.time, event) for event in self.slots.finished()]

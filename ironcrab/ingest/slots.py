@@ -147,6 +147,10 @@ class SlotTree:
         """The connection is lost: from the first slot that is not sealed on, records may be missing."""
         return [FeedDisconnected(self.feed, reason), *self._broken(reason)]
 
+    def resumed(self, reason: str, *, was_up: bool) -> list[Event]:
+        """A log goes on whose last connection may have ended without a word, or between its end and its gap."""
+        return self.disconnected(reason) if was_up else self._broken(reason)
+
     def finished(self) -> list[Event]:
         """The feed is at its end: a gap, when a slot above the last sealed one was begun."""
         last = max((slot for slot, node in self.nodes.items() if node.sealed), default=-1)

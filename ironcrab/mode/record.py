@@ -157,8 +157,8 @@ class Recorder:
         recovered = self.session.recovered
         if recovered is not None and recovered.lost_bytes:
             self.loop.take(LogRecovered(recovered.lost_bytes, recovered.kept_in), time)
-        if self.tail is not None and self.tail.is_open:
-            self._take(self.normaliser.disconnected(time, KILLED))
+        if self.tail is not None:
+            self._take(self.normaliser.resumed(time, KILLED, was_up=self.tail.is_open))
 
     def take(self, arrival: Arrival) -> None:
         """Append what one arrival says; the first one opens the run. DiskFault."""

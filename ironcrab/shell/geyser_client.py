@@ -176,7 +176,9 @@ class GeyserClient:
 
     async def _replay_from(self, channel: Any) -> int | None:
         """Where the replay of a new connection begins: None where none is wanted or to be had."""
-        wanted = max(self.whole - BELOW, 0) if self.whole is not None else self._from_slot or self._first
+        # never below where the feed began: what lies there stands whole in the log, or was not asked for
+        floor = self._from_slot if self._from_slot is not None else self._first
+        wanted = floor if self.whole is None else max(self.whole - BELOW, floor or 0)
         info = channel.unary_unary(
             f"{_METHOD}SubscribeReplayInfo",
             request_serializer=wire.SubscribeReplayInfoRequest.SerializeToString,
