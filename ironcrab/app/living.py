@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ironcrab.mode.scenario import Scenario
     from ironcrab.mode.taking import Status
     from ironcrab.shell.control import Request
+    from ironcrab.shell.endpoint import Endpoint
 
 PATH = click.Path(path_type=Path)
 DATA = click.option(
@@ -70,7 +71,7 @@ def live_command(
     loaded = load(scenario, pairs(sets))
     settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours)
     if armed is not None:
-        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url)
+        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url, settings.endpoint)
     else:
         if key_file is not None or rpc_url is not None or jito_url is not None:
             raise click.UsageError("--key-file, --rpc and --jito go with --armed ADDRESS; else it is paper")
@@ -83,14 +84,19 @@ def live_command(
 
 
 def _armed(
-    loaded: "Scenario", address: str, key_file: Path | None, rpc_url: str | None, jito_url: str | None
+    loaded: "Scenario",
+    address: str,
+    key_file: Path | None,
+    rpc_url: str | None,
+    jito_url: str | None,
+    own: "Endpoint",
 ) -> "tuple[Scenario, Make]":
     """The scenario and the outlets of an armed session; every refusal comes before anything is begun."""
     from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of  # noqa: PLC0415 - as above
 
     if key_file is None or rpc_url is None:
         raise click.UsageError("--armed demands --key-file FILE and --rpc URL")
-    arms = Arms(address, key_file, rpc_url, jito_url)
+    arms = Arms(address, key_file, rpc_url, jito_url, own=own)
     scenario = armed(loaded, address)
     wallet = key_of(arms)
 

@@ -16,6 +16,8 @@ from ironcrab.mode.building import Building
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.scenario import ARMED, Scenario
 from ironcrab.shell.clock import now_ns
+from ironcrab.shell.endpoint import Endpoint
+from ironcrab.shell.own_feed import OwnFeed
 from ironcrab.shell.routes import JitoRoute, Route, RpcRoute
 from ironcrab.shell.rpc import Rpc, RpcFault
 from ironcrab.shell.samples import read_fees, read_wallet
@@ -39,6 +41,7 @@ class Arms(Struct, frozen=True):
         jito_url: a block engine for plans that tip; None: none.
         params: of the sender.
         build: a plan's instructions; None: by the venues.
+        own: endpoint of a feed that tells of the wallet's transactions; None: nodes alone are asked what landed.
     """
 
     address: str
@@ -47,6 +50,7 @@ class Arms(Struct, frozen=True):
     jito_url: str | None = None
     params: SenderParams = SenderParams()
     build: Build | None = None
+    own: Endpoint | None = None
 
 
 def armed(scenario: Scenario, address: str) -> Scenario:
@@ -100,6 +104,10 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
         build = arms.build or building.instructions
         simulator = Simulator(wallet.address, rpc, build, arrived, tips=tips)
         sender = Sender(wallet, routes, (rpc,), build, durable, arrived, tips=tips, params=arms.params)
+
+        if arms.own is not None:
+            listening = asyncio.create_task(OwnFeed(arms.own, wallet.address, sender.hear).run())
+            stack.callback(listening.cancel)
 
         async def samples(take: Callable[[Event], object]) -> None:
             while True:

@@ -62,7 +62,7 @@ def die_at(name, moment, number):
 def main(data, feed_url, rpc_url, key_file, seconds, *death):
     if death:
         die_at(*death)
-    arms = Arms(WALLET.address, Path(key_file), rpc_url, params=FAST, build=instructions)
+    arms = Arms(WALLET.address, Path(key_file), rpc_url, params=FAST, build=instructions, own=endpoint(feed_url))
     told, wallet = scenario(), key_of(arms)
 
     async def outlets(durable):
