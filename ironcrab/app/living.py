@@ -33,7 +33,7 @@ DATA = click.option(
 @DATA
 @click.option("--armed", metavar="ADDRESS", help="Real money: the wallet, typed in full.")
 @click.option("--key-file", type=PATH, help="Its key, readable by its owner alone.")
-@click.option("--rpc", "rpc_url", metavar="URL", help="The node that simulates, sends and confirms.")
+@click.option("--rpc", "rpc_url", metavar="URL", help="A node for unknown accounts; armed, it simulates and sends too.")
 @click.option("--jito", "jito_url", metavar="URL", help="A block engine for intents that tip.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--keep-hours", type=click.IntRange(1), help="Drop segments of the log older than this.")
@@ -69,12 +69,12 @@ def live_command(
 
     refuse_if_key_in_reach(environment(), "live")
     loaded = load(scenario, pairs(sets))
-    settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours)
+    settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours, rpc_url=rpc_url)
     if armed is not None:
         loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url, settings.endpoint)
     else:
-        if key_file is not None or rpc_url is not None or jito_url is not None:
-            raise click.UsageError("--key-file, --rpc and --jito go with --armed ADDRESS; else it is paper")
+        if key_file is not None or jito_url is not None:
+            raise click.UsageError("--key-file and --jito go with --armed ADDRESS; else it is paper")
 
         async def outlets(_: Callable[[], int]) -> Outlets:
             return paper_outlets(loaded)

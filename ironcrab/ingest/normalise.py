@@ -20,12 +20,12 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from ironcrab.dex import VENUES, Venue, base58
-from ironcrab.dex.address import TOKEN_PROGRAMS, is_key
-from ironcrab.dex.face import Account
+from ironcrab.dex.address import is_key
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import AccountWritten, LatestBlockhash
+from ironcrab.ingest.accounts import told_by
 from ironcrab.ingest.counts import Counts, count
-from ironcrab.ingest.mints import mint_info, mint_infos
+from ironcrab.ingest.mints import mint_infos
 from ironcrab.ingest.proto import geyser_pb2 as wire
 from ironcrab.ingest.slots import SlotTree
 from ironcrab.ingest.trades import Place, events_of
@@ -149,11 +149,10 @@ class Normaliser:
         said = self.slots.write(slot, info.pubkey, info.write_version)
         if said is None:
             return []
-        key, owner = base58.key(info.pubkey), base58.key(info.owner)
-        said.append(
+        return said + told_by(
             AccountWritten(
-                pubkey=key,
-                owner=owner,
+                pubkey=base58.key(info.pubkey),
+                owner=base58.key(info.owner),
                 lamports=info.lamports,
                 data=info.data,
                 slot=slot,
@@ -161,10 +160,6 @@ class Normaliser:
                 signature=base58.encode(signature) if signature else None,
             )
         )
-        if owner in TOKEN_PROGRAMS:
-            mint = mint_info(key, Account(owner, info.lamports, info.data), slot)
-            said += [mint] if mint is not None else []
-        return said
 
     def _slot(self, update: wire.SubscribeUpdateSlot) -> list[Event]:
         status = _STATUSES.get(update.status)

@@ -21,16 +21,14 @@ from ironcrab import __version__
 from ironcrab.dex import VENUES
 from ironcrab.domain.control import GapClosed, GapOpened, InputCounted, LogRecovered, ReducerInfo, RunEnded, RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import AccountWritten, DexPoolAccounts, PoolCreated, Trade
-from ironcrab.ingest.discovery import GeyserPoolDiscovery
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contents import is_recording
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
 from ironcrab.log.session import Session
 from ironcrab.loop import Loop, Now
-from ironcrab.market.tracked import Priority, TrackedSet
 from ironcrab.mode.code import path_of, source_digest
+from ironcrab.mode.following import MOST_TRACKED, Following
 from ironcrab.mode.resuming import Tail
 from ironcrab.shell.clock import now_ns, steady_ns
 from ironcrab.shell.endpoint import Endpoint, Wanted
@@ -48,8 +46,6 @@ STATUS_S = 1.0
 """Seconds between two looks at what happened."""
 TRACKED_S = 2.0
 """Seconds between two changes of the subscription: providers dislike storms of them."""
-MOST_TRACKED = 20_000
-"""Accounts tracked by default: a request of less than 1 MB, and endpoints take 4 MB."""
 STOPPED = "the recorder was stopped"
 KILLED = "the recorder ended without a word"
 _BREATH = 64
@@ -141,10 +137,7 @@ class Recorder:
         self.first_seq = session.next_seq
         self._gap_seq = None if tail is None else tail.gap
         self.is_open = False
-        self.discovery = GeyserPoolDiscovery(pools)
-        self.tracked = TrackedSet(most_tracked)
-        for pool in pools:
-            self.tracked.put(pool, "wallet", (pool,))
+        self.following = Following(pools, most_tracked)
         self.run = 0 if tail is None else tail.run
         # made here, for reading the source takes longer than a frame may wait
         made = ReducerInfo("record", path_of(Normaliser), source_digest(Normaliser))
@@ -209,20 +202,9 @@ class Recorder:
             self._gap_seq = record.seq
             self.status.gaps += 1
             self.status.open_gap = True
-        if self.tracked.cap:
-            self._follow(event)
+        self.following.see(event)
         self.status.slot = max(self.status.slot, getattr(event, "slot", None) or 0)
         self.status.records = record.seq + 1
-
-    def _follow(self, event: Event) -> None:
-        """Track what quoting the pools that this event is about needs."""
-        if not isinstance(event, AccountWritten | Trade | PoolCreated | DexPoolAccounts):
-            return
-        for need in self.discovery.see(event):
-            priority: Priority = "wallet" if need.pool in self.discovery.only else "tracker"
-            self.tracked.put(need.pool, priority, need.keys)
-        for pool in self.discovery.forgotten():
-            self.tracked.drop(pool)
 
 
 def record(folder: Path, settings: RecordSettings, show: Callable[[Status], None] | None = None) -> RecordSummary:
@@ -351,9 +333,9 @@ async def _watch(
     asked = steady_ns()
     while True:
         await asyncio.sleep(STATUS_S)
-        if recorder.tracked.cap and steady_ns() - asked >= TRACKED_S * 1e9:
+        if recorder.following.tracked.cap and steady_ns() - asked >= TRACKED_S * 1e9:
             asked = steady_ns()
-            client.want(replace(client.wanted, accounts=recorder.tracked.keys))
+            client.want(replace(client.wanted, accounts=recorder.following.keys))
         if recorder.raw is not None:
             recorder.raw.flush()
         if beside is not None:

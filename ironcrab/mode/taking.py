@@ -24,6 +24,7 @@ from ironcrab.log.recording import Recording
 from ironcrab.log.session import Session
 from ironcrab.loop import Record
 from ironcrab.mode.feeding import Feeding
+from ironcrab.mode.following import Following
 from ironcrab.mode.operator import Operator
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.restart import restart
@@ -58,6 +59,7 @@ class Live:
     Attributes:
         status: for people.
         decisions: by outcome.
+        following: which accounts the feed is asked for beside those of the six programs.
         run: number of the run.
         finished: words of an interrupted turn that were appended.
         is_halted: the disk refused; nothing can be recorded any more.
@@ -86,6 +88,7 @@ class Live:
         self.operator = Operator(
             self._said, self.engine, lambda: session.durable_seq, session.path.parent, room, session.log_id
         )
+        self.following = Following()
         self._is_open = self.is_halted = False
 
     def open(self, time: int) -> int | None:
@@ -115,6 +118,7 @@ class Live:
         if self.outlets.wallet is not None or not any(recording.records((WalletBalanceSnapshot,))):
             self._tell_wallet()
         self._take_all(self.feeding.interrupted(time))
+        self.following.known(self.drive.wiring.known.pools)
         return tail.from_slot
 
     def _begin(self, run: int, time: int) -> None:
@@ -196,6 +200,8 @@ class Live:
             self.status.last = f"#{record.seq} {event.outcome} {event.primary_reject_reason or ''}".rstrip()
         elif kind is ConfigChanged:
             self.operator.changed = event
+        else:
+            self.following.see(event)
 
     def look(self) -> Status:
         """The KILL file, the disk, and what there is to say."""
