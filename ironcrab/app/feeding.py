@@ -152,7 +152,7 @@ def record_command(
     settings = RecordSettings(
         endpoint(url, token_file, ca_file),
         raw=raw,
-        pools=_keys(pools),
+        pools=keys_of(pools, "--pools"),
         seconds=seconds,
         hot=hot,
         most_tracked=tracked,
@@ -169,13 +169,14 @@ def record_command(
     click.echo(f"next: ironcrab inspect {folder}")
 
 
-def _keys(pools: tuple[str, ...]) -> tuple[str, ...]:
+def keys_of(texts: tuple[str, ...], option: str) -> tuple[str, ...]:
+    """The addresses in the values of an option, each once; a usage error where one is none."""
     from ironcrab.dex.address import is_key  # noqa: PLC0415 - only here
 
-    found = tuple(dict.fromkeys(key for text in pools for key in text.split(",") if key))
+    found = tuple(dict.fromkeys(key for text in texts for key in text.split(",") if key))
     for key in found:
         if not is_key(key):
-            raise click.BadParameter(f"{key!r} is no base58 address", param_hint="--pools")
+            raise click.BadParameter(f"{key!r} is no base58 address", param_hint=option)
     return found
 
 
