@@ -27,8 +27,10 @@ DATA = click.option(
 
 @click.command("live")
 @click.argument("scenario", type=PATH)
-@click.option("--endpoint", "url", required=True, metavar="URL", help="https://host:port, or http://host:port.")
-@click.option("--token-file", type=PATH, help="The endpoint's token, on one line.")
+@click.option(
+    "--endpoint", "urls", required=True, multiple=True, metavar="URL", help="https://host:port, or http://host:port."
+)
+@click.option("--token-file", "tokens", multiple=True, type=PATH, help="The token of an endpoint, in their order.")
 @click.option("--ca-file", type=PATH, help="PEM of the certificate authority to trust, where it is not a usual one.")
 @DATA
 @click.option("--armed", metavar="ADDRESS", help="Real money: the wallet, typed in full.")
@@ -42,8 +44,8 @@ DATA = click.option(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def live_command(
     scenario: Path,
-    url: str,
-    token_file: Path | None,
+    urls: tuple[str, ...],
+    tokens: tuple[Path, ...],
     ca_file: Path | None,
     data: Path,
     armed: str | None,
@@ -58,18 +60,21 @@ def live_command(
 ) -> None:
     """Run SCENARIO on the feed at URL: paper, unless --armed names the wallet. Goes on where its log ended.
 
+    With several --endpoint what comes first is taken, and a loss of one of them is no gap.
+
     Stop it with ctrl-C or SIGTERM: the log is closed in order, and the next `live` goes on with it.
     """
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.mode.live import LiveSettings, folder_of, live  # noqa: PLC0415 - gRPC and the venues load only here
     from ironcrab.mode.outlets import Outlets, paper_outlets  # noqa: PLC0415 - as above
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
-    from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
+    from ironcrab.shell.endpoint import endpoints  # noqa: PLC0415 - as above
     from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
 
     refuse_if_key_in_reach(environment(), "live")
     loaded = load(scenario, pairs(sets))
-    settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours, rpc_url=rpc_url)
+    first, *more = endpoints(urls, tokens, ca_file)
+    settings = LiveSettings(first, data, seconds, hot, keep_hours, more=tuple(more), rpc_url=rpc_url)
     if armed is not None:
         loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url, settings.endpoint)
     else:

@@ -38,6 +38,7 @@ from ironcrab.shell.control import SUFFIX, Control
 from ironcrab.shell.disk import Room
 from ironcrab.shell.endpoint import Endpoint
 from ironcrab.shell.geyser_client import GeyserClient
+from ironcrab.shell.geyser_several import Client, client_of
 from ironcrab.shell.rpc import Rpc
 
 SEGMENT_BYTES = 64 << 20
@@ -67,6 +68,7 @@ class LiveSettings(Struct, frozen=True):
         segment_bytes, segment_age_ns: as of the log.
         states_every: records between two states that a restart may begin with.
         silence_s: as of the feed client.
+        more: endpoints beside it; of what they all tell, what comes first is taken.
         rpc_url: node that unknown accounts are read from, beside the hot path; None: they stay unknown until the feed
             tells them. It may hold a token and is never printed.
     """
@@ -80,6 +82,7 @@ class LiveSettings(Struct, frozen=True):
     segment_age_ns: int = SEGMENT_AGE_NS
     states_every: int = STATES_EVERY
     silence_s: float = 30.0
+    more: tuple[Endpoint, ...] = ()
     rpc_url: str | None = None
 
 
@@ -211,13 +214,18 @@ async def _run(
     ended = _until_signal() if stop is None else stop
     control = Control(settings.data / f"{live.session.path.name}{SUFFIX}", live.operator.answer)
     await control.open()
-    client: GeyserClient | None = None
+    client: Client | None = None
     try:
         from_slot = live.open(now_ns())
         live.operator.look()
         live.outlets.start()
         await _resolve(live, ended)
-        client = GeyserClient(settings.endpoint, wanted_of(()), from_slot=from_slot, silence_s=settings.silence_s)
+        client = client_of(
+            tuple(
+                GeyserClient(endpoint, wanted_of(()), from_slot=from_slot, silence_s=settings.silence_s)
+                for endpoint in (settings.endpoint, *settings.more)
+            )
+        )
         tasks = [
             _read(live, client),
             _tick(live, client),
@@ -273,7 +281,7 @@ async def _resolve(live: Live, ended: asyncio.Event) -> None:
                         await live.outlets.arrived.wait()
 
 
-async def _read(live: Live, client: GeyserClient) -> None:
+async def _read(live: Live, client: Client) -> None:
     count = 0
     async with contextlib.aclosing(client.arrivals()) as arrivals:
         async for arrival in arrivals:
@@ -284,11 +292,11 @@ async def _read(live: Live, client: GeyserClient) -> None:
                 await asyncio.sleep(0)
 
 
-async def _tick(live: Live, client: GeyserClient) -> None:
+async def _tick(live: Live, client: Client) -> None:
     """At the end of each second: what waits was received in it, so it was not silent."""
     while True:
         await asyncio.sleep((SECOND - now_ns() % SECOND) / SECOND)
-        if not len(client.inbox):
+        if not client.backlog:
             live.silence(now_ns())
 
 
@@ -321,7 +329,7 @@ async def _reread(live: Live, node: Rpc | None) -> None:
         await rereading.run()
 
 
-async def _look(live: Live, client: GeyserClient, tending: Beside, show: Callable[[Status], None] | None) -> None:
+async def _look(live: Live, client: Client, tending: Beside, show: Callable[[Status], None] | None) -> None:
     looks = 0
     while True:
         await asyncio.sleep(LOOK_S)
@@ -334,6 +342,5 @@ async def _look(live: Live, client: GeyserClient, tending: Beside, show: Callabl
             show(status)
 
 
-def _counts(client: GeyserClient) -> dict[str, int]:
-    coalesced = client.inbox.coalesced
-    return {**client.counts, **({"account_coalesced": coalesced} if coalesced else {})}
+def _counts(client: Client) -> dict[str, int]:
+    return {**client.counts, **({"account_coalesced": client.coalesced} if client.coalesced else {})}

@@ -33,6 +33,7 @@ from ironcrab.mode.resuming import Tail
 from ironcrab.shell.clock import now_ns, steady_ns
 from ironcrab.shell.endpoint import Endpoint, Wanted
 from ironcrab.shell.geyser_client import GeyserClient
+from ironcrab.shell.geyser_several import Client, client_of
 from ironcrab.shell.inbox import Arrival, Connected, Lost
 from ironcrab.shell.raw import RawFrames
 
@@ -66,6 +67,7 @@ class RecordSettings(Struct, frozen=True):
         silence_s: as of the client.
         most_tracked: accounts beside those of the six programs (vaults, mints, configs of pools that were found)
             that are subscribed to at most; 0: none.
+        more: endpoints beside it; of what they all tell, what comes first is taken.
     """
 
     endpoint: Endpoint
@@ -77,6 +79,7 @@ class RecordSettings(Struct, frozen=True):
     segment_age_ns: int = SEGMENT_AGE_NS
     silence_s: float = 30.0
     most_tracked: int = MOST_TRACKED
+    more: tuple[Endpoint, ...] = ()
 
 
 class RecordSummary(Struct, frozen=True):
@@ -227,11 +230,12 @@ async def record_until(
     session, normaliser, tail = _opened(folder, settings)
     raw = RawFrames(folder) if settings.raw else None
     recorder = Recorder(session, normaliser, tail, raw, pools=settings.pools, most_tracked=settings.most_tracked)
-    client = GeyserClient(
-        settings.endpoint,
-        wanted_of(settings.pools),
-        from_slot=None if tail is None else tail.from_slot,
-        silence_s=settings.silence_s,
+    from_slot = None if tail is None else tail.from_slot
+    client = client_of(
+        tuple(
+            GeyserClient(endpoint, wanted_of(settings.pools), from_slot=from_slot, silence_s=settings.silence_s)
+            for endpoint in (settings.endpoint, *settings.more)
+        )
     )
     beside = None if settings.hot else Sealing(folder)
     try:
@@ -289,7 +293,7 @@ def _opened(folder: Path, settings: RecordSettings) -> tuple[Session, Normaliser
 
 async def _run(
     recorder: Recorder,
-    client: GeyserClient,
+    client: Client,
     settings: RecordSettings,
     stop: asyncio.Event | None,
     show: Callable[[Status], None] | None,
@@ -315,7 +319,7 @@ async def _run(
         await asyncio.gather(reading, watching, waiting, return_exceptions=True)
 
 
-async def _read(recorder: Recorder, client: GeyserClient) -> None:
+async def _read(recorder: Recorder, client: Client) -> None:
     count = 0
     async with contextlib.aclosing(client.arrivals()) as arrivals:
         async for arrival in arrivals:
@@ -328,7 +332,7 @@ async def _read(recorder: Recorder, client: GeyserClient) -> None:
 
 
 async def _watch(
-    recorder: Recorder, client: GeyserClient, show: Callable[[Status], None] | None, beside: "Sealing | None"
+    recorder: Recorder, client: Client, show: Callable[[Status], None] | None, beside: "Sealing | None"
 ) -> None:
     asked = steady_ns()
     while True:
@@ -344,9 +348,8 @@ async def _watch(
             show(recorder.status)
 
 
-def _counts(client: GeyserClient) -> dict[str, int]:
-    coalesced = client.inbox.coalesced
-    return {**client.counts, **({"account_coalesced": coalesced} if coalesced else {})}
+def _counts(client: Client) -> dict[str, int]:
+    return {**client.counts, **({"account_coalesced": client.coalesced} if client.coalesced else {})}
 
 
 class Sealing:

@@ -108,6 +108,16 @@ class GeyserClient:
             self.wanted = wanted
             self._requests.put_nowait(request_of(wanted))
 
+    @property
+    def coalesced(self) -> int:
+        """Account writes dropped for newer ones."""
+        return self.inbox.coalesced
+
+    @property
+    def backlog(self) -> int:
+        """Frames that wait to be read."""
+        return len(self.inbox)
+
     async def arrivals(self) -> AsyncGenerator[Arrival, None]:
         """Frames and what became of connections, until the reader stops.
 
