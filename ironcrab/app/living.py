@@ -127,12 +127,17 @@ def _tell(folder: Path, summary: "LiveSummary", *, as_json: bool) -> None:
 
 def status_line() -> Callable[["Status"], None]:
     """Prints a session's status on stderr: in place on a terminal, else a line every half minute."""
+    from ironcrab.shell.skew import MOST_SKEW_S, told  # noqa: PLC0415 - as above
+
     is_terminal = sys.stderr.isatty()
-    looks, before = 0, 0
+    looks, before, is_skewed = 0, 0, False
 
     def show(status: "Status") -> None:
-        nonlocal looks, before
+        nonlocal looks, before, is_skewed
         looks += 1
+        if abs(status.skew_s) > MOST_SKEW_S and not is_skewed:
+            is_skewed = True
+            click.echo(f"warning: {told(status.skew_s)}", err=True)
         rate, before = status.records - before, status.records
         states = (("DOWN ", not status.is_up), ("KILLED ", status.is_killed), ("DISK LOW ", status.is_low))
         flags = "".join(word for word, holds in states if holds)

@@ -23,6 +23,7 @@ from ironcrab.shell.rpc import Rpc, RpcFault
 from ironcrab.shell.samples import read_fees, read_wallet
 from ironcrab.shell.sender import Sender, SenderParams
 from ironcrab.shell.simulator import Build, Simulator
+from ironcrab.shell.skew import MOST_SKEW_S, skew_of, told
 from ironcrab.shell.wallet import Wallet, load_wallet
 
 LIMITS = ("max_position_size_lamports", "daily_loss_limit_lamports", "max_open_positions")
@@ -67,8 +68,8 @@ def armed(scenario: Scenario, address: str) -> Scenario:
         )
     if not engine.send_enabled:
         raise InputFault(f"scenario {scenario.name} does not send; set engine.send_enabled = true")
-    told = {setting.key for setting in scenario.settings if setting.origin != "default"}
-    silent = [key for key in LIMITS if f"engine.{key}" not in told]
+    given = {setting.key for setting in scenario.settings if setting.origin != "default"}
+    silent = [key for key in LIMITS if f"engine.{key}" not in given]
     if silent:
         names = ", ".join(f"engine.{key}" for key in silent)
         raise InputFault(f"scenario {scenario.name} leaves limits to their defaults; for real money set {names}")
@@ -84,15 +85,18 @@ def key_of(arms: Arms) -> Wallet:
 
 
 async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable: Callable[[], int]) -> Outlets:
-    """Simulator and sender of this wallet, after a look at its money.
+    """Simulator and sender of this wallet, after a look at the clock and at its money.
 
     Raises:
-        InputFault: it holds less than the limits assume.
+        InputFault: host and chain differ in time, or the wallet holds less than the limits assume.
         RpcFault: the node gives no answer.
     """
     arrived = asyncio.Event()
     async with AsyncExitStack() as stack:
         rpc = await stack.enter_async_context(Rpc(arms.rpc_url))
+        skew_s = await skew_of(rpc)
+        if abs(skew_s) > MOST_SKEW_S:
+            raise InputFault(told(skew_s))
         money = await read_wallet(rpc, wallet.address)
         _refuse_poor(money, scenario, wallet.address)
         routes: tuple[Route, ...] = (RpcRoute(rpc),)

@@ -15,7 +15,7 @@ from ironcrab.domain.control import (
 )
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
-from ironcrab.domain.market import WalletBalanceSnapshot
+from ironcrab.domain.market import LatestBlockhash, WalletBalanceSnapshot
 from ironcrab.domain.trade import DecisionRecord
 from ironcrab.execution.params import FIELDS, text_of
 from ironcrab.ingest.normalise import Normaliser
@@ -36,10 +36,14 @@ from ironcrab.mode.wiring import started
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.disk import Room
 from ironcrab.shell.inbox import Arrival
+from ironcrab.shell.skew import REPLAYED_S
 
 
 class Status(Struct):
-    """What the status line says; `last` the newest decision in words, `lag_ns` age of the newest frame when folded."""
+    """What the status line says; `last` the newest decision in words, `lag_ns` age of the newest frame when folded.
+
+    `skew_s`: by how much the host is ahead of the newest block's time; 0 for a feed of the past.
+    """
 
     slot: int = 0
     records: int = 0
@@ -51,6 +55,7 @@ class Status(Struct):
     is_killed: bool = False
     is_low: bool = False
     last: str = ""
+    skew_s: int = 0
 
 
 class Live:
@@ -198,6 +203,9 @@ class Live:
         if kind is DecisionRecord:
             self.decisions[event.outcome] = self.decisions.get(event.outcome, 0) + 1
             self.status.last = f"#{record.seq} {event.outcome} {event.primary_reject_reason or ''}".rstrip()
+        elif kind is LatestBlockhash:
+            skew_s = 0 if event.block_time is None else record.time // SECOND - event.block_time
+            self.status.skew_s = skew_s if abs(skew_s) < REPLAYED_S else 0
         elif kind is ConfigChanged:
             self.operator.changed = event
         else:

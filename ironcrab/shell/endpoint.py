@@ -76,7 +76,7 @@ def endpoints(
         raise InputFault("the same --endpoint stands there twice; name each once")
     if len(token_files) not in (0, len(urls)):
         raise InputFault(
-            f"{len(urls)} --endpoint and {len(token_files)} --token-file: give each its own, in their order (- for none)"
+            f"{len(urls)} --endpoint and {len(token_files)} --token-file: give each its own, in order (- for none)"
         )
     files = [None if str(file) == "-" else file for file in token_files] or [None] * len(urls)
     return tuple(endpoint(url, file, authorities_file) for url, file in zip(urls, files, strict=True))
