@@ -157,7 +157,7 @@ class Normaliser:
                 data=info.data,
                 slot=slot,
                 write_version=info.write_version,
-                signature=base58.encode(signature) if signature else None,
+                signature=base58.signature(signature) if signature else None,
             )
         )
 
