@@ -110,8 +110,10 @@ def _speed(text: str) -> float | None:
 
 @click.command("record")
 @click.argument("name")
-@click.option("--endpoint", "url", required=True, metavar="URL", help="https://host:port, or http://host:port.")
-@click.option("--token-file", type=PATH, help="The endpoint's token, on one line.")
+@click.option(
+    "--endpoint", "urls", required=True, multiple=True, metavar="URL", help="https://host:port, or http://host:port."
+)
+@click.option("--token-file", "tokens", multiple=True, type=PATH, help="The token of an endpoint, in their order.")
 @click.option("--ca-file", type=PATH, help="PEM of the certificate authority to trust, where it is not a usual one.")
 @click.option("--raw", is_flag=True, help="Keep the frames beside the recording.")
 @click.option("--pools", multiple=True, metavar="POOL[,POOL..]", help="Accounts of these pools alone.")
@@ -124,8 +126,8 @@ def _speed(text: str) -> float | None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def record_command(
     name: str,
-    url: str,
-    token_file: Path | None,
+    urls: tuple[str, ...],
+    tokens: tuple[Path, ...],
     ca_file: Path | None,
     raw: bool,
     pools: tuple[str, ...],
@@ -137,10 +139,12 @@ def record_command(
 ) -> None:
     """Write the feed at URL into the recording NAME, run no strategy; goes on where NAME ended before.
 
+    With several --endpoint what comes first is taken, and a loss of one of them is no gap.
+
     Stop it with ctrl-C or SIGTERM: the log is closed in order.
     """
     from ironcrab.mode.record import RecordSettings, record  # noqa: PLC0415 - gRPC and the venues load only here
-    from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
+    from ironcrab.shell.endpoint import endpoints  # noqa: PLC0415 - as above
 
     if Path(name).name != name or name.startswith("."):
         raise click.BadParameter(f"{name!r} is no plain name; the folder stands in --data", param_hint="NAME")
@@ -149,13 +153,15 @@ def record_command(
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputFault(f"cannot make {data}: {error.strerror}; name another folder: --data DIR") from error
+    first, *more = endpoints(urls, tokens, ca_file)
     settings = RecordSettings(
-        endpoint(url, token_file, ca_file),
+        first,
         raw=raw,
-        pools=_keys(pools),
+        pools=keys_of(pools, "--pools"),
         seconds=seconds,
         hot=hot,
         most_tracked=tracked,
+        more=tuple(more),
     )
     summary = record(folder, settings, status_line())
     if as_json:
@@ -169,13 +175,14 @@ def record_command(
     click.echo(f"next: ironcrab inspect {folder}")
 
 
-def _keys(pools: tuple[str, ...]) -> tuple[str, ...]:
+def keys_of(texts: tuple[str, ...], option: str) -> tuple[str, ...]:
+    """The addresses in the values of an option, each once; a usage error where one is none."""
     from ironcrab.dex.address import is_key  # noqa: PLC0415 - only here
 
-    found = tuple(dict.fromkeys(key for text in pools for key in text.split(",") if key))
+    found = tuple(dict.fromkeys(key for text in texts for key in text.split(",") if key))
     for key in found:
         if not is_key(key):
-            raise click.BadParameter(f"{key!r} is no base58 address", param_hint="--pools")
+            raise click.BadParameter(f"{key!r} is no base58 address", param_hint=option)
     return found
 
 

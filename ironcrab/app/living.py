@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ironcrab.mode.scenario import Scenario
     from ironcrab.mode.taking import Status
     from ironcrab.shell.control import Request
+    from ironcrab.shell.endpoint import Endpoint
 
 PATH = click.Path(path_type=Path)
 DATA = click.option(
@@ -26,13 +27,15 @@ DATA = click.option(
 
 @click.command("live")
 @click.argument("scenario", type=PATH)
-@click.option("--endpoint", "url", required=True, metavar="URL", help="https://host:port, or http://host:port.")
-@click.option("--token-file", type=PATH, help="The endpoint's token, on one line.")
+@click.option(
+    "--endpoint", "urls", required=True, multiple=True, metavar="URL", help="https://host:port, or http://host:port."
+)
+@click.option("--token-file", "tokens", multiple=True, type=PATH, help="The token of an endpoint, in their order.")
 @click.option("--ca-file", type=PATH, help="PEM of the certificate authority to trust, where it is not a usual one.")
 @DATA
 @click.option("--armed", metavar="ADDRESS", help="Real money: the wallet, typed in full.")
 @click.option("--key-file", type=PATH, help="Its key, readable by its owner alone.")
-@click.option("--rpc", "rpc_url", metavar="URL", help="The node that simulates, sends and confirms.")
+@click.option("--rpc", "rpc_url", metavar="URL", help="A node for unknown accounts; armed, it simulates and sends too.")
 @click.option("--jito", "jito_url", metavar="URL", help="A block engine for intents that tip.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--keep-hours", type=click.IntRange(1), help="Drop segments of the log older than this.")
@@ -41,8 +44,8 @@ DATA = click.option(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def live_command(
     scenario: Path,
-    url: str,
-    token_file: Path | None,
+    urls: tuple[str, ...],
+    tokens: tuple[Path, ...],
     ca_file: Path | None,
     data: Path,
     armed: str | None,
@@ -57,23 +60,26 @@ def live_command(
 ) -> None:
     """Run SCENARIO on the feed at URL: paper, unless --armed names the wallet. Goes on where its log ended.
 
+    With several --endpoint what comes first is taken, and a loss of one of them is no gap.
+
     Stop it with ctrl-C or SIGTERM: the log is closed in order, and the next `live` goes on with it.
     """
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.mode.live import LiveSettings, folder_of, live  # noqa: PLC0415 - gRPC and the venues load only here
     from ironcrab.mode.outlets import Outlets, paper_outlets  # noqa: PLC0415 - as above
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
-    from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
+    from ironcrab.shell.endpoint import endpoints  # noqa: PLC0415 - as above
     from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
 
     refuse_if_key_in_reach(environment(), "live")
     loaded = load(scenario, pairs(sets))
-    settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours)
+    first, *more = endpoints(urls, tokens, ca_file)
+    settings = LiveSettings(first, data, seconds, hot, keep_hours, more=tuple(more), rpc_url=rpc_url)
     if armed is not None:
-        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url)
+        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url, settings.endpoint)
     else:
-        if key_file is not None or rpc_url is not None or jito_url is not None:
-            raise click.UsageError("--key-file, --rpc and --jito go with --armed ADDRESS; else it is paper")
+        if key_file is not None or jito_url is not None:
+            raise click.UsageError("--key-file and --jito go with --armed ADDRESS; else it is paper")
 
         async def outlets(_: Callable[[], int]) -> Outlets:
             return paper_outlets(loaded)
@@ -83,14 +89,19 @@ def live_command(
 
 
 def _armed(
-    loaded: "Scenario", address: str, key_file: Path | None, rpc_url: str | None, jito_url: str | None
+    loaded: "Scenario",
+    address: str,
+    key_file: Path | None,
+    rpc_url: str | None,
+    jito_url: str | None,
+    own: "Endpoint",
 ) -> "tuple[Scenario, Make]":
     """The scenario and the outlets of an armed session; every refusal comes before anything is begun."""
     from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of  # noqa: PLC0415 - as above
 
     if key_file is None or rpc_url is None:
         raise click.UsageError("--armed demands --key-file FILE and --rpc URL")
-    arms = Arms(address, key_file, rpc_url, jito_url)
+    arms = Arms(address, key_file, rpc_url, jito_url, own=own)
     scenario = armed(loaded, address)
     wallet = key_of(arms)
 
@@ -116,12 +127,17 @@ def _tell(folder: Path, summary: "LiveSummary", *, as_json: bool) -> None:
 
 def status_line() -> Callable[["Status"], None]:
     """Prints a session's status on stderr: in place on a terminal, else a line every half minute."""
+    from ironcrab.shell.skew import MOST_SKEW_S, told  # noqa: PLC0415 - as above
+
     is_terminal = sys.stderr.isatty()
-    looks, before = 0, 0
+    looks, before, is_skewed = 0, 0, False
 
     def show(status: "Status") -> None:
-        nonlocal looks, before
+        nonlocal looks, before, is_skewed
         looks += 1
+        if abs(status.skew_s) > MOST_SKEW_S and not is_skewed:
+            is_skewed = True
+            click.echo(f"warning: {told(status.skew_s)}", err=True)
         rate, before = status.records - before, status.records
         states = (("DOWN ", not status.is_up), ("KILLED ", status.is_killed), ("DISK LOW ", status.is_low))
         flags = "".join(word for word, holds in states if holds)

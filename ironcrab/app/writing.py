@@ -44,6 +44,10 @@ def _import(kind: str, path: Path, out: Path, *, hot: bool, as_json: bool, **mor
         summary = importers[kind](path, folder, show, **more)
         if not hot:
             seal(folder)
+    _tell_import(out, summary, as_json=as_json)
+
+
+def _tell_import(out: Path, summary: Any, *, as_json: bool) -> None:
     if as_json:
         emit_json(told(out, summary))
         return
@@ -88,6 +92,50 @@ def import_whirlpool_day_command(file: Path, states: Path | None, out: Path, hot
 def import_ironcrab_command(dir: Path, out: Path, hot: bool, as_json: bool) -> None:  # noqa: A002 - the argument's name in --help
     """The original's JSONL folders or files."""
     _import("ironcrab", dir, out, hot=hot, as_json=as_json)
+
+
+@import_command.command("rpc")
+@click.option("--pools", multiple=True, metavar="POOL[,POOL..]", help="These pools and what quoting them needs ...")
+@click.option("--program", metavar="ADDRESS", help="... or all that a program owns.")
+@click.option("--slots", metavar="A..B", help="Before that, what happened in these slots.")
+@click.option("--rpc-url", "url", required=True, metavar="URL", help="The node to ask; it is never printed.")
+@OUT
+@HOT
+@JSON
+def import_rpc_command(
+    pools: tuple[str, ...], program: str | None, slots: str | None, url: str, out: Path, hot: bool, as_json: bool
+) -> None:
+    """Accounts and blocks as a node tells them by RPC: to begin with, and to fill in what a feed missed."""
+    import asyncio  # noqa: PLC0415 - only here
+
+    from ironcrab.app.feeding import keys_of  # noqa: PLC0415 - only here
+    from ironcrab.mode.rpc_importing import Wish, import_rpc  # noqa: PLC0415 - HTTP and the venues load only here
+    from ironcrab.shell.rpc import Rpc  # noqa: PLC0415 - as above
+
+    named = keys_of(pools, "--pools")
+    if bool(named) == (program is not None):
+        raise click.UsageError("give --pools POOL[,POOL..] or --program ADDRESS")
+    wish = Wish(named, None if program is None else keys_of((program,), "--program")[0], _span(slots))
+
+    async def read(folder: Path, show: Callable[[int], None] | None) -> Any:
+        async with Rpc(url) as rpc:
+            return await import_rpc(rpc, wish, folder, show)
+
+    with fresh_folder(out) as folder, progress("import") as show:
+        summary = asyncio.run(read(folder, show))
+        if not hot:
+            seal(folder)
+    _tell_import(out, summary, as_json=as_json)
+
+
+def _span(text: str | None) -> tuple[int, int] | None:
+    """First and last slot of `A..B`; a usage error where it is none."""
+    if text is None:
+        return None
+    first, dots, last = text.partition("..")
+    if not dots or not first.isascii() or not first.isdigit() or not last.isascii() or not last.isdigit():
+        raise click.BadParameter(f"{text[:60]!r} is not A..B, two slots", param_hint="--slots")
+    return int(first), int(last)
 
 
 def pairs(sets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -4,17 +4,28 @@ from functools import lru_cache
 
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _VALUE = {char: value for value, char in enumerate(ALPHABET)}
+_PAIRS = tuple(high + low for high in ALPHABET for low in ALPHABET)
+_PAIR = 58**2
+_CHUNK = 58**10
+"""Ten digits fit a machine word: dividing the long number by them at once is what makes a signature cheap."""
 
 
 def encode(raw: bytes) -> str:
     """Bytes to base58; leading zero bytes become leading `1`s."""
     number = int.from_bytes(raw, "big")
-    chars = []
+    chunks = []
     while number:
-        number, digit = divmod(number, 58)
-        chars.append(ALPHABET[digit])
+        number, chunk = divmod(number, _CHUNK)
+        chunks.append(chunk)
+    digits = []
+    for chunk in reversed(chunks):
+        left, last = divmod(chunk, _PAIR)
+        left, fourth = divmod(left, _PAIR)
+        left, third = divmod(left, _PAIR)
+        first, second = divmod(left, _PAIR)
+        digits += (_PAIRS[first], _PAIRS[second], _PAIRS[third], _PAIRS[fourth], _PAIRS[last])
     zeros = len(raw) - len(raw.lstrip(b"\0"))
-    return "1" * zeros + "".join(reversed(chars))
+    return "1" * zeros + "".join(digits).lstrip("1")
 
 
 def decode(text: str) -> bytes:
@@ -36,4 +47,10 @@ def decode(text: str) -> bytes:
 @lru_cache(maxsize=65536)
 def key(raw: bytes) -> str:
     """A public key's base58, remembered: a feed repeats the same keys."""
+    return encode(raw)
+
+
+@lru_cache(maxsize=4096)
+def signature(raw: bytes) -> str:
+    """A signature's base58, remembered for a while: a transaction and each write it made name it."""
     return encode(raw)

@@ -167,6 +167,28 @@ class TokenMintInfo(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     extensions: Annotated[tuple[str, ...], Omit] = ()
 
 
+class TokenMetadata(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    """What a token is called. The texts are the issuer's: anybody may choose any of them; escape before display.
+
+    Attributes:
+        mint: the token.
+        name, symbol, uri: without the zeros that fill up the account.
+        account: where it stands: the mint itself (Token-2022) or its Metaplex account.
+        update_authority: who may change it; None: nobody.
+        slot: of the write.
+    """
+
+    mint: Key
+    name: str
+    symbol: str
+    uri: str
+    account: Key
+    update_authority: Key | None = None
+    slot: Slot | None = None
+    source: Word = "geyser"
+    event_id: str | None = None
+
+
 class SlotUpdate(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     """The chain moved.
 
@@ -412,6 +434,7 @@ MARKET = (
     WalletTxConfirmed,
     PoolCacheUpdate,
     PriorityFeePercentiles,
+    TokenMetadata,
 )
 """Every event of the market, written by hand."""
 

@@ -55,12 +55,17 @@ class GeyserPoolDiscovery:
     def see(self, event: Event) -> tuple[Need, ...]:
         """The pools that were found, or that need other accounts than before, now that this was told."""
         if isinstance(event, Trade):
-            return self._named(event.pool_address, event.dex, (event.mint, event.quote_mint))
+            return self.named(event.pool_address, event.dex, (event.mint, event.quote_mint))
         if isinstance(event, PoolCreated | DexPoolAccounts):
-            return self._named(event.pool_address, event.dex, (event.base_mint, event.quote_mint))
+            return self.named(event.pool_address, event.dex, (event.base_mint, event.quote_mint))
         if isinstance(event, AccountWritten):
             return self._written(event)
         return ()
+
+    def mints(self, pool: str) -> tuple[str, ...]:
+        """The mints that trades of a pool named; (): none were."""
+        found = self.pools.get(pool)
+        return () if found is None else tuple(mint for mint in found.mints if mint)
 
     def forgotten(self) -> tuple[str, ...]:
         """Forget the pools beyond `MOST_POOLS`; their addresses."""
@@ -75,7 +80,8 @@ class GeyserPoolDiscovery:
             gone.append(pool)
         return tuple(gone)
 
-    def _named(self, pool: str, dex: str, mints: tuple[str, str]) -> tuple[Need, ...]:
+    def named(self, pool: str, dex: str, mints: tuple[str, str]) -> tuple[Need, ...]:
+        """The same for a pool of this venue (canonical name) that trades these mints."""
         if self.only and pool not in self.only:
             return ()
         found = self.pools.pop(pool, None)

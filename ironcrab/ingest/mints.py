@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from ironcrab.dex import base58
 from ironcrab.dex.address import TOKEN_PROGRAMS
-from ironcrab.dex.face import Account, Call
-from ironcrab.dex.mint import Mint, decode_mint
+from ironcrab.dex.face import Call
+from ironcrab.dex.mint import Mint
 from ironcrab.domain.market import TokenMintInfo
 
 _EXTENSION_INITS = {
@@ -56,13 +56,7 @@ def mint_infos(calls: Iterable[Call], slot: int | None) -> list[TokenMintInfo]:
                 made[accounts[0]] = mint
         elif data[0] in (6, 7, 8, 14, 15):
             _follow(made, data, accounts)
-    return [_info(key, mint, tuple(extensions.get(key, ())), slot) for key, mint in made.items()]
-
-
-def mint_info(key: str, account: Account, slot: int) -> TokenMintInfo | None:
-    """What a mint account says; None when the account is no initialised mint."""
-    mint = decode_mint(account)
-    return _info(key, mint, mint.extensions, slot) if isinstance(mint, Mint) else None
+    return [info_of(key, mint, tuple(extensions.get(key, ())), slot) for key, mint in made.items()]
 
 
 def _token_instructions(calls: Iterable[Call]) -> Iterator[tuple[str, bytes, tuple[str, ...]]]:
@@ -115,7 +109,10 @@ def _follow(made: dict[str, Mint], data: bytes, accounts: tuple[str, ...]) -> No
         made[key] = Mint(mint.program, mint.decimals, supply, minter, freezer)
 
 
-def _info(key: str, mint: Mint, extensions: tuple[str, ...], slot: int | None) -> TokenMintInfo:
+def info_of(
+    key: str, mint: Mint, extensions: tuple[str, ...], slot: int | None, source: str = "geyser"
+) -> TokenMintInfo:
+    """The event of a mint at this address."""
     return TokenMintInfo(
         mint=key,
         token_program=mint.program,
@@ -124,5 +121,6 @@ def _info(key: str, mint: Mint, extensions: tuple[str, ...], slot: int | None) -
         mint_authority=mint.mint_authority,
         freeze_authority=mint.freeze_authority,
         slot=slot,
+        source=source,
         extensions=extensions,
     )

@@ -20,12 +20,12 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from ironcrab.dex import VENUES, Venue, base58
-from ironcrab.dex.address import TOKEN_PROGRAMS, is_key
-from ironcrab.dex.face import Account
+from ironcrab.dex.address import is_key
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import AccountWritten, LatestBlockhash
+from ironcrab.ingest.accounts import told_by
 from ironcrab.ingest.counts import Counts, count
-from ironcrab.ingest.mints import mint_info, mint_infos
+from ironcrab.ingest.mints import mint_infos
 from ironcrab.ingest.proto import geyser_pb2 as wire
 from ironcrab.ingest.slots import SlotTree
 from ironcrab.ingest.trades import Place, events_of
@@ -101,6 +101,10 @@ class Normaliser:
         """The connection is lost; a gap opens behind the last whole slot."""
         return [(time, event) for event in self.slots.disconnected(reason)]
 
+    def resumed(self, time: int, reason: str, *, was_up: bool) -> list[tuple[int, Event]]:
+        """A log goes on: a gap is open from behind its last whole slot, whatever its end still told."""
+        return [(time, event) for event in self.slots.resumed(reason, was_up=was_up)]
+
     def finish(self) -> list[tuple[int, Event]]:
         """The capture is at its end: a gap opens where it ended inside a slot."""
         return [(self.time, event) for event in self.slots.finished()]
@@ -145,22 +149,17 @@ class Normaliser:
         said = self.slots.write(slot, info.pubkey, info.write_version)
         if said is None:
             return []
-        key, owner = base58.key(info.pubkey), base58.key(info.owner)
-        said.append(
+        return said + told_by(
             AccountWritten(
-                pubkey=key,
-                owner=owner,
+                pubkey=base58.key(info.pubkey),
+                owner=base58.key(info.owner),
                 lamports=info.lamports,
                 data=info.data,
                 slot=slot,
                 write_version=info.write_version,
-                signature=base58.encode(signature) if signature else None,
+                signature=base58.signature(signature) if signature else None,
             )
         )
-        if owner in TOKEN_PROGRAMS:
-            mint = mint_info(key, Account(owner, info.lamports, info.data), slot)
-            said += [mint] if mint is not None else []
-        return said
 
     def _slot(self, update: wire.SubscribeUpdateSlot) -> list[Event]:
         status = _STATUSES.get(update.status)

@@ -147,6 +147,10 @@ class SlotTree:
         """The connection is lost: from the first slot that is not sealed on, records may be missing."""
         return [FeedDisconnected(self.feed, reason), *self._broken(reason)]
 
+    def resumed(self, reason: str, *, was_up: bool) -> list[Event]:
+        """A log goes on whose last connection may have ended without a word, or between its end and its gap."""
+        return self.disconnected(reason) if was_up else self._broken(reason)
+
     def finished(self) -> list[Event]:
         """The feed is at its end: a gap, when a slot above the last sealed one was begun."""
         last = max((slot for slot, node in self.nodes.items() if node.sealed), default=-1)
@@ -171,13 +175,16 @@ class SlotTree:
             elif isinstance(event, GapOpened):
                 self.gap = event.from_slot
             elif isinstance(event, GapClosed):
-                self.gap = None
+                self.gap, self.lost = None, False
+                self._node(event.to_slot).judged = True
             elif isinstance(event, FeedDisconnected):
-                self.lost = True
+                self.lost = self.behind is not None
 
     def _restore_status(self, slot: int, event: SlotUpdate) -> None:
         node = self._node(slot)
         self._link(slot, node, event.parent)
+        if event.status == "created" and (node.orphaned or "created" in node.told):
+            node.wipe()
         node.told.append(event.status)
         if event.status == "created":
             node.connection = self.connection
@@ -188,12 +195,19 @@ class SlotTree:
             node.rooted = node.rooted or event.status in ("confirmed", "finalized")
 
     def _broken(self, reason: str) -> list[Event]:
-        """Open a gap behind the last sealed slot, unless nothing is known or a gap is open."""
-        if self.gap is not None or not self.nodes:
-            return []
-        start = max((slot + 1 for slot, node in self.nodes.items() if node.sealed), default=min(self.nodes))
-        self.lost = True
-        return self._open(start, None, reason)
+        """Open a gap behind the last sealed slot, unless nothing is known or one is open: a replay can fill either."""
+        start = self.behind
+        self.lost = start is not None
+        return [] if start is None or self.gap is not None else self._open(start, None, reason)
+
+    @property
+    def behind(self) -> int | None:
+        """The slot behind the last sealed one; where none is, that of the open gap, else the first begun, else None."""
+        sealed = max((slot for slot, node in self.nodes.items() if node.sealed), default=None)
+        if sealed is not None:
+            return sealed + 1
+        begun = min((slot for slot, node in self.nodes.items() if node.connection), default=None)
+        return begun if self.gap is None else self.gap
 
     def _node(self, slot: int) -> Node:
         node = self.nodes.get(slot)
@@ -220,18 +234,20 @@ class SlotTree:
         first = not any(other.connection or other.judged for other in self.nodes.values())
         node.connection = self.connection
         self.created = max(self.created, slot)
-        if node.parent is not None:
-            said += self._judge(node.parent, known=node.sealed, first=first)
-        return said
+        # a bank without a parent link may hang on anything: only the slot right below it is surely no gap
+        parent = node.parent if node.parent is not None else slot - 1
+        return said + self._judge(parent, known=node.sealed, first=first) if parent >= 0 else said
 
     def _judge(self, parent: int, *, known: bool, first: bool) -> list[Event]:
         """Whether the chain is unbroken down to a parent: closes an open gap, or tells one that is over.
 
-        It is unbroken too where the child itself was `known` whole: a replay that begins below the gap. While such a
-        replay tells what was whole before, the gap stays open: nothing of it has been told yet.
+        It is unbroken too where the child itself was `known` whole, and where the parent lies below an open gap: a
+        replay from its first slot, or from below it. While such a replay tells what was whole before, the gap stays
+        open: nothing of it has been told yet.
         """
         node = self.nodes.get(parent)
-        whole = known or (node is not None and (node.sealed or node.connection == self.connection))
+        below = self.gap is not None and parent < self.gap
+        whole = known or below or (node is not None and (node.sealed or node.connection == self.connection))
         if self.gap is not None:
             if self.lost and whole and parent + 1 < self.gap:
                 return []
@@ -239,8 +255,8 @@ class SlotTree:
             return self._close(parent if self.lost else max(parent, self.gap), filled=whole and self.lost)
         if whole or first or (node is not None and node.judged):
             return []
-        below = (slot for slot, other in self.nodes.items() if slot < parent and (other.connection or other.judged))
-        said = self._open(max(below, default=parent - 1) + 1, parent, f"slot {parent} is a parent and was not told")
+        met = (slot for slot, other in self.nodes.items() if slot < parent and (other.connection or other.judged))
+        said = self._open(max(met, default=parent - 1) + 1, parent, f"slot {parent} is a parent and was not told")
         self._node(parent).judged = True
         return [*said, *self._close(parent, filled=False)]
 

@@ -101,7 +101,7 @@ def _read(info: wire.SubscribeUpdateTransactionInfo, slot: int) -> Transaction:
         raise Unreadable("transaction_malformed")
     frames = _frames(info, [keys[call.program] for call in flat])
     return Transaction(
-        signature=base58.encode(info.signature),
+        signature=base58.signature(info.signature),
         slot=slot,
         fee_payer=keys[0],
         signers=tuple(keys[:signers]),

@@ -13,12 +13,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ironcrab.domain.control import ConfigUpdate, ControlRequest, ControlResponse
-from ironcrab.domain.market import MARKET, AccountWritten, PoolCacheUpdate, PriorityFeePercentiles
+from ironcrab.domain.market import MARKET, AccountWritten, PoolCacheUpdate, PriorityFeePercentiles, TokenMetadata
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent
 
 HEADER = ("schema_version", "ts_unix_ms", "component", "build", "run_id")
 """Header fields, flat at the top of every record (contract section 1.1)."""
-LOG_ONLY = (AccountWritten, PoolCacheUpdate, PriorityFeePercentiles)
+LOG_ONLY = (AccountWritten, PoolCacheUpdate, PriorityFeePercentiles, TokenMetadata)
 KINDS = {kind.__name__: kind for kind in MARKET if kind not in LOG_ONLY}
 """Variants of a MarketEvent by its `kind` tag."""
 OTHERS = (

@@ -16,11 +16,14 @@ from ironcrab.mode.building import Building
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.scenario import ARMED, Scenario
 from ironcrab.shell.clock import now_ns
+from ironcrab.shell.endpoint import Endpoint
+from ironcrab.shell.own_feed import OwnFeed
 from ironcrab.shell.routes import JitoRoute, Route, RpcRoute
 from ironcrab.shell.rpc import Rpc, RpcFault
 from ironcrab.shell.samples import read_fees, read_wallet
 from ironcrab.shell.sender import Sender, SenderParams
 from ironcrab.shell.simulator import Build, Simulator
+from ironcrab.shell.skew import MOST_SKEW_S, skew_of, told
 from ironcrab.shell.wallet import Wallet, load_wallet
 
 LIMITS = ("max_position_size_lamports", "daily_loss_limit_lamports", "max_open_positions")
@@ -39,6 +42,7 @@ class Arms(Struct, frozen=True):
         jito_url: a block engine for plans that tip; None: none.
         params: of the sender.
         build: a plan's instructions; None: by the venues.
+        own: endpoint of a feed that tells of the wallet's transactions; None: nodes alone are asked what landed.
     """
 
     address: str
@@ -47,6 +51,7 @@ class Arms(Struct, frozen=True):
     jito_url: str | None = None
     params: SenderParams = SenderParams()
     build: Build | None = None
+    own: Endpoint | None = None
 
 
 def armed(scenario: Scenario, address: str) -> Scenario:
@@ -63,8 +68,8 @@ def armed(scenario: Scenario, address: str) -> Scenario:
         )
     if not engine.send_enabled:
         raise InputFault(f"scenario {scenario.name} does not send; set engine.send_enabled = true")
-    told = {setting.key for setting in scenario.settings if setting.origin != "default"}
-    silent = [key for key in LIMITS if f"engine.{key}" not in told]
+    given = {setting.key for setting in scenario.settings if setting.origin != "default"}
+    silent = [key for key in LIMITS if f"engine.{key}" not in given]
     if silent:
         names = ", ".join(f"engine.{key}" for key in silent)
         raise InputFault(f"scenario {scenario.name} leaves limits to their defaults; for real money set {names}")
@@ -80,15 +85,18 @@ def key_of(arms: Arms) -> Wallet:
 
 
 async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable: Callable[[], int]) -> Outlets:
-    """Simulator and sender of this wallet, after a look at its money.
+    """Simulator and sender of this wallet, after a look at the clock and at its money.
 
     Raises:
-        InputFault: it holds less than the limits assume.
+        InputFault: host and chain differ in time, or the wallet holds less than the limits assume.
         RpcFault: the node gives no answer.
     """
     arrived = asyncio.Event()
     async with AsyncExitStack() as stack:
         rpc = await stack.enter_async_context(Rpc(arms.rpc_url))
+        skew_s = await skew_of(rpc)
+        if abs(skew_s) > MOST_SKEW_S:
+            raise InputFault(told(skew_s))
         money = await read_wallet(rpc, wallet.address)
         _refuse_poor(money, scenario, wallet.address)
         routes: tuple[Route, ...] = (RpcRoute(rpc),)
@@ -100,6 +108,10 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
         build = arms.build or building.instructions
         simulator = Simulator(wallet.address, rpc, build, arrived, tips=tips)
         sender = Sender(wallet, routes, (rpc,), build, durable, arrived, tips=tips, params=arms.params)
+
+        if arms.own is not None:
+            listening = asyncio.create_task(OwnFeed(arms.own, wallet.address, sender.hear).run())
+            stack.callback(listening.cancel)
 
         async def samples(take: Callable[[Event], object]) -> None:
             while True:

@@ -43,9 +43,9 @@ class Feeding:
 
     def interrupted(self, time: int) -> list[tuple[int, Event]]:
         """What a run that ended without a word left unsaid: its feed is down, and a gap is open."""
-        if self.tail is None or not self.tail.is_open:
+        if self.tail is None:
             return []
-        return self._new(self.normaliser.disconnected(time, KILLED))
+        return self._new(self.normaliser.resumed(time, KILLED, was_up=self.tail.is_open))
 
     def end(self, time: int, reason: str) -> list[tuple[int, Event]]:
         """We leave the feed: a gap opens, which the next run closes."""

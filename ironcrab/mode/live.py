@@ -17,6 +17,7 @@ from typing import Any
 
 from blake3 import blake3
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ironcrab.domain.fault import DiskFault, Fault
 from ironcrab.log.contents import is_recording
@@ -28,6 +29,7 @@ from ironcrab.log.session import Session
 from ironcrab.mode.beside import STATES_EVERY, Beside
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.record import SEGMENT_AGE_NS, wanted_of
+from ironcrab.mode.rereading import Rereading
 from ironcrab.mode.run import SECOND
 from ironcrab.mode.scenario import ARMED, Scenario
 from ironcrab.mode.taking import Live, Status
@@ -36,11 +38,15 @@ from ironcrab.shell.control import SUFFIX, Control
 from ironcrab.shell.disk import Room
 from ironcrab.shell.endpoint import Endpoint
 from ironcrab.shell.geyser_client import GeyserClient
+from ironcrab.shell.geyser_several import Client, client_of
+from ironcrab.shell.rpc import Rpc
 
 SEGMENT_BYTES = 64 << 20
 """A segment is closed before it grows beyond this: a restart reads the open one several times."""
 LOOK_S = 1.0
 """Seconds between two looks at the disk, the KILL file and what goes on beside."""
+WANT_EVERY = 2
+"""Looks from one change of the subscription to the next: providers dislike storms of them."""
 RESOLVE_S = 150.0
 """Longest wait for open asks of an earlier run: by then no blockhash of it lives."""
 STOPPED = "the session was stopped"
@@ -62,6 +68,9 @@ class LiveSettings(Struct, frozen=True):
         segment_bytes, segment_age_ns: as of the log.
         states_every: records between two states that a restart may begin with.
         silence_s: as of the feed client.
+        more: endpoints beside it; of what they all tell, what comes first is taken.
+        rpc_url: node that unknown accounts are read from, beside the hot path; None: they stay unknown until the feed
+            tells them. It may hold a token and is never printed.
     """
 
     endpoint: Endpoint
@@ -73,6 +82,8 @@ class LiveSettings(Struct, frozen=True):
     segment_age_ns: int = SEGMENT_AGE_NS
     states_every: int = STATES_EVERY
     silence_s: float = 30.0
+    more: tuple[Endpoint, ...] = ()
+    rpc_url: str | None = None
 
 
 class LiveSummary(Struct, frozen=True):
@@ -120,6 +131,7 @@ async def live_until(
     show: Callable[[Status], None] | None = None,
 ) -> LiveSummary:
     """The same inside a running loop, until `stop` is set (None: until a signal)."""
+    node = None if settings.rpc_url is None else Rpc(settings.rpc_url)
     settings.data.mkdir(parents=True, exist_ok=True)
     folder = folder_of(settings.data, scenario)
     is_new = not is_recording(folder)
@@ -131,7 +143,7 @@ async def live_until(
             performing = await outlets(lambda: session.durable_seq)
             session_live = Live(scenario, session, performing, Room(settings.data))
             try:
-                await _run(session_live, settings, tending, stop, show)
+                await _run(session_live, settings, node, tending, stop, show)
             except Fault:
                 is_void = is_new and session_live.drive.wiring.now.slot == 0
                 raise
@@ -193,6 +205,7 @@ def _opened(folder: Path, settings: LiveSettings, *, is_new: bool) -> Session:
 async def _run(
     live: Live,
     settings: LiveSettings,
+    node: Rpc | None,
     tending: Beside,
     stop: asyncio.Event | None,
     show: Callable[[Status], None] | None,
@@ -201,14 +214,26 @@ async def _run(
     ended = _until_signal() if stop is None else stop
     control = Control(settings.data / f"{live.session.path.name}{SUFFIX}", live.operator.answer)
     await control.open()
-    client: GeyserClient | None = None
+    client: Client | None = None
     try:
         from_slot = live.open(now_ns())
         live.operator.look()
         live.outlets.start()
         await _resolve(live, ended)
-        client = GeyserClient(settings.endpoint, wanted_of(()), from_slot=from_slot, silence_s=settings.silence_s)
-        tasks = [_read(live, client), _tick(live, client), _answers(live), _look(live, tending, show), _sample(live)]
+        client = client_of(
+            tuple(
+                GeyserClient(endpoint, wanted_of(()), from_slot=from_slot, silence_s=settings.silence_s)
+                for endpoint in (settings.endpoint, *settings.more)
+            )
+        )
+        tasks = [
+            _read(live, client),
+            _tick(live, client),
+            _answers(live),
+            _look(live, client, tending, show),
+            _sample(live),
+            _reread(live, node),
+        ]
         await _first_of([*tasks, _stopped(ended)], settings.seconds)
     except DiskFault:
         # nothing more can be said: whoever reads the log sees where it ended
@@ -256,7 +281,7 @@ async def _resolve(live: Live, ended: asyncio.Event) -> None:
                         await live.outlets.arrived.wait()
 
 
-async def _read(live: Live, client: GeyserClient) -> None:
+async def _read(live: Live, client: Client) -> None:
     count = 0
     async with contextlib.aclosing(client.arrivals()) as arrivals:
         async for arrival in arrivals:
@@ -267,11 +292,11 @@ async def _read(live: Live, client: GeyserClient) -> None:
                 await asyncio.sleep(0)
 
 
-async def _tick(live: Live, client: GeyserClient) -> None:
+async def _tick(live: Live, client: Client) -> None:
     """At the end of each second: what waits was received in it, so it was not silent."""
     while True:
         await asyncio.sleep((SECOND - now_ns() % SECOND) / SECOND)
-        if not len(client.inbox):
+        if not client.backlog:
             live.silence(now_ns())
 
 
@@ -289,15 +314,33 @@ async def _sample(live: Live) -> None:
         await live.outlets.samples(lambda event: live.take(now_ns(), event))
 
 
-async def _look(live: Live, tending: Beside, show: Callable[[Status], None] | None) -> None:
+async def _reread(live: Live, node: Rpc | None) -> None:
+    if node is None:
+        await asyncio.Event().wait()
+        return
+    async with node as rpc:
+        rereading = Rereading(
+            rpc,
+            live.following,
+            live.drive.wiring.known.pools,
+            lambda event: live.take(now_ns(), event),
+            lambda: live.feeding.is_up,
+        )
+        await rereading.run()
+
+
+async def _look(live: Live, client: Client, tending: Beside, show: Callable[[Status], None] | None) -> None:
+    looks = 0
     while True:
         await asyncio.sleep(LOOK_S)
+        looks += 1
         status = live.look()
+        if looks % WANT_EVERY == 0:
+            client.want(replace(client.wanted, accounts=live.following.keys))
         await tending.look(live.session.closed_segments, live.drive.loop.seq)
         if show is not None:
             show(status)
 
 
-def _counts(client: GeyserClient) -> dict[str, int]:
-    coalesced = client.inbox.coalesced
-    return {**client.counts, **({"account_coalesced": coalesced} if coalesced else {})}
+def _counts(client: Client) -> dict[str, int]:
+    return {**client.counts, **({"account_coalesced": client.coalesced} if client.coalesced else {})}

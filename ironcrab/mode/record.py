@@ -21,20 +21,19 @@ from ironcrab import __version__
 from ironcrab.dex import VENUES
 from ironcrab.domain.control import GapClosed, GapOpened, InputCounted, LogRecovered, ReducerInfo, RunEnded, RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import AccountWritten, DexPoolAccounts, PoolCreated, Trade
-from ironcrab.ingest.discovery import GeyserPoolDiscovery
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contents import is_recording
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
 from ironcrab.log.session import Session
 from ironcrab.loop import Loop, Now
-from ironcrab.market.tracked import Priority, TrackedSet
 from ironcrab.mode.code import path_of, source_digest
+from ironcrab.mode.following import MOST_TRACKED, Following
 from ironcrab.mode.resuming import Tail
 from ironcrab.shell.clock import now_ns, steady_ns
 from ironcrab.shell.endpoint import Endpoint, Wanted
 from ironcrab.shell.geyser_client import GeyserClient
+from ironcrab.shell.geyser_several import Client, client_of
 from ironcrab.shell.inbox import Arrival, Connected, Lost
 from ironcrab.shell.raw import RawFrames
 
@@ -48,8 +47,6 @@ STATUS_S = 1.0
 """Seconds between two looks at what happened."""
 TRACKED_S = 2.0
 """Seconds between two changes of the subscription: providers dislike storms of them."""
-MOST_TRACKED = 20_000
-"""Accounts tracked by default: a request of less than 1 MB, and endpoints take 4 MB."""
 STOPPED = "the recorder was stopped"
 KILLED = "the recorder ended without a word"
 _BREATH = 64
@@ -70,6 +67,7 @@ class RecordSettings(Struct, frozen=True):
         silence_s: as of the client.
         most_tracked: accounts beside those of the six programs (vaults, mints, configs of pools that were found)
             that are subscribed to at most; 0: none.
+        more: endpoints beside it; of what they all tell, what comes first is taken.
     """
 
     endpoint: Endpoint
@@ -81,6 +79,7 @@ class RecordSettings(Struct, frozen=True):
     segment_age_ns: int = SEGMENT_AGE_NS
     silence_s: float = 30.0
     most_tracked: int = MOST_TRACKED
+    more: tuple[Endpoint, ...] = ()
 
 
 class RecordSummary(Struct, frozen=True):
@@ -139,12 +138,9 @@ class Recorder:
         now.time = normaliser.time
         self.loop = Loop((), session.append, now, session.next_seq)
         self.first_seq = session.next_seq
-        self._gap_seq: int | None = None
+        self._gap_seq = None if tail is None else tail.gap
         self.is_open = False
-        self.discovery = GeyserPoolDiscovery(pools)
-        self.tracked = TrackedSet(most_tracked)
-        for pool in pools:
-            self.tracked.put(pool, "wallet", (pool,))
+        self.following = Following(pools, most_tracked)
         self.run = 0 if tail is None else tail.run
         # made here, for reading the source takes longer than a frame may wait
         made = ReducerInfo("record", path_of(Normaliser), source_digest(Normaliser))
@@ -157,8 +153,8 @@ class Recorder:
         recovered = self.session.recovered
         if recovered is not None and recovered.lost_bytes:
             self.loop.take(LogRecovered(recovered.lost_bytes, recovered.kept_in), time)
-        if self.tail is not None and self.tail.is_open:
-            self._take(self.normaliser.disconnected(time, KILLED))
+        if self.tail is not None:
+            self._take(self.normaliser.resumed(time, KILLED, was_up=self.tail.is_open))
 
     def take(self, arrival: Arrival) -> None:
         """Append what one arrival says; the first one opens the run. DiskFault."""
@@ -209,20 +205,9 @@ class Recorder:
             self._gap_seq = record.seq
             self.status.gaps += 1
             self.status.open_gap = True
-        if self.tracked.cap:
-            self._follow(event)
+        self.following.see(event)
         self.status.slot = max(self.status.slot, getattr(event, "slot", None) or 0)
         self.status.records = record.seq + 1
-
-    def _follow(self, event: Event) -> None:
-        """Track what quoting the pools that this event is about needs."""
-        if not isinstance(event, AccountWritten | Trade | PoolCreated | DexPoolAccounts):
-            return
-        for need in self.discovery.see(event):
-            priority: Priority = "wallet" if need.pool in self.discovery.only else "tracker"
-            self.tracked.put(need.pool, priority, need.keys)
-        for pool in self.discovery.forgotten():
-            self.tracked.drop(pool)
 
 
 def record(folder: Path, settings: RecordSettings, show: Callable[[Status], None] | None = None) -> RecordSummary:
@@ -245,11 +230,12 @@ async def record_until(
     session, normaliser, tail = _opened(folder, settings)
     raw = RawFrames(folder) if settings.raw else None
     recorder = Recorder(session, normaliser, tail, raw, pools=settings.pools, most_tracked=settings.most_tracked)
-    client = GeyserClient(
-        settings.endpoint,
-        wanted_of(settings.pools),
-        from_slot=None if tail is None else tail.from_slot,
-        silence_s=settings.silence_s,
+    from_slot = None if tail is None else tail.from_slot
+    client = client_of(
+        tuple(
+            GeyserClient(endpoint, wanted_of(settings.pools), from_slot=from_slot, silence_s=settings.silence_s)
+            for endpoint in (settings.endpoint, *settings.more)
+        )
     )
     beside = None if settings.hot else Sealing(folder)
     try:
@@ -307,7 +293,7 @@ def _opened(folder: Path, settings: RecordSettings) -> tuple[Session, Normaliser
 
 async def _run(
     recorder: Recorder,
-    client: GeyserClient,
+    client: Client,
     settings: RecordSettings,
     stop: asyncio.Event | None,
     show: Callable[[Status], None] | None,
@@ -333,7 +319,7 @@ async def _run(
         await asyncio.gather(reading, watching, waiting, return_exceptions=True)
 
 
-async def _read(recorder: Recorder, client: GeyserClient) -> None:
+async def _read(recorder: Recorder, client: Client) -> None:
     count = 0
     async with contextlib.aclosing(client.arrivals()) as arrivals:
         async for arrival in arrivals:
@@ -346,14 +332,14 @@ async def _read(recorder: Recorder, client: GeyserClient) -> None:
 
 
 async def _watch(
-    recorder: Recorder, client: GeyserClient, show: Callable[[Status], None] | None, beside: "Sealing | None"
+    recorder: Recorder, client: Client, show: Callable[[Status], None] | None, beside: "Sealing | None"
 ) -> None:
     asked = steady_ns()
     while True:
         await asyncio.sleep(STATUS_S)
-        if recorder.tracked.cap and steady_ns() - asked >= TRACKED_S * 1e9:
+        if recorder.following.tracked.cap and steady_ns() - asked >= TRACKED_S * 1e9:
             asked = steady_ns()
-            client.want(replace(client.wanted, accounts=recorder.tracked.keys))
+            client.want(replace(client.wanted, accounts=recorder.following.keys))
         if recorder.raw is not None:
             recorder.raw.flush()
         if beside is not None:
@@ -362,9 +348,8 @@ async def _watch(
             show(recorder.status)
 
 
-def _counts(client: GeyserClient) -> dict[str, int]:
-    coalesced = client.inbox.coalesced
-    return {**client.counts, **({"account_coalesced": coalesced} if coalesced else {})}
+def _counts(client: Client) -> dict[str, int]:
+    return {**client.counts, **({"account_coalesced": client.coalesced} if client.coalesced else {})}
 
 
 class Sealing:

@@ -30,6 +30,7 @@ class Tail:
         from_slot: where a replay has to begin; None: the log tells of no slot.
         last_slot: highest slot it tells of.
         is_open: the feed was up when the log ended: nobody said that it went down.
+        gap: record of the gap that is open; None: none is.
 
     Args:
         recording: to go on with.
@@ -45,20 +46,20 @@ class Tail:
         normaliser.slots.restore(event for event in events if isinstance(event, _FEED))
         nodes = normaliser.slots.nodes
         whole = max((slot for slot, node in nodes.items() if node.sealed), default=None)
-        self.from_slot = min(nodes, default=None) if whole is None else max(whole - BELOW, 0)
-        self.last_slot = max(normaliser.slots.nodes, default=-1)
+        self.from_slot = normaliser.slots.behind if whole is None else max(whole - BELOW, 0)
+        self.last_slot = max((getattr(event, "slot", None) or 0 for event in events), default=-1)
         ends = [event for event in events if isinstance(event, FeedConnected | FeedDisconnected)]
         self.is_open = bool(ends) and isinstance(ends[-1], FeedConnected)
+        gaps = [record for record in records if isinstance(record.event, GapOpened | GapClosed)]
+        self.gap = gaps[-1].seq if gaps and isinstance(gaps[-1].event, GapOpened) else None
         normaliser.time = records[-1].time if records else 0
         self._held = self._count(events)
 
     def _count(self, events: Iterable[Event]) -> dict[bytes, int]:
         held: dict[bytes, int] = {}
-        if self.from_slot is None:
-            return held
         for event in events:
             slot = getattr(event, "slot", None)
-            if slot is not None and slot >= self.from_slot and not isinstance(event, _FEED):
+            if slot is not None and slot >= (self.from_slot or 0) and not isinstance(event, _FEED):
                 key = msgspec.json.encode(event)
                 held[key] = held.get(key, 0) + 1
         return held

@@ -15,7 +15,7 @@ from ironcrab.domain.control import (
 )
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
-from ironcrab.domain.market import WalletBalanceSnapshot
+from ironcrab.domain.market import LatestBlockhash, WalletBalanceSnapshot
 from ironcrab.domain.trade import DecisionRecord
 from ironcrab.execution.params import FIELDS, text_of
 from ironcrab.ingest.normalise import Normaliser
@@ -24,6 +24,7 @@ from ironcrab.log.recording import Recording
 from ironcrab.log.session import Session
 from ironcrab.loop import Record
 from ironcrab.mode.feeding import Feeding
+from ironcrab.mode.following import Following
 from ironcrab.mode.operator import Operator
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.restart import restart
@@ -35,10 +36,14 @@ from ironcrab.mode.wiring import started
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.disk import Room
 from ironcrab.shell.inbox import Arrival
+from ironcrab.shell.skew import REPLAYED_S
 
 
 class Status(Struct):
-    """What the status line says; `last` the newest decision in words, `lag_ns` age of the newest frame when folded."""
+    """What the status line says; `last` the newest decision in words, `lag_ns` age of the newest frame when folded.
+
+    `skew_s`: by how much the host is ahead of the newest block's time; 0 for a feed of the past.
+    """
 
     slot: int = 0
     records: int = 0
@@ -50,6 +55,7 @@ class Status(Struct):
     is_killed: bool = False
     is_low: bool = False
     last: str = ""
+    skew_s: int = 0
 
 
 class Live:
@@ -58,6 +64,7 @@ class Live:
     Attributes:
         status: for people.
         decisions: by outcome.
+        following: which accounts the feed is asked for beside those of the six programs.
         run: number of the run.
         finished: words of an interrupted turn that were appended.
         is_halted: the disk refused; nothing can be recorded any more.
@@ -92,6 +99,7 @@ class Live:
             room,
             session.log_id,
         )
+        self.following = Following()
         self._is_open = self.is_halted = False
 
     def open(self, time: int) -> int | None:
@@ -121,6 +129,7 @@ class Live:
         if self.outlets.wallet is not None or not any(recording.records((WalletBalanceSnapshot,))):
             self._tell_wallet()
         self._take_all(self.feeding.interrupted(time))
+        self.following.known(self.drive.wiring.known.pools)
         return tail.from_slot
 
     def _begin(self, run: int, time: int) -> None:
@@ -200,8 +209,13 @@ class Live:
         if kind is DecisionRecord:
             self.decisions[event.outcome] = self.decisions.get(event.outcome, 0) + 1
             self.status.last = f"#{record.seq} {event.outcome} {event.primary_reject_reason or ''}".rstrip()
+        elif kind is LatestBlockhash:
+            skew_s = 0 if event.block_time is None else record.time // SECOND - event.block_time
+            self.status.skew_s = skew_s if abs(skew_s) < REPLAYED_S else 0
         elif kind is ConfigChanged:
             self.operator.changed = event
+        else:
+            self.following.see(event)
 
     def look(self) -> Status:
         """The KILL file, the disk, and what there is to say."""

@@ -11,14 +11,13 @@ from msgspec import Struct
 from ironcrab import __version__
 from ironcrab.dex.address import SYSTEM, is_key
 from ironcrab.domain.fault import Fault
-from ironcrab.shell.clock import now_ns
 from ironcrab.shell.rpc import Rpc
+from ironcrab.shell.skew import MOST_SKEW_S, skew_of
+from ironcrab.shell.skew import told as told_skew
 from ironcrab.shell.wallet import load_wallet, refuse_if_key_in_reach
 
 LEAST_FREE_BYTES = 5 * 2**30
 """Free disk below which a session that records is at risk."""
-MOST_SKEW_S = 5
-"""Seconds that chain time and host time may differ; block time itself has whole seconds and drifts a little."""
 PACKAGES = ("msgspec", "protobuf", "aiohttp", "solders", "grpcio")
 
 
@@ -130,17 +129,10 @@ async def _health(rpc: Rpc) -> Finding:
 
 
 async def _clock(rpc: Rpc) -> Finding:
-    """Host time against the Clock sysvar (i64 unix time at byte 32)."""
-    sysvar = "SysvarC1ock11111111111111111111111111111111"
-    before = now_ns()
-    account = (await rpc.accounts([sysvar], "processed")).value[0]
-    data = b"" if account is None else account.raw()
-    if len(data) < 40:
-        return Finding("clock", False, f"node {rpc.name} tells no clock sysvar; use another node")
-    skew = before // 10**9 - int.from_bytes(data[32:40], "little", signed=True)
-    if abs(skew) > MOST_SKEW_S:
-        return Finding("clock", False, f"host and chain differ by {skew} s; set the host's clock (chrony, ntpd)")
-    return Finding("clock", True, f"host and chain differ by {skew} s")
+    skew_s = await skew_of(rpc)
+    if abs(skew_s) > MOST_SKEW_S:
+        return Finding("clock", False, told_skew(skew_s))
+    return Finding("clock", True, f"host and chain differ by {skew_s} s")
 
 
 async def _wallet(rpc: Rpc, address: str, least: int) -> Finding:

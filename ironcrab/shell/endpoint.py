@@ -68,6 +68,20 @@ def endpoint(url: str, token_file: Path | None = None, authorities_file: Path | 
     return Endpoint(f"{host}:{port or (443 if tls else 80)}", tls, token, authorities=authorities)
 
 
+def endpoints(
+    urls: Sequence[str], token_files: Sequence[Path] = (), authorities_file: Path | None = None
+) -> tuple[Endpoint, ...]:
+    """Several endpoints, each with its own token file (`-`: none), or all without. InputFault."""
+    if len(set(urls)) != len(urls):
+        raise InputFault("the same --endpoint stands there twice; name each once")
+    if len(token_files) not in (0, len(urls)):
+        raise InputFault(
+            f"{len(urls)} --endpoint and {len(token_files)} --token-file: give each its own, in order (- for none)"
+        )
+    files = [None if str(file) == "-" else file for file in token_files] or [None] * len(urls)
+    return tuple(endpoint(url, file, authorities_file) for url, file in zip(urls, files, strict=True))
+
+
 def read_token(path: Path) -> str:
     """The token in a file. InputFault where it holds none."""
     token = _content(path).decode("utf-8", "replace").strip()

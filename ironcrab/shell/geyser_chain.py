@@ -181,7 +181,12 @@ class Chain:
     @property
     def first_available(self) -> int | None:
         """Lowest slot that a replay can begin with; None: replay is off or nothing is frozen yet."""
-        return min((slot for slot, kept in self.slots.items() if kept.frozen), default=None) if self.ring else None
+        return min(self._frozen, default=None)
+
+    @property
+    def _frozen(self) -> list[int]:
+        """The slots that a replay can tell, ascending."""
+        return sorted(slot for slot, kept in self.slots.items() if kept.frozen)[-self.ring :] if self.ring else []
 
     async def play(self) -> None:
         """Play to the end of the source."""
@@ -295,13 +300,12 @@ class Chain:
     def _replay(self, filters: Filters) -> list[Update]:
         if not self.ring:
             raise LookupError("INTERNAL", "from_slot is not supported")
-        frozen = [slot for slot, kept in self.slots.items() if kept.frozen]
-        oldest = min(sorted(frozen)[-self.ring :], default=None)
+        oldest = self.first_available
         first = filters.from_slot
         assert first is not None
         if oldest is not None and first < oldest:
             raise LookupError("OUT_OF_RANGE", f"broadcast from {first} is not available, last available: {oldest}")
-        wanted = frozenset(slot for slot in frozen if slot >= first)
+        wanted = frozenset(slot for slot in self._frozen if slot >= first)
         return _last_writes([update for update in self.order if update.slot in wanted])
 
 

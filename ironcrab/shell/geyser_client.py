@@ -12,13 +12,13 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
-import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
 from ironcrab.domain.fault import InputFault
 from ironcrab.ingest.counts import Counts, count
 from ironcrab.ingest.proto import geyser_pb2 as wire
+from ironcrab.shell.channel import KEEPALIVE_MS, SUBSCRIBE, metadata_of, open_channel
 from ironcrab.shell.clock import now_ns, steady_ns
 from ironcrab.shell.endpoint import Endpoint, Wanted, request_of
 from ironcrab.shell.geyser_order import PING, PONG, SLOT, TRANSACTION, Passage, peek
@@ -26,8 +26,6 @@ from ironcrab.shell.inbox import Arrival, Connected, Inbox, Lost
 
 MOST_WAITING = 50_000
 """Frames that may wait for the loop (5 s at 10,000 a second)."""
-LARGEST_MESSAGE = 128 << 20
-"""Bytes of a message that is received; a block with accounts is 24 MB."""
 SILENCE_S = 30.0
 """Seconds without any message (the server pings every 10) after which a connection counts as dead."""
 PING_S = 10.0
@@ -48,7 +46,6 @@ QUIET_SLOTS = 150
 """Slots that go by without a transaction before a subscription that had some counts as broken."""
 
 _FINAL = ("INVALID_ARGUMENT", "FAILED_PRECONDITION")
-_METHOD = "/geyser.Geyser/"
 
 
 class _Broken(Exception):  # noqa: N818 - it leaves this module as a Lost
@@ -82,7 +79,7 @@ class GeyserClient:
         most_waiting: int = MOST_WAITING,
         silence_s: float = SILENCE_S,
         ping_s: float = PING_S,
-        keepalive_ms: int = 30_000,
+        keepalive_ms: int = KEEPALIVE_MS,
     ) -> None:
         self.endpoint = endpoint
         self.wanted = wanted
@@ -110,6 +107,16 @@ class GeyserClient:
         if wanted != self.wanted:
             self.wanted = wanted
             self._requests.put_nowait(request_of(wanted))
+
+    @property
+    def coalesced(self) -> int:
+        """Account writes dropped for newer ones."""
+        return self.inbox.coalesced
+
+    @property
+    def backlog(self) -> int:
+        """Frames that wait to be read."""
+        return len(self.inbox)
 
     async def arrivals(self) -> AsyncGenerator[Arrival, None]:
         """Frames and what became of connections, until the reader stops.
@@ -142,7 +149,7 @@ class GeyserClient:
 
     async def _connection(self) -> str:
         """One connection from its beginning to its end; returns why it ended. InputFault: trying again is of no use."""
-        async with self._channel() as channel:
+        async with open_channel(self.endpoint, self.keepalive_ms) as channel:
             try:
                 from_slot = await self._replay_from(channel)
                 await self._stream(channel, from_slot)
@@ -154,36 +161,18 @@ class GeyserClient:
                 return f"the call failed: {error}"
         return "the server ended the stream"
 
-    def _channel(self) -> Any:
-        options = (
-            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-            ("grpc.keepalive_time_ms", self.keepalive_ms),
-            ("grpc.keepalive_timeout_ms", 5_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.max_pings_without_data", 0),
-            ("grpc.compression_enabled_algorithms_bitset", 1),
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.enable_retries", 0),
-        )
-        if not self.endpoint.tls:
-            return aio.insecure_channel(self.endpoint.target, options)
-        return aio.secure_channel(
-            self.endpoint.target, grpc.ssl_channel_credentials(self.endpoint.authorities), options
-        )
-
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        return ((self.endpoint.token_name, self.endpoint.token),) if self.endpoint.token is not None else ()
-
     async def _replay_from(self, channel: Any) -> int | None:
         """Where the replay of a new connection begins: None where none is wanted or to be had."""
-        wanted = max(self.whole - BELOW, 0) if self.whole is not None else self._from_slot or self._first
+        # never below where the feed began: what lies there stands whole in the log, or was not asked for
+        floor = self._from_slot if self._from_slot is not None else self._first
+        wanted = floor if self.whole is None else max(self.whole - BELOW, floor or 0)
         info = channel.unary_unary(
-            f"{_METHOD}SubscribeReplayInfo",
+            "/geyser.Geyser/SubscribeReplayInfo",
             request_serializer=wire.SubscribeReplayInfoRequest.SerializeToString,
             response_deserializer=wire.SubscribeReplayInfoResponse.FromString,
         )
         try:
-            reply = await info(wire.SubscribeReplayInfoRequest(), timeout=10, metadata=self._metadata())
+            reply = await info(wire.SubscribeReplayInfoRequest(), timeout=10, metadata=metadata_of(self.endpoint))
         except aio.AioRpcError as error:
             if error.code().name != "UNIMPLEMENTED":
                 raise
@@ -236,10 +225,8 @@ class GeyserClient:
                 count(self.counts, "hold_given_up")
 
     def _subscribe(self, channel: Any) -> Any:
-        method = channel.stream_stream(
-            f"{_METHOD}Subscribe", request_serializer=wire.SubscribeRequest.SerializeToString
-        )
-        return method(metadata=self._metadata())
+        method = channel.stream_stream(SUBSCRIBE, request_serializer=wire.SubscribeRequest.SerializeToString)
+        return method(metadata=metadata_of(self.endpoint))
 
     async def _write(self, call: Any, first: wire.SubscribeRequest) -> None:
         """Send the first request, then changed wants, and pings; the reading side tells what went wrong."""

@@ -71,6 +71,10 @@ class Inbox:
         self._fault = fault
         self._some.set()
 
+    def forgive(self) -> None:
+        """Forget the fault: the next one may fare better."""
+        self._fault = None
+
     async def next(self) -> Arrival:
         """The next arrival; raises the fault of `fail` behind the last one."""
         while not self._waiting:

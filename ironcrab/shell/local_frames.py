@@ -10,6 +10,7 @@ from solders.pubkey import Pubkey
 
 from ironcrab.dex import base58
 from ironcrab.ingest.proto import geyser_pb2 as wire
+from ironcrab.shell.messages import fill_message
 
 if TYPE_CHECKING:
     from ironcrab.shell.local_chain import Block, Landing, LocalChain
@@ -76,26 +77,7 @@ def transaction(landing: "Landing", unix_ms: int) -> bytes:
 
 def fill(info: wire.SubscribeUpdateTransactionInfo, ran: "Ran") -> None:
     """Write signature, message and meta of what ran."""
-    message = ran.transaction.message
-    info.signature = bytes(ran.transaction.signatures[0])
-    info.transaction.signatures.extend(bytes(signature) for signature in ran.transaction.signatures)
-    header, out = message.header, info.transaction.message
-    out.header.num_required_signatures = header.num_required_signatures
-    out.header.num_readonly_signed_accounts = header.num_readonly_signed_accounts
-    out.header.num_readonly_unsigned_accounts = header.num_readonly_unsigned_accounts
-    out.account_keys.extend(bytes(key) for key in message.account_keys)
-    out.recent_blockhash = bytes(message.recent_blockhash)
-    out.versioned = isinstance(ran.transaction.version(), int)
-    for call in message.instructions:
-        out.instructions.add(
-            program_id_index=call.program_id_index, accounts=bytes(call.accounts), data=bytes(call.data)
-        )
-    for lookup in getattr(message, "address_table_lookups", ()):
-        out.address_table_lookups.add(
-            account_key=bytes(lookup.account_key),
-            writable_indexes=bytes(lookup.writable_indexes),
-            readonly_indexes=bytes(lookup.readonly_indexes),
-        )
+    fill_message(info, ran.transaction)
     _fill_meta(info.meta, ran)
 
 

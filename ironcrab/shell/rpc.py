@@ -182,6 +182,14 @@ class LandedTransaction(Struct, frozen=True, rename="camel"):
     block_time: int | None = None
 
 
+class SignatureRow(Struct, frozen=True):
+    """A row of getSignaturesForAddress."""
+
+    signature: str
+    slot: Slot
+    err: Any = None
+
+
 class PriorityFee(Struct, frozen=True, rename="camel"):
     """A row of getRecentPrioritizationFees: the least price that landed in a slot."""
 
@@ -333,6 +341,26 @@ class Rpc:
         """Token accounts of an owner under one token program."""
         config = {"encoding": "base64", "commitment": commitment}
         return await self.call("getTokenAccountsByOwner", [owner, {"programId": program}, config], OwnedAnswer)
+
+    async def program_accounts(
+        self, program: str, commitment: Commitment, least_slot: int | None = None
+    ) -> OwnedAnswer:
+        """Every account that a program owns, of one slot. Many nodes refuse this for programs that own many."""
+        config: dict[str, Any] = {"encoding": "base64", "commitment": commitment, "withContext": True}
+        if least_slot is not None:
+            config["minContextSlot"] = least_slot
+        return await self.call("getProgramAccounts", [program, config], OwnedAnswer)
+
+    async def signatures(self, key: str, before: str | None = None) -> list[SignatureRow]:
+        """Up to 1,000 confirmed transactions that named an account, newest first, those behind `before`."""
+        config: dict[str, Any] = {"commitment": "confirmed", "limit": 1000}
+        if before is not None:
+            config["before"] = before
+        return await self.call("getSignaturesForAddress", [key, config], list[SignatureRow])
+
+    async def blocks(self, first: int, last: int) -> list[int]:
+        """The slots of a span that have a confirmed block."""
+        return await self.call("getBlocks", [first, last, {"commitment": "confirmed"}], list[Slot])
 
     async def statuses(self, signatures: list[str], *, history: bool = False) -> StatusesAnswer:
         """Statuses of up to 256 signatures; `history`: search all of it, not only the recent slots."""

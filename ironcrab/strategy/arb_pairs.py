@@ -64,14 +64,26 @@ def best_pair(quoter: Quoter, rows: Sequence[PoolRow], probe: int, max_slot_delt
     missed = Missed()
     buys = _one_a_venue(quoter, candidates, probe, missed)
     best: Trip | None = None
-    for buy in buys:
-        for other in buys:
-            if other.row.dex == buy.row.dex:
+    # a pool never pays less for more: once a pair gives less than the best one, no smaller purchase has to be tried
+    largest = sorted(buys, key=lambda buy: -buy.amount_out)
+    for seller in buys:
+        for buy in largest:
+            if seller.row.dex == buy.row.dex:
                 continue
-            trip = _pair(quoter, buy, other.row, max_slot_delta, missed)
-            if trip is not None and (best is None or trip.gross > best.gross):
+            trip = _pair(quoter, buy, seller.row, max_slot_delta, missed)
+            if trip is None:
+                continue
+            if best is not None and trip.gross < best.gross:
+                break
+            if best is None or _order(trip) < _order(best):
                 best = trip
     return best if best is not None else _why_none(missed, len(buys), max_slot_delta)
+
+
+def _order(trip: Trip) -> tuple[int, str, str]:
+    """Pairs from the best one on."""
+    buy, sell = trip.legs
+    return -trip.gross, buy.row.pool_address, sell.row.pool_address
 
 
 def _one_a_venue(quoter: Quoter, candidates: Sequence[PoolRow], probe: int, missed: Missed) -> list[Leg]:

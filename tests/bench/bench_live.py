@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 from ironcrab.log.recording import Recording
@@ -20,7 +21,13 @@ from ironcrab.mode.taking import Live
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.endpoint import endpoint
 from ironcrab.shell.geyser_demo import demo
-from tests.live.desk import BEGAN, frames, scenario, session
+from tests.live.desk import BEGAN, ROOT, frames, read, session
+
+
+def whole():
+    """The demo's scenario with every strategy there is."""
+    tree = tomllib.loads((ROOT / "scenarios" / "demo.toml").read_text(encoding="utf-8"))
+    return read("demo", tree | {"strategies": ["momentum", "arbitrage"]}, "the bench")
 
 
 def lag(rate, seconds):
@@ -33,7 +40,7 @@ def lag(rate, seconds):
         lags.append(now_ns() - arrival[0])
 
     Live.arrive = timed
-    told = scenario()
+    told = whole()
 
     async def outlets(_):
         return paper_outlets(told)
@@ -50,14 +57,14 @@ def lag(rate, seconds):
         feed.kill()
     lags.sort()
     at = {name: lags[int(len(lags) * share)] // 1000 for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))}
-    print(f"{rate}/s: {len(lags):,} arrivals, lag us {at}, longest {lags[-1] // 1000}, {summary}")
+    print(f"{rate}/s: {len(lags):,} arrivals, lag us {at}, longest {lags[-1] // 1000}, decisions {summary.decisions}")
 
 
 def restart(records):
     """Seconds from opening the log to the first new event folded."""
     with tempfile.TemporaryDirectory() as data:
         folder = Path(data) / "demo"
-        live = session(folder, segment_bytes=16 << 20)
+        live = session(folder, whole(), segment_bytes=16 << 20)
         live.open(BEGAN)
         last = BEGAN
         for last, _, frame in frames(rate=2_000, slots=10**9):
@@ -69,7 +76,7 @@ def restart(records):
         print(f"{live.drive.loop.seq:,} records made")
         leave_states(Recording.open(folder))
         begin = time.perf_counter()
-        again = session(folder)
+        again = session(folder, whole())
         again.open(last)
         opened = time.perf_counter() - begin
         print(f"restart {opened:.2f} s, {again.drive.loop.seq - again.first_seq} records of its own")

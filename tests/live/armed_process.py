@@ -59,10 +59,23 @@ def die_at(name, moment, number):
     Live._append = deadly
 
 
+def say_when_begun():
+    """A line once the run stands in the log: who kills counts from there, however long a process takes to start."""
+    open_ = Live.open
+
+    def opened(live, time):
+        slot = open_(live, time)
+        print("begun", flush=True)
+        return slot
+
+    Live.open = opened
+
+
 def main(data, feed_url, rpc_url, key_file, seconds, *death):
+    say_when_begun()
     if death:
         die_at(*death)
-    arms = Arms(WALLET.address, Path(key_file), rpc_url, params=FAST, build=instructions)
+    arms = Arms(WALLET.address, Path(key_file), rpc_url, params=FAST, build=instructions, own=endpoint(feed_url))
     told, wallet = scenario(), key_of(arms)
 
     async def outlets(durable):

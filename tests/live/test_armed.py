@@ -9,6 +9,7 @@ from struct import pack
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from solders.account import Account
 from solders.pubkey import Pubkey
 
@@ -17,9 +18,10 @@ from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SignedAnswer
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.trade import DecisionRecord, TradeIntent
 from ironcrab.log.recording import Recording
-from ironcrab.mode.arming import Arms, armed, key_of
+from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of
 from ironcrab.mode.scenario import read
 from ironcrab.shell import demo_pools, demo_swaps
+from ironcrab.shell.clock import now_ns
 from ironcrab.shell.hosted import served
 from tests.live.desk import ROOT, judged
 from tests.live.wisher import LEAST
@@ -48,13 +50,14 @@ async def coin(chain):
 
 
 async def life(*words, seconds, kill_after=None, death=()):
-    """One session; killed after so long, or by itself. Its exit code and what it said."""
+    """One session; killed so long after its run began, or by itself. Its exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.live.armed_process", *map(str, words), str(seconds), *map(str, death),
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     if kill_after is not None:
+        await asyncio.wait_for(process.stdout.readline(), 60)
         with suppress(TimeoutError):
             async with asyncio.timeout(kill_after):
                 await process.wait()
@@ -80,7 +83,7 @@ def landings(chain):
 
 async def sessions(tmp_path, script, kills, last_seconds):
     key = key_file(tmp_path)
-    chain = new_chain(script, slot_ms=SLOT_MS)
+    chain = new_chain(script, slot_ms=SLOT_MS, unix_ms=now_ns() // 10**6)
     give_wrapped(chain, 50 * SOL)
     async with served(chain, 0, 0, tick=True) as (rpc_url, feed_url):
         telling = asyncio.create_task(coin(chain))
@@ -132,7 +135,7 @@ def test_wishes_are_signed_sent_confirmed_and_accounted(tmp_path):
 
 
 def test_kill_9_at_any_instant_executes_nothing_twice(tmp_path):
-    kills = [2.2, 1.3, 1.9, 2.6, 1.1, 2.05, 2.4]
+    kills = [1.2, 0.3, 0.9, 1.6, 0.1, 1.05, 1.4]
     chain, folder = asyncio.run(sessions(tmp_path, "drop every 4\nmute every 5\ndelay every 7 5", kills, 5))
     report = judged(folder)
     assert len(report.runs) >= 4
@@ -181,3 +184,17 @@ def test_arming_refuses_what_does_not_agree(tmp_path):
     assert key_of(Arms(WALLET.address, path, "http://127.0.0.1:1")).address == WALLET.address
     assert f"is of {WALLET.address}" in refusal(lambda: key_of(Arms(OTHER, path, "http://127.0.0.1:1")))
     assert "chmod 600" in refusal(lambda: key_of(Arms(WALLET.address, key_file(tmp_path, 0o640), "http://127.0.0.1:1")))
+
+
+def test_a_clock_that_is_off_arms_nothing(tmp_path):
+    """The chain's time is minutes behind the host's: one sentence, before money is looked at."""
+    chain = new_chain(unix_ms=now_ns() // 10**6 - 300_000)
+    arms = Arms(WALLET.address, key_file(tmp_path), "")
+
+    async def go():
+        async with served(chain, 0, None, tick=False) as (url, _):
+            told = read("wishes", {"strategies": [], "engine": {"wallet": WALLET.address}}, "a test")
+            await armed_outlets(told, replace(arms, rpc_url=url), WALLET, lambda: 0)
+
+    with pytest.raises(InputFault, match=r"host and chain differ by \d+ s; set the host's clock"):
+        asyncio.run(go())

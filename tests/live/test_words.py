@@ -3,6 +3,7 @@
 import asyncio
 
 from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate, ControlRequest
+from ironcrab.domain.market import LatestBlockhash
 from ironcrab.domain.trade import DecisionRecord, TradeIntent
 from ironcrab.log.compare import Digest
 from ironcrab.log.recording import Recording
@@ -10,6 +11,7 @@ from ironcrab.mode.run import run, with_ticks
 from ironcrab.mode.seconds import Seconds
 from ironcrab.shell.control import Request
 from ironcrab.shell.disk import Room
+from ironcrab.shell.inbox import Connected
 from tests.live.desk import BEGAN, frames, judged, play, scenario, session
 
 SECOND = 10**9
@@ -113,6 +115,55 @@ def test_a_low_disk_refuses_buys_and_takes_it_back(tmp_path, monkeypatch):
     live.close(live.drive.wiring.now.time, "the test ended", {})
     live.session.close()
     judged(folder)
+
+
+def test_with_a_low_disk_buys_are_refused_and_exits_go_on(tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "demo"
+    live = session(folder)
+    live.open(BEGAN)
+    live.arrive((BEGAN, Connected(None)))
+    live.operator.room = Room(folder.parent, 1_000, 2_000, 100)
+    free = [10_000]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free[0]}))
+    low_from = None
+    for time, _, frame in frames(slots=70):
+        live.arrive((time, frame))
+        if low_from is None and live.engine.state.authority.held():
+            low_from, free[0] = live.drive.loop.seq, 500
+            live.look()
+    live.close(live.drive.wiring.now.time, "the test ended", {})
+    live.session.close()
+    assert low_from is not None
+    intents, outcomes = {}, {}
+    for record in Recording.open(folder).records((TradeIntent, DecisionRecord)):
+        if isinstance(record.event, TradeIntent):
+            intents[record.seq] = record.event
+        elif record.event.intent >= low_from:
+            place = intents[record.event.intent].side, record.event.outcome
+            outcomes[place] = outcomes.get(place, 0) + 1
+    assert outcomes.get(("Sell", "Confirmed"), 0) >= 1, outcomes
+    assert ("Buy", "Confirmed") not in outcomes, outcomes
+    judged(folder)
+
+
+def test_a_clock_that_is_off_is_told_once(tmp_path, capsys):
+    from ironcrab.app.living import status_line
+
+    live = session(tmp_path / "data" / "demo")
+    live.open(BEGAN)
+    show = status_line()
+    for behind, skew in ((0, 0), (7, 7), (9, 9), (10**6, 0)):
+        block = LatestBlockhash(
+            "4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi", slot=5, block_time=BEGAN // SECOND - behind
+        )
+        live.take(BEGAN, block)
+        assert live.look().skew_s == skew
+        show(live.status)
+    said = capsys.readouterr().err
+    assert said.count("warning: host and chain differ by 7 s; set the host's clock") == 1
+    assert said.count("warning") == 1
+    live.close(BEGAN, "the test ended", {})
+    live.session.close()
 
 
 def test_settings_outlive_a_crash_and_bad_ones_are_refused(tmp_path):

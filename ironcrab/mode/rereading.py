@@ -1,0 +1,124 @@
+"""Accounts that are unknown, read by RPC: what a gap or a fork made stale, and what nobody has written since we came.
+
+This is the cold path: no turn waits for it. So many accounts a round, those that matter most first, never while a gap
+is open, and at a slot behind the last one of which records may be missing (`minContextSlot`): what is read then holds
+all that was missed. Each becomes an AccountWritten without signature, `source` rpc. An account that is not there is
+told as the feed tells a closed one: of the system program, without lamports and data.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from ironcrab.dex.address import SYSTEM
+from ironcrab.domain.event import Event
+from ironcrab.domain.market import AccountWritten
+from ironcrab.ingest.accounts import told_by
+from ironcrab.ingest.counts import Counts, count
+from ironcrab.market.pools import LivePoolCache
+from ironcrab.mode.following import Following
+from ironcrab.shell.rpc import AccountsAnswer, Rpc, RpcFault
+from ironcrab.shell.samples import ACCOUNTS_A_CALL, SOURCE
+
+PAUSE_S = 1.0
+"""Seconds between two rounds."""
+CALLS_A_ROUND = 5
+LONGEST_PAUSE_S = 30.0
+"""... which grow up to this while the node says no."""
+AGAIN_ROUNDS = 30
+"""Rounds after which an account that is still unknown is asked for again."""
+BREATH = 20
+"""Accounts taken between two chances for frames to be."""
+
+
+class Rereading:
+    """See the module.
+
+    Attributes:
+        counts: `reread` accounts told, `reread_failed` calls.
+
+    Args:
+        rpc: the node.
+        following: which accounts matter.
+        pools: what is known.
+        take: takes an event at the present.
+        is_up: whether the feed is.
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        following: Following,
+        pools: LivePoolCache,
+        take: Callable[[Event], object],
+        is_up: Callable[[], bool],
+    ) -> None:
+        self.rpc = rpc
+        self.following = following
+        self.pools = pools
+        self.take = take
+        self.is_up = is_up
+        self.counts: Counts = {}
+        self._asked: dict[str, int] = {}
+        self._round = 0
+        self._gap_slot = 0
+        self._pause_s = PAUSE_S
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            await asyncio.sleep(self._pause_s)
+            if self.is_up() and not self.pools.gap_open:
+                await self.round()
+
+    def wanted(self) -> tuple[str, ...]:
+        """The unknown accounts of a round, those that matter most first."""
+        if self.pools.gap_slot != self._gap_slot:
+            self._gap_slot, self._asked = self.pools.gap_slot, {}
+        unknown = [
+            key
+            for key in self.following.by_priority()
+            if self._round - self._asked.get(key, -AGAIN_ROUNDS) >= AGAIN_ROUNDS
+            and self.pools.accounts.get(key) is None
+        ]
+        return tuple(unknown[: CALLS_A_ROUND * ACCOUNTS_A_CALL])
+
+    async def round(self) -> None:
+        """One round; a call that fails is made again in a later one."""
+        self._round += 1
+        keys = self.wanted()
+        for start in range(0, len(keys), ACCOUNTS_A_CALL):
+            part = list(keys[start : start + ACCOUNTS_A_CALL])
+            gap_slot = self.pools.gap_slot
+            try:
+                answer = await self.rpc.accounts(part, "confirmed", gap_slot + 1 if gap_slot else None)
+                events = events_of(part, answer)
+            except RpcFault:
+                count(self.counts, "reread_failed")
+                self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+                return
+            if self.pools.gap_open or self.pools.gap_slot != gap_slot:
+                return  # what was read may lack what the new gap hid
+            self._pause_s = PAUSE_S
+            for place, event in enumerate(events):
+                self._asked[event.pubkey] = self._round
+                for told in told_by(event):
+                    self.take(told)
+                if place % BREATH == BREATH - 1:
+                    await asyncio.sleep(0)
+            count(self.counts, "reread", len(events))
+
+
+def events_of(keys: list[str], answer: AccountsAnswer) -> list[AccountWritten]:
+    """What a getMultipleAccounts answer says of these accounts. RpcFault where its data is no base64."""
+    slot = answer.context.slot
+    events = []
+    for key, account in zip(keys, answer.value, strict=True):
+        owner, lamports, data = (
+            (SYSTEM, 0, b"") if account is None else (account.owner, account.lamports, account.raw())
+        )
+        events.append(
+            AccountWritten(
+                pubkey=key, owner=owner, lamports=lamports, data=data, slot=slot, write_version=0, source=SOURCE
+            )
+        )
+    return events
