@@ -257,7 +257,7 @@ class Pool:
         """What stops a transfer of the mint X or Y before its amount is looked at."""
         hook = self.tokens[place].transfer_hook
         if hook is not None:
-            return Refusal(HOOK_MISSING, f"mint {self.mints[place]} calls the hook {hook}, whose accounts are not known")
+            return Refusal(HOOK_MISSING, f"mint {self.mints[place]} calls the hook {hook} of unknown accounts")
         if self.frozen[place]:
             return Refusal(FROZEN, f"vault {self.vaults[place]} is frozen")
         return None
@@ -285,7 +285,8 @@ class Pool:
                 data = self._arrays[index]
             start = index * BINS
             last = self._last(bin_id, start, down)
-            for slot in range(bin_id - start, last - start - 1, -1) if down else range(bin_id - start, last - start + 1):
+            step = -1 if down else 1
+            for slot in range(bin_id - start, last - start + step, step):
                 state = decode_bin(data, slot)
                 if (state.amount_y if down else state.amount_x) or any(layers(state, down, self.orders)):
                     return start + slot, state
