@@ -257,7 +257,12 @@ class Pool:
         """What stops a transfer of the mint X or Y before its amount is looked at."""
         hook = self.tokens[place].transfer_hook
         if hook is not None:
+<<<<<<< HEAD
             return Refusal(HOOK_MISSING, f"mint {self.mints[place]} calls the hook {hook} of unknown accounts")
+=======
+            name = self.mints[place]
+            return Refusal(HOOK_MISSING, f"mint {name} calls the hook {hook}, whose accounts are not known")
+>>>>>>> dexqa
         if self.frozen[place]:
             return Refusal(FROZEN, f"vault {self.vaults[place]} is frozen")
         return None
@@ -290,7 +295,7 @@ class Pool:
                 state = decode_bin(data, slot)
                 if (state.amount_y if down else state.amount_x) or any(layers(state, down, self.orders)):
                     return start + slot, state
-            bin_id = last - 1 if down else last + 1
+            bin_id = last + step
             if not self.pair.holds(bin_id):
                 return out_of_range(bin_id)
 

@@ -157,7 +157,11 @@ def decode(address: str, accounts: Mapping[str, Account], mint_in: str | None = 
 
 def _barred(name: str, mint: Mint | None) -> Refusal | None:
     """Why a mint of the pool cannot be transferred."""
-    return None if mint is None else transfer_refusal(mint, name)
+    if mint is None:
+        return None
+    if mint.transfer_hook is not None:
+        return Refusal(_HOOK_MISSING, f"mint {name} calls the hook {mint.transfer_hook}, whose accounts are not known")
+    return transfer_refusal(mint, name)
 
 
 def _oracle(address: str, program: str, state: Whirlpool, accounts: Mapping[str, Account]) -> Oracle | Refusal | None:
@@ -247,33 +251,33 @@ def _gross(mint: Mint | None, net: int, clock: Clock) -> int:
 def _settle(pool: Pool, filled: Filled, *, a_to_b: bool) -> None:
     """What the program does last: the transfer in, then the transfer out (numbers of the token programs).
 
+    Of each the pool's program asks for the accounts of a hook first; the token program looks at a frozen vault,
+    then at what it holds, then at the mint, at last at what the receiver can hold.
+
     Raises:
         Fault: a mint or a vault does not let the amount pass.
     """
-    place_in, place_out = (0, 1) if a_to_b else (1, 0)
-    vault_in, vault_out = pool.vaults[place_in], pool.vaults[place_out]
-    _hooked(pool.mints[place_in])
-    if vault_in is not None and vault_in.frozen:
-        raise Fault(_FROZEN, "the input vault of the pool is frozen")
-    _bar(pool.barred[place_in])
-    if vault_in is not None and vault_in.amount + filled.amount_in > U64:
-        raise Fault(_OVERFLOW, "the vault cannot hold the input")
-    _hooked(pool.mints[place_out])
-    if vault_out is not None and vault_out.frozen:
+    barred_in, barred_out = pool.barred if a_to_b else (pool.barred[1], pool.barred[0])
+    vault_in, vault_out = pool.vaults if a_to_b else (pool.vaults[1], pool.vaults[0])
+    if barred_in is not None and (barred_in.code == _HOOK_MISSING or vault_in is None):
+        raise Fault(barred_in.code, barred_in.reason)
+    if vault_in is not None:
+        if vault_in.frozen:
+            raise Fault(_FROZEN, "the input vault of the pool is frozen")
+        if barred_in is not None:
+            raise Fault(barred_in.code, barred_in.reason)
+        if vault_in.amount + filled.amount_in > U64:
+            raise Fault(_OVERFLOW, "the vault cannot hold the input")
+    if barred_out is not None and (barred_out.code == _HOOK_MISSING or vault_out is None):
+        raise Fault(barred_out.code, barred_out.reason)
+    if vault_out is None:
+        return
+    if vault_out.frozen:
         raise Fault(_FROZEN, "the output vault of the pool is frozen")
-    if vault_out is not None and vault_out.amount < filled.amount_out:
+    if vault_out.amount < filled.amount_out:
         raise Fault(_INSUFFICIENT, f"the vault holds {vault_out.amount}, the swap pays {filled.amount_out}")
-    _bar(pool.barred[place_out])
-
-
-def _hooked(mint: Mint | None) -> None:
-    if mint is not None and mint.transfer_hook is not None:
-        raise Fault(_HOOK_MISSING, f"a mint calls the hook {mint.transfer_hook}, whose accounts are not known")
-
-
-def _bar(barred: Refusal | None) -> None:
-    if barred is not None:
-        raise Fault(barred.code, barred.reason)
+    if barred_out is not None:
+        raise Fault(barred_out.code, barred_out.reason)
 
 
 def _missing(pool: Pool, path: Path, fault: Fault) -> tuple[str, ...]:
