@@ -257,12 +257,8 @@ class Pool:
         """What stops a transfer of the mint X or Y before its amount is looked at."""
         hook = self.tokens[place].transfer_hook
         if hook is not None:
-<<<<<<< HEAD
-            return Refusal(HOOK_MISSING, f"mint {self.mints[place]} calls the hook {hook} of unknown accounts")
-=======
             name = self.mints[place]
             return Refusal(HOOK_MISSING, f"mint {name} calls the hook {hook}, whose accounts are not known")
->>>>>>> dexqa
         if self.frozen[place]:
             return Refusal(FROZEN, f"vault {self.vaults[place]} is frozen")
         return None
