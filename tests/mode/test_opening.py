@@ -4,7 +4,7 @@ import pytest
 
 from ironcrab import testing
 from ironcrab.domain.control import GapOpened
-from ironcrab.domain.market import AccountWritten, PoolStateUpdate, Trade
+from ironcrab.domain.market import AccountWritten, PoolStateUpdate, SlotUpdate, Trade
 from ironcrab.mode.fidelity import fidelity
 from ironcrab.mode.fills import Fills
 from ironcrab.mode.opening import SOURCE, opening_of
@@ -38,7 +38,8 @@ def standing(fills):
 
 @pytest.mark.parametrize("seq", [1, 40_000, 85_000, 146_000])
 def test_the_day_stands_as_it_did(day, seq):
-    """Accounts, reserves and ages of pools are those that the whole way there leads to."""
+    """Accounts, reserves and ages of pools are those that the whole way there leads to; a slot begins there."""
+    seq = next(record.seq for record in day.records((SlotUpdate,), seq_from=seq))
     way = [(record.time, record.event) for record in day.records(seq_to=seq) if record.cause is None]
     told = opening_of(day, seq)
     assert standing(seen(told)) == standing(seen(way))
