@@ -9,6 +9,7 @@ A log that stands there already goes on: see `restart`. A stop ends it in order;
 
 import asyncio
 import contextlib
+import gc
 import shutil
 import signal
 from collections.abc import Callable, Coroutine
@@ -43,6 +44,8 @@ from ironcrab.shell.rpc import Rpc
 
 SEGMENT_BYTES = 64 << 20
 """A segment is closed before it grows beyond this: a restart reads the open one several times."""
+GARBAGE_EVERY = 50_000
+"""Objects made between two looks for garbage among the young ones."""
 LOOK_S = 1.0
 """Seconds between two looks at the disk, the KILL file and what goes on beside."""
 WANT_EVERY = 2
@@ -217,6 +220,7 @@ async def _run(
     client: Client | None = None
     try:
         from_slot = live.open(now_ns())
+        _settle_memory()
         live.operator.look()
         live.outlets.start()
         await _resolve(live, ended)
@@ -243,6 +247,13 @@ async def _run(
         await control.close()
         if not live.is_halted:
             live.close(now_ns(), STOPPED, {} if client is None else _counts(client))
+
+
+def _settle_memory() -> None:
+    """What a session begins with lives as long as it does: looking through it for garbage would only make pauses."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_EVERY)
 
 
 def _until_signal() -> asyncio.Event:

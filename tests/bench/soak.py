@@ -1,12 +1,14 @@
 """A soak of feed and record: many updates a second, a fault every so often, memory and latency watched.
 
     python tests/bench/soak.py                    an hour at 5,000 updates a second
-    python tests/bench/soak.py --minutes 2        the short form, for CI
+    python tests/bench/soak.py --minutes 2        the short form
+    python tests/bench/soak.py --minutes 0.5 --rate 2000    what CI runs; IRONCRAB_SOAK_MINUTES=2 .ci/run for longer
     python tests/bench/soak.py --calm             without faults: latencies of a quiet connection (replays are swallowed
                                                   at full speed, and their updates wait for one another)
 
 The feed is the demo market, filled up with small account writes to the wanted rate; streams are cut off, told twice and
-left by lag errors by script. Each quarter of a minute a line says how it goes. In the end the recording is read back:
+left by lag errors by script. Each quarter of a minute (of a short soak
+each sixth of it) a line says how it goes. In the end the recording is read back:
 every slot told from its beginning to its end, no gap left open or unfilled, every byte as written. Exit code 1 where
 that does not hold, or where memory climbed by more than 1 MB a minute in the second half (a soak of 10 minutes and
 longer; before that caches are still filling).
@@ -37,6 +39,7 @@ from ironcrab.shell.geyser_server import GeyserServer
 
 DEMO_RATE = 400
 LOOK_S = 15
+LOOKS = 6
 FAULTS = ("cut@30000:every=150000,lose=40", "lag@90000:every=150000,lose=10", "replay@60000:every=150000,slots=3")
 
 
@@ -86,6 +89,7 @@ def slope(samples):
 
 async def soak(port, folder, minutes):
     latencies, samples, all_p99 = [], [], []
+    look_s = min(LOOK_S, minutes * 60 / LOOKS)
 
     class Timed(Recorder):
         def take(self, arrival):
@@ -100,14 +104,14 @@ async def soak(port, folder, minutes):
     task = asyncio.create_task(record_until(folder, settings, stop))
     began = now_ns()
     while not task.done() and now_ns() - began < minutes * 60e9:
-        await asyncio.wait((task,), timeout=LOOK_S)
+        await asyncio.wait((task,), timeout=look_s)
         minute = (now_ns() - began) / 60e9
         samples.append((minute, resident_mb()))
         seen, latencies[:] = sorted(latencies), []
         if seen:
             all_p99.append(seen[len(seen) * 99 // 100])
             print(
-                f"{minute:6.2f} min  {len(seen) / LOOK_S:8.0f} arrivals/s  p50 {seen[len(seen) // 2] / 1e6:6.2f} ms  "
+                f"{minute:6.2f} min  {len(seen) / look_s:8.0f} arrivals/s  p50 {seen[len(seen) // 2] / 1e6:6.2f} ms  "
                 f"p99 {all_p99[-1] / 1e6:6.2f} ms  {samples[-1][1]:6.1f} MB  gaps {Timed.last.status.gaps}",
                 flush=True,
             )
