@@ -372,6 +372,9 @@ def test_no_step_leads_beyond_the_bounds_of_a_pool(rows):
     for low, high in ((active, active), (active + 5, active + 5) if down else (active - 5, active - 5)):
         bounded = patched(patched(accounts, pool, "<i", 24, low), pool, "<i", 28, high)
         assert ask(row, bounded, clock, amount=2**62).code == 6012
+    bounded = patched(patched(accounts, pool, "<i", 24, active), pool, "<i", 28, active)
+    hollow = with_bin(bounded, row, active, **({"amount_y": 0} if down else {"amount_x": 0}), opened=0, remaining=0)
+    assert ask(row, hollow, clock).code == 6012
     near = active - 3 if down else active + 3
     bounded = patched(accounts, pool, "<i", 24 if down else 28, near)
     assert ask(row, bounded, clock, amount=2**62).code == 6012

@@ -934,3 +934,8 @@ def test_cut_events_never_change_what_is_told(shared, size, which):
                 whole.amount_out,
                 whole.trader,
             )
+
+
+def test_an_event_of_a_creation_cut_short_tells_nothing():
+    tag = bytes.fromhex("b1310cd2a076a774")
+    assert pumpswap_parse.parse_call(call_with(AMM, tag + bytes(100), ("pool",))) == ()
