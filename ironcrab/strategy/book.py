@@ -221,11 +221,13 @@ class Book:
 
 
 def _blend(position: Position, fill: Price, slot: int) -> None:
-    """Add a fill: the entry is all tokens over all SOL; marks and trailing begin anew at the fill."""
+    """Add a fill: the entry is all tokens over all SOL; marks and trailing begin anew at the fill.
+
+    A sell that is pending goes on: what it does not sell is left when it ends.
+    """
     position.held += fill.base
     position.paid = Price(position.paid.base + fill.base, position.paid.quote + fill.quote)
     position.slot = max(position.slot, slot)
     position.mark = position.best = fill
     position.mark_slot = position.mark_index = position.mark_position = 0
     position.trailing = False
-    position.exit_time, position.exit_intent = 0, None

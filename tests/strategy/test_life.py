@@ -83,6 +83,36 @@ def test_probe_then_scale_in_then_all(world):
     assert (position.mark, position.mark_slot, position.trailing) == (Price(2 * M, 3_750_000), 0, False)
 
 
+def test_a_scale_in_that_lands_while_a_sell_is_under_way_starts_no_second_sell(world):
+    w = world(take_profit_bps=100, take_profit_min_hold_secs=0)
+    w.held(100, tokens=M, lamports=1_250_000)
+    w.reserves(101, base=10**18, quote=126 * 10**16)
+    bought, intent = w.intents()[-1]
+    assert intent.metadata["entry_kind"] == "scale_in"
+    w.reserves(102, base=10**18, quote=129 * 10**16)
+    sold, intent = w.intents()[-1]
+    assert (intent.side, intent.required_capital.raw) == ("Sell", M)
+    w.take(
+        result(w, intent=bought, token_mint="M", fill_in=lamports(3_750_000), fill_out=raw(2 * M), confirmed_slot=103)
+    )
+    assert (w.position().held, w.position().exit_intent) == (3 * M, sold)
+    for slot in (104, 105):
+        w.reserves(slot, base=10**18, quote=400 * 10**16)
+    assert w.intents()[-1][0] == sold, "one sell at a time"
+    w.take(result(w, intent=sold, token_mint="M", fill_in=raw(M), fill_out=lamports(1_290_000), confirmed_slot=105))
+    assert last(w) == ("hold", "HOLD_REST")
+    w.reserves(106, base=10**18, quote=400 * 10**16)
+    assert w.intents()[-1][1].required_capital.raw == 2 * M
+
+
+def lamports(amount):
+    return ExplicitAmount(amount, 9)
+
+
+def raw(amount):
+    return ExplicitAmount(amount, 6)
+
+
 def test_scale_in_asks_all_gates_again(world):
     w = world(min_sol_inflow_lamports=SOL)
     w.held(100, tokens=M, lamports=1_250_000)

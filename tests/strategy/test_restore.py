@@ -203,6 +203,13 @@ def check(w):
         assert position.paid.known
         assert position.mint == mint
         assert position.best.known
+        look = w.momentum.exits.look(position)
+        if look.quote is not None:
+            # pool matching: another pool decides only where the sell then goes, and never for less than the own one
+            assert look.pool.base_mint == mint
+            assert look.quote.pool_address == look.pool.pool_address
+            assert look.own_out is None or look.quote.amount_out >= look.own_out
+            assert look.own_out is not None or position.pool not in [row.pool_address for row in look.routes]
     assert not [mint for mint in state.entering if mint in state.positions and state.positions[mint].full]
     assert all(row.pool == pool for pool, row in state.rows.items())
 
