@@ -17,7 +17,7 @@ def encode(raw: bytes) -> str:
     while number:
         number, chunk = divmod(number, _CHUNK)
         chunks.append(chunk)
-    digits = []
+    digits: list[str] = []
     for chunk in reversed(chunks):
         left, last = divmod(chunk, _PAIR)
         left, fourth = divmod(left, _PAIR)
