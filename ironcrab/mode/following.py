@@ -5,7 +5,7 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.market import AccountWritten, DexPoolAccounts, PoolCreated, Trade
 from ironcrab.domain.trade import TradeIntent
 from ironcrab.domain.units import SOL_MINT, USDC_MINT, USDT_MINT
-from ironcrab.ingest.discovery import GeyserPoolDiscovery, Need
+from ironcrab.ingest.discovery import MOST_POOLS, GeyserPoolDiscovery, Need
 from ironcrab.market.pools import LivePoolCache
 from ironcrab.market.tracked import PRIORITIES, Priority, TrackedSet
 
@@ -54,8 +54,8 @@ class Following:
             self._raise(event)
 
     def known(self, pools: LivePoolCache) -> None:
-        """Follow the pools that a log which goes on told of."""
-        for row in tuple(pools.rows.values()):
+        """Follow the pools that a log which goes on told of last."""
+        for row in tuple(pools.rows.values())[-MOST_POOLS:]:
             mints = row.base_mint, row.quote_mint
             for need in self.discovery.named(row.pool_address, row.dex, mints):
                 self._put(need)

@@ -26,6 +26,8 @@ LONGEST_PAUSE_S = 30.0
 """... which grow up to this while the node says no."""
 AGAIN_ROUNDS = 30
 """Rounds after which an account that is still unknown is asked for again."""
+LOOK_S, LOOKS = 0.05, 100
+"""Seconds between two looks at how far the feed is, and how many are made."""
 BREATH = 20
 """Accounts taken between two chances for frames to be."""
 
@@ -34,7 +36,7 @@ class Rereading:
     """See the module.
 
     Attributes:
-        counts: `reread` accounts told, `reread_failed` calls.
+        counts: `reread` accounts told; `reread_failed`, `reread_ahead_of_the_feed` calls in vain.
 
     Args:
         rpc: the node.
@@ -96,7 +98,7 @@ class Rereading:
                 count(self.counts, "reread_failed")
                 self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
                 return
-            if self.pools.gap_open or self.pools.gap_slot != gap_slot:
+            if not await self._reached(answer.context.slot) or self.pools.gap_open or self.pools.gap_slot != gap_slot:
                 return  # what was read may lack what the new gap hid
             self._pause_s = PAUSE_S
             for place, event in enumerate(events):
@@ -106,6 +108,15 @@ class Rereading:
                 if place % BREATH == BREATH - 1:
                     await asyncio.sleep(0)
             count(self.counts, "reread", len(events))
+
+    async def _reached(self, slot: int) -> bool:
+        """Wait for the feed to reach the slot of an answer: a node ahead of it must not end slots under way."""
+        for _ in range(LOOKS):
+            if self.pools.accounts.state.slot >= slot:
+                return True
+            await asyncio.sleep(LOOK_S)
+        count(self.counts, "reread_ahead_of_the_feed")
+        return False
 
 
 def events_of(keys: list[str], answer: AccountsAnswer) -> list[AccountWritten]:

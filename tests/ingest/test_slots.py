@@ -285,3 +285,51 @@ def test_the_lifecycle_twice_says_nothing_anew(lifecycle):
     normaliser.connected(2, 398202772)
     again = [event for frame in lifecycle for _, event in normaliser.feed(frame)]
     assert again == [GapClosed("geyser", None, 398202820, filled=True)]
+
+
+def restored(told):
+    """A fresh tree that folded what a log tells."""
+    feed = Feed()
+    feed.tree.restore(told)
+    return feed
+
+
+def test_a_replay_from_the_first_slot_fills_a_gap_that_began_there():
+    feed = Feed()
+    feed.status(10, "created", 9)
+    feed.content(10)
+    again = restored(feed.said)
+    again.take(again.tree.resumed("killed", was_up=True))
+    assert again.gaps() == [(10, None)]
+    again.take(again.tree.connected(10))
+    again.whole(10, 9)
+    again.whole(11, 10)
+    assert again.gaps() == [(10, None), ("closed", 9, True)]
+
+
+def test_a_log_torn_between_a_loss_and_its_gap_opens_it():
+    feed = Feed()
+    feed.whole(10, 9)
+    feed.status(11, "created", 10)
+    feed.take(feed.tree.disconnected("reset"))
+    assert isinstance(feed.said[-1], GapOpened)
+    again = restored(feed.said[:-1])
+    assert again.take(again.tree.resumed("killed", was_up=False)) == [GapOpened("feed", 11, None, "killed")]
+    whole = restored(feed.said)
+    assert whole.take(whole.tree.resumed("killed", was_up=False)) == []
+
+
+def test_a_restored_bank_that_was_made_anew_is_neither_orphaned_nor_whole():
+    feed = Feed()
+    feed.whole(10, 9)
+    feed.status(10, "created", 9)
+    again = restored(feed.said)
+    assert again.tree.transaction(10, b"of the new bank") is not None
+    assert again.take(again.tree.disconnected("killed"))[-1].from_slot == 10
+
+
+def test_a_bank_without_a_parent_link_proves_nothing():
+    feed = Feed()
+    feed.whole(10, 9)
+    feed.status(14, "created")
+    assert feed.gaps() == [(11, 13), ("closed", 13, False)]

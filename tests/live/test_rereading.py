@@ -75,7 +75,7 @@ def test_what_a_gap_made_stale_is_read_behind_it_and_known_again(tmp_path):
     assert not pools.gap_open
     stale = [key for key in live.following.keys if pools.accounts.get(key) is None]
     assert len(stale) > 10
-    node = Node(told, gap_slot + 3)
+    node = Node(told, gap_slot + 2)
     rereading = Rereading(node, live.following, pools, lambda event: live.take(last, event), lambda: True)
     node.refusals = 1
     asyncio.run(rereading.round())
@@ -92,7 +92,7 @@ def test_what_a_gap_made_stale_is_read_behind_it_and_known_again(tmp_path):
     live.session.close()
     read = [r.event for r in Recording.open(tmp_path / "demo").records((AccountWritten,)) if r.event.source == "rpc"]
     assert {event.pubkey for event in read} >= set(stale)
-    assert all(event.signature is None and event.slot == gap_slot + 3 for event in read)
+    assert all(event.signature is None and event.slot == gap_slot + 2 for event in read)
     gone = [event for event in read if event.pubkey not in told]
     assert all((event.owner, event.lamports, event.data) == (SYSTEM, 0, b"") for event in gone)
     judged(tmp_path / "demo")
@@ -101,7 +101,7 @@ def test_what_a_gap_made_stale_is_read_behind_it_and_known_again(tmp_path):
 def test_an_answer_that_a_new_gap_overtook_is_not_taken(tmp_path):
     live, told, last = after_a_gap(tmp_path / "demo")
     pools = live.drive.wiring.known.pools
-    node = Node(told, pools.gap_slot + 3)
+    node = Node(told, pools.gap_slot + 2)
     taken = []
     rereading = Rereading(node, live.following, pools, taken.append, lambda: True)
     ask = node.accounts
@@ -114,6 +114,18 @@ def test_an_answer_that_a_new_gap_overtook_is_not_taken(tmp_path):
     node.accounts = slow
     asyncio.run(rereading.round())
     assert taken == []
+    live.session.close()
+
+
+def test_an_answer_ahead_of_the_feed_waits_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("ironcrab.mode.rereading.LOOKS", 3)
+    live, told, _ = after_a_gap(tmp_path / "demo")
+    pools = live.drive.wiring.known.pools
+    taken = []
+    rereading = Rereading(Node(told, pools.gap_slot + 9), live.following, pools, taken.append, lambda: True)
+    asyncio.run(rereading.round())
+    assert taken == []
+    assert rereading.counts == {"reread_ahead_of_the_feed": 1}
     live.session.close()
 
 
