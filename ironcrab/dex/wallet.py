@@ -1,8 +1,9 @@
 """What a transaction needs round a swap: compute budget, token accounts, wrapped SOL.
 
 Instruction bytes: compute budget program (2 u32 units, 3 u64 micro-lamports a unit), associated token program
-(1 creates where nothing is yet), system program (u32 2, u64 lamports transfers), token programs (9 closes, 17
-syncs native, 45 unwraps). Rent is no constant of the chain: nothing here holds one.
+(1 creates where nothing is yet), system program (u32 2, u64 lamports transfers), token programs (9 closes, 15 burns
+checked, 17 syncs native, 26 4 harvests withheld fees, 45 unwraps). Rent is no constant of the chain: nothing here
+holds one.
 """
 
 from struct import pack
@@ -51,6 +52,22 @@ def unwrap(owner: str, lamports: int | None = None) -> Instruction:
 def close_account(account: str, owner: str, token_program: str) -> Instruction:
     """Closes a token account; all its lamports go to the owner. Ordinary accounts must hold no tokens."""
     return Instruction(token_program, _emptied(account, owner), b"\x09")
+
+
+def burn_checked(account: str, mint: str, owner: str, token_program: str, amount: int, decimals: int) -> Instruction:
+    """Destroys `amount` raw units of an account; the program refuses wrong decimals (Custom 18) and WSOL (10)."""
+    metas = (
+        Meta(account, signer=False, writable=True),
+        Meta(mint, signer=False, writable=True),
+        Meta(owner, signer=True, writable=False),
+    )
+    return Instruction(token_program, metas, b"\x0f" + pack("<QB", amount, decimals))
+
+
+def harvest(account: str, mint: str, token_program: str) -> Instruction:
+    """Moves transfer fees that an account withholds to its mint: before that it cannot be closed (Custom 35)."""
+    metas = (Meta(mint, signer=False, writable=True), Meta(account, signer=False, writable=True))
+    return Instruction(token_program, metas, b"\x1a\x04")
 
 
 def around(

@@ -13,6 +13,7 @@ from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
 from ironcrab.execution.arbitrate import expires_ms
 from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex
 from ironcrab.execution.fees import FeePolicy, Fees, fees_of, liquidation, policy_of, profit_after_fees_bps
+from ironcrab.execution.housekeeping import house_plan, hurt, is_dry, purpose_of
 from ironcrab.execution.locks import PoolLock, Refused
 from ironcrab.execution.plan import Refusal, dex_of, learned_plan, make_plan, plan_of_round, token_mint
 from ironcrab.execution.state import EngineState, Waiting
@@ -99,13 +100,14 @@ def ttl_valid(case: Case) -> CheckResult:
 
 
 def kill_switch(case: Case) -> CheckResult:
-    """No buys while it is on."""
-    if not case.buys:
+    """No buys while it is on, and no wraps, which serve buys."""
+    wraps = purpose_of(case.intent) == "wrap"
+    if not case.buys and not wraps:
         return _pass("kill_switch", SKIP_SELL)
     kill = case.state.kill
     if kill.active:
         return _fail("kill_switch", "KILL_SWITCH_ACTIVE", kill.reason)
-    return _pass("kill_switch", "inactive (buy_only)")
+    return _pass("kill_switch", "inactive (wrap)" if wraps else "inactive (buy_only)")
 
 
 def max_position_size(case: Case) -> CheckResult:
@@ -290,6 +292,17 @@ def capital_lock(case: Case) -> CheckResult:
     return _pass("capital_lock", f"buy:reserve_lamports_from_{kind}={amount}")
 
 
+def housekeeping(case: Case) -> CheckResult | None:
+    """An action on the own wallet must not hurt an attempt under way, nor burn what is worth something."""
+    purpose = purpose_of(case.intent)
+    if purpose is None:
+        return None
+    refusal = hurt(case.intent, case.waiting.intent, case.state, case.known, case.reads)
+    if refusal is not None:
+        return _fail("housekeeping", refusal.code, refusal.details)
+    return _pass("housekeeping", f"{purpose} (dry run)" if is_dry(case.intent) else purpose)
+
+
 def cross_dex(case: Case) -> CheckResult | None:
     """A path from SOL to SOL must earn its costs and more by quotes of this moment; no row for others."""
     if not is_cross_dex(case.intent):
@@ -337,7 +350,10 @@ def tx_plan(case: Case) -> CheckResult:
         case.plan = plan_of_round(case.intent, case.fees, case.round.hops, case.round.must_earn_lamports)
         dexes = " ".join(hop.dex for hop in case.plan.hops)
         return _pass("tx_plan", f"plan_hash={case.plan.plan_hash} hops={len(case.plan.hops)} {dexes}")
-    made = make_plan(case.intent, case.fees, case.known, case.reads)
+    if purpose_of(case.intent) is not None:
+        made = house_plan(case.intent, case.fees, case.state.wallet)
+    else:
+        made = make_plan(case.intent, case.fees, case.known, case.reads)
     if isinstance(made, Refusal):
         return _fail("tx_plan", made.code, made.details)
     case.plan = learned_plan(made, case.learned_out, case.expected_out)
@@ -393,6 +409,7 @@ CHECKS: tuple[Check, ...] = (
     fee_profitability,
     resource_locks,
     capital_lock,
+    housekeeping,
     cross_dex,
     quantile_slippage,
     tx_plan,

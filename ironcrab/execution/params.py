@@ -4,7 +4,7 @@ Names and defaults are the wire contract's (sections 1.12, 1.13, 1.15); a multip
 a missing optional number as 0, because nothing decides on floats and every value has one form.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from blake3 import blake3
@@ -136,6 +136,8 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     fairness_starvation_block_ms: Annotated[int, _meta("protection after that many", "ms", 0, 3_600_000)] = 30_000
 
 
+Params = TypeVar("Params", bound=Struct)
+
 FIELDS = {field.name: field for field in msgspec.structs.fields(EngineParams)}
 """Field by key, in the order of the class: the one list of what can be set."""
 
@@ -155,41 +157,43 @@ LATER = (
 """Keys that came after logs were written: at its default such a key does not count, so that their ids stand."""
 
 
-def config_snapshot_id(params: EngineParams) -> str:
+def config_snapshot_id(params: Struct) -> str:
     """The id of a config in force: `cfg-` and 16 hex digits of blake3 over `key=value` lines in field order."""
-    told = [key for key in FIELDS if key not in LATER or getattr(params, key) != FIELDS[key].default]
+    fields = {field.name: field for field in msgspec.structs.fields(type(params))}
+    told = [key for key in fields if key not in LATER or getattr(params, key) != fields[key].default]
     lines = "".join(f"{key}={text_of(getattr(params, key))}\n" for key in told)
     return f"cfg-{blake3(lines.encode()).hexdigest()[:16]}"
 
 
 def changed(
-    params: EngineParams, config: dict[str, str], origin: str
-) -> tuple[EngineParams, tuple[Setting, ...], tuple[Setting, ...]]:
-    """Judge an operator's wishes key by key.
+    params: Params, config: dict[str, str], origin: str
+) -> tuple[Params, tuple[Setting, ...], tuple[Setting, ...]]:
+    """Judge an operator's wishes key by key, for the params of any component.
 
     Returns:
         The params that hold now, what was applied (origin as given), and what was rejected (origin: the reason).
     """
+    fields = {field.name: field for field in msgspec.structs.fields(type(params))}
     applied: list[Setting] = []
     rejected: list[Setting] = []
-    moved: dict[str, Any] = {}
     for key, text in config.items():
-        reason = _refusal(key)
+        reason = _refusal(fields.get(key))
         if reason is None:
             try:
-                moved[key] = msgspec.convert(text, FIELDS[key].type, strict=False)
-            except msgspec.ValidationError as fault:
+                value = msgspec.convert(text, fields[key].type, strict=False)
+                params = msgspec.structs.replace(params, **{key: value})
+            except ValueError as fault:
+                # out of range, or against another parameter (msgspec's own error is a ValueError)
                 reason = str(fault)
         if reason is None:
-            applied.append(Setting(key, text_of(moved[key]), origin))
+            applied.append(Setting(key, text_of(value), origin))
         else:
             rejected.append(Setting(key, text, reason))
-    return msgspec.structs.replace(params, **moved), tuple(applied), tuple(rejected)
+    return params, tuple(applied), tuple(rejected)
 
 
-def _refusal(key: str) -> str | None:
-    """Why a running engine refuses to change this key at all; None: it may."""
-    field = FIELDS.get(key)
+def _refusal(field: Any) -> str | None:
+    """Why a running component refuses to change this parameter at all; None: it may."""
     if field is None:
         return "unknown key"
     kind = msgspec.inspect.type_info(field.type)

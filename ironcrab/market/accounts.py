@@ -30,6 +30,7 @@ from ironcrab.domain.market import AccountWritten, LatestBlockhash, SlotUpdate
 from ironcrab.domain.units import U64, Key, Lamports, Seq, Signature, Slot, floor_div
 from ironcrab.loop import Now
 from ironcrab.market.bound import forget_oldest
+from ironcrab.market.rent import RENT_SYSVAR
 
 MOST_ACCOUNTS = 65_536
 """Accounts remembered at most; beyond it those written longest ago are forgotten."""
@@ -39,8 +40,8 @@ MOST_STAGED = 4_096
 """Transactions staged at most; beyond it what the oldest one wrote becomes unknown."""
 MOST_READY = 4_096
 """Pools decoded until all of them are decoded anew at their next quote, which bounds who is noted to read what."""
-SHARED = (PUMP_GLOBAL, PUMP_FEES, SWAP_GLOBAL, SWAP_FEES)
-"""Accounts that every pool of a venue needs and that are hardly ever written: never forgotten for their age."""
+SHARED = (PUMP_GLOBAL, PUMP_FEES, SWAP_GLOBAL, SWAP_FEES, RENT_SYSVAR)
+"""Accounts that many need and that are hardly ever written: never forgotten for their age."""
 CLOCK_SYSVAR = "SysvarC1ock11111111111111111111111111111111"
 """Clock sysvar: u64 slot at 0, i64 epoch start at 8, u64 epoch at 16, u64 schedule epoch at 24, i64 unix time at 32."""
 SLOTS_PER_EPOCH = 432_000

@@ -11,6 +11,7 @@ from ironcrab.domain.ask import Plan
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import Fault
 from ironcrab.domain.market import AccountWritten
+from ironcrab.execution.housekeeping import instruction_of
 from ironcrab.loop import Record
 
 MOST_ACCOUNTS = 262_144
@@ -61,11 +62,15 @@ class Building:
         return iter(())
 
     def instructions(self, plan: Plan) -> tuple[Instruction, ...]:
-        """The whole transaction's instructions: accounts made, SOL wrapped, the swap, the wrapped account closed.
+        """The whole transaction's instructions: those of the plan where it carries them.
+
+        Else: accounts made, SOL wrapped, the swap, the wrapped account closed.
 
         Raises:
             Fault: the venue is unknown or refuses, or accounts that it needs were not told.
         """
+        if plan.calls:
+            return tuple(instruction_of(call) for call in plan.calls)
         venue = self.venues.get(plan.dex)
         if venue is None:
             raise Fault(f"no venue {plan.dex!r}: no instructions")
