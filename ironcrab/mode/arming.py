@@ -18,7 +18,7 @@ from ironcrab.mode.scenario import ARMED, Scenario
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.routes import JitoRoute, Route, RpcRoute
 from ironcrab.shell.rpc import Rpc, RpcFault
-from ironcrab.shell.samples import read_fees, read_wallet
+from ironcrab.shell.samples import Told, read_accounts, read_fees, read_wallet
 from ironcrab.shell.sender import Sender, SenderParams
 from ironcrab.shell.simulator import Build, Simulator
 from ironcrab.shell.wallet import Wallet, load_wallet
@@ -91,6 +91,8 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
         rpc = await stack.enter_async_context(Rpc(arms.rpc_url))
         money = await read_wallet(rpc, wallet.address)
         _refuse_poor(money, scenario, wallet.address)
+        told: Told | None = {} if any(one.params.enabled for one in scenario.housekeepers) else None
+        accounts = () if told is None else await read_accounts(rpc, wallet.address, told)
         routes: tuple[Route, ...] = (RpcRoute(rpc),)
         tips: tuple[str, ...] = ()
         if arms.jito_url is not None:
@@ -104,13 +106,13 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
         async def samples(take: Callable[[Event], object]) -> None:
             while True:
                 await asyncio.sleep(SAMPLE_S)
-                for event in await _sampled(rpc, wallet.address):
+                for event in await _sampled(rpc, wallet.address, told):
                     take(event)
 
         return Outlets(
             (building, simulator, sender),
             clock=now_ns,
-            wallet=money,
+            wallet=(*accounts, *money),
             working=(simulator, sender),
             arrived=arrived,
             samples=samples,
@@ -118,11 +120,19 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
         )
 
 
-async def _sampled(rpc: Rpc, address: str) -> tuple[Event, ...]:
-    """Wallet and priority fees; nothing where the node is silent: what was told last goes on to hold."""
+async def _sampled(rpc: Rpc, address: str, told: Told | None) -> tuple[Event, ...]:
+    """Wallet and priority fees; nothing where the node is silent: what was told last goes on to hold.
+
+    `told`: the token accounts as they were told last, for housekeepers; None: nobody needs them.
+    """
     try:
         fees = await read_fees(rpc, [])
-        return (*await read_wallet(rpc, address, periodic=True), *(() if fees is None else (fees,)))
+        accounts = () if told is None else await read_accounts(rpc, address, told)
+        return (
+            *accounts,
+            *await read_wallet(rpc, address, periodic=True),
+            *(() if fees is None else (fees,)),
+        )
     except RpcFault:
         return ()
 
