@@ -31,7 +31,7 @@ from ironcrab.domain.control import ForkOrphaned
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET, ExplicitAmount, PriorityFeePercentiles, Trade, WalletBalanceSnapshot
 from ironcrab.domain.trade import ResultFees
-from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT, floor_div
+from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT, ceil_div, floor_div
 from ironcrab.loop import Record
 from ironcrab.mode.fills import Fill, Fills, Impact, NoFill
 from ironcrab.mode.landing import FEE_STEPS, Landing, Latency, by_fee, draw
@@ -379,7 +379,8 @@ def _below(fill: Fill, plan: Plan) -> str:
 
 def _network(plan: Plan) -> int:
     """Lamports for signature and priority fee."""
-    return SIGNATURE_LAMPORTS + floor_div(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
+    rounded = ceil_div if plan.calls else floor_div
+    return SIGNATURE_LAMPORTS + rounded(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
 
 
 def _sol_delta(plan: Plan, fill: Fill, cost: int) -> int:
