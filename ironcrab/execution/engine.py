@@ -31,6 +31,7 @@ from ironcrab.execution import progress
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
 from ironcrab.execution.arbitrate import expired, expires_ms, ranked
 from ironcrab.execution.checks import CHECKS, Case, Check, judge
+from ironcrab.execution.learned import learn_units, series_of
 from ironcrab.execution.locks import ASSETS_KEPT_SLOTS
 from ironcrab.execution.params import EngineParams, changed, config_snapshot_id
 from ironcrab.execution.plan import token_mint
@@ -39,6 +40,8 @@ from ironcrab.execution.state import Attempt, EngineState, Waiting
 from ironcrab.market.known import Known
 
 Said = list[Event]
+MOST_HASHES = 4_096
+"""Messages under way that are remembered at most."""
 FOLDED = (WalletBalanceSnapshot, WalletSnapshotComplete, PriorityFeePercentiles)
 """Market events whose numbers the engine keeps; of the others it reads no field, they only let time pass."""
 UNFOLDED: Mapping[type[Event], tuple[str, ...]] = {kind: () for kind in MARKET if kind not in FOLDED}
@@ -109,6 +112,8 @@ class ExecutionEngine:
         """Fold one event. Intents are queued and asks noted; everything else is the world's and may decide."""
         state, kind = self.state, type(event)
         if kind in UNFOLDED:
+            now = self.known.now
+            state.fed_ns, state.fed_slot = now.time, now.slot
             return self._world(seq) if state.waiting or state.attempts else ()
         if kind is TradeIntent:
             # an id stands only on an intent that was imported, and such a record is the world's
@@ -172,6 +177,7 @@ class ExecutionEngine:
         )
         state.attempts[intent] = attempt
         self._mark_processed(case)
+        self._note_hash(case)
         return [*said, SimulateAsk(intent, attempt.number, attempt.plan)]
 
     def _mark_processed(self, case: Case) -> None:
@@ -183,6 +189,17 @@ class ExecutionEngine:
             last = max(expires_ms(case.waiting, case.params), case.now_ms)
             until = last + case.params.idempotency_window_ms
             processed[case.intent.intent_id] = until
+
+    def _note_hash(self, case: Case) -> None:
+        """No other plan is the same message while this one may still land."""
+        hashes, params = self.state.hashes, case.params
+        for old in [key for key, until in hashes.items() if until < case.now_ms]:
+            del hashes[old]
+        if case.plan is not None and case.plan.calls:
+            waits = params.simulation_timeout_ms + params.confirmation_timeout_ms + params.unknown_hold_ms
+            hashes[case.plan.plan_hash] = case.now_ms + waits
+            if len(hashes) > MOST_HASHES:
+                del hashes[next(iter(hashes))]
 
     def _preempt(self, intent: int, winner: str) -> Event:
         """End an attempt that lost its pools to a smaller tier; only attempts that were not sent hold pools."""
@@ -212,6 +229,7 @@ class ExecutionEngine:
             return []
         del self.state.asks[answer.ask]
         attempt.simulate = progress.simulate_info(answer)
+        learn_units(self.state, series_of(attempt.event), attempt.plan, answer)
         row = progress.simulation_row(answer)
         if not row.passed:
             return self._simulation_failed(attempt, row)

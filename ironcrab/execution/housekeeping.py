@@ -14,19 +14,17 @@ An action takes the road of every trade and has exactly one DecisionRecord:
 Assets: NATIVE_SOL and SOL_MINT (WSOL) in lamports, a token mint in raw units.
 """
 
-import base64
-
-import msgspec
-
 from ironcrab.dex import wallet
 from ironcrab.dex.address import TOKEN, TOKEN_PROGRAMS, WSOL, associated, is_key
-from ironcrab.dex.face import Instruction, Meta
-from ironcrab.domain.ask import Plan, PlanCall
+from ironcrab.dex.face import Instruction
+from ironcrab.dex.message import calls_of
+from ironcrab.domain.ask import Plan
 from ironcrab.domain.market import ExplicitAmount
 from ironcrab.domain.trade import Read, TradeIntent, TradeResources
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
+from ironcrab.execution.building import VARIATIONS, with_message
 from ironcrab.execution.fees import Fees
-from ironcrab.execution.plan import Refusal, plan_hash
+from ironcrab.execution.refusal import Refusal
 from ironcrab.execution.state import EngineState
 from ironcrab.market.known import Known
 from ironcrab.market.quotes import PoolQuote
@@ -41,7 +39,6 @@ UNITS = {
     "burn": wallet.BUDGET_UNITS + 3 * wallet.WRAP_UNITS,
 }
 """Compute units of an action, with room for the old token program."""
-FLAGS = {(False, False): "-", (False, True): "w", (True, False): "s", (True, True): "b"}
 
 
 def purpose_of(intent: TradeIntent) -> str | None:
@@ -137,8 +134,8 @@ def routes(mint: str, raw: int, known: Known) -> list[PoolQuote]:
     return sorted(found, key=lambda quote: (-quote.amount_out, quote.pool_address))
 
 
-def house_plan(intent: TradeIntent, fees: Fees, owner: str) -> Plan | Refusal:
-    """The plan of an action of the wallet `owner`: its whole transaction."""
+def house_plan(intent: TradeIntent, fees: Fees, owner: str, number: int = 0) -> Plan | Refusal:
+    """The plan of an action of the wallet `owner`: its whole transaction; `number` tells it from its equals."""
     purpose = purpose_of(intent)
     if not is_key(owner):
         return Refusal("INVALID_INTENT", f"wallet={owner!r} is no address")
@@ -149,7 +146,8 @@ def house_plan(intent: TradeIntent, fees: Fees, owner: str) -> Plan | Refusal:
     if isinstance(made, Refusal):
         return made
     account, least, instructions = made
-    budget = wallet.compute_budget(fees.compute_units, fees.priority_fee_micro_lamports)
+    units = max(fees.compute_units - number % VARIATIONS, 1)
+    budget = wallet.compute_budget(units, fees.priority_fee_micro_lamports)
     plan = Plan(
         side=intent.side,
         dex=VENUE,
@@ -159,13 +157,13 @@ def house_plan(intent: TradeIntent, fees: Fees, owner: str) -> Plan | Refusal:
         amount_in=intent.required_capital.raw,
         min_out=least,
         max_slippage_bps=0,
-        compute_units=fees.compute_units,
+        compute_units=units,
         priority_fee_micro_lamports=fees.priority_fee_micro_lamports,
         tip_lamports=fees.tip_lamports,
         plan_hash="",
-        calls=tuple(call_of(one) for one in (*budget, *instructions)),
+        calls=calls_of((*budget, *instructions)),
     )
-    return msgspec.structs.replace(plan, plan_hash=plan_hash(plan))
+    return with_message(plan, owner, ())
 
 
 Made = tuple[str, int, tuple[Instruction, ...]]
@@ -205,28 +203,3 @@ def _closing(intent: TradeIntent, burns: bool, owner: str) -> Made | Refusal:
     if intent.metadata.get("withheld") == "true":
         steps.append(wallet.harvest(account, mint, program))
     return account, int(lamports), (*steps, wallet.close_account(account, owner, program))
-
-
-def call_of(instruction: Instruction) -> PlanCall:
-    """An instruction as a plan carries it."""
-    return PlanCall(
-        instruction.program,
-        tuple(meta.pubkey for meta in instruction.metas),
-        "".join(FLAGS[meta.signer, meta.writable] for meta in instruction.metas),
-        base64.b64encode(instruction.data).decode(),
-    )
-
-
-def instruction_of(call: PlanCall) -> Instruction:
-    """An instruction as the chain wants it.
-
-    Raises:
-        ValueError: the flags are not one character an account, or the data is no base64.
-    """
-    if len(call.flags) != len(call.accounts):
-        raise ValueError(f"{len(call.flags)} flags for {len(call.accounts)} accounts")
-    metas = tuple(
-        Meta(key, signer=flag in "sb", writable=flag in "wb")
-        for key, flag in zip(call.accounts, call.flags, strict=True)
-    )
-    return Instruction(call.program, metas, base64.b64decode(call.data, validate=True))

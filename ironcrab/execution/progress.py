@@ -148,7 +148,7 @@ def refused(case: Case, rows: list[CheckResult], decided_at: int) -> DecisionRec
 
 def snapshots_of(case: Case) -> dict[str, str]:
     """What the decision says of its inputs."""
-    return {"fee_policy": case.policy.name, "priority_fee_source": case.fees.source}
+    return {"fee_policy": case.policy.name, "priority_fee_source": case.fee_source}
 
 
 def reads_of(case: Case) -> tuple[Read, ...]:

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from ironcrab.domain.ask import Plan
 from ironcrab.domain.market import PriorityFeePercentiles
 from ironcrab.domain.trade import CheckResult, Read, SendInfo, SimulateInfo, TradeIntent
+from ironcrab.domain.units import Nanos, Slot
 from ironcrab.execution.limits import KillSwitch, Losses
 from ironcrab.execution.locks import Capital, Pools
 from ironcrab.execution.params import EngineParams
@@ -69,6 +70,10 @@ class EngineState(Struct):
         losses: realised losses.
         wallet: the own wallet, empty: unknown.
         fees: the newest recorded priority fees.
+        fed_ns: log time of the newest market record: the feed's position.
+        fed_slot: the highest slot at that record.
+        units: the most compute units that simulations lately used, by pools and side.
+        hashes: messages that may still be under way, until which time (ms): no other plan is one of them.
     """
 
     params: EngineParams
@@ -85,3 +90,7 @@ class EngineState(Struct):
     losses: Losses = field(default_factory=Losses)
     wallet: str = ""
     fees: PriorityFeePercentiles | None = None
+    fed_ns: Nanos = 0
+    fed_slot: Slot = 0
+    units: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, int] = field(default_factory=dict)

@@ -27,7 +27,7 @@ from ironcrab.dex.pumpfun import GLOBAL as PUMP_GLOBAL
 from ironcrab.dex.pumpswap import FEE_CONFIG as SWAP_FEES
 from ironcrab.dex.pumpswap import GLOBAL_CONFIG as SWAP_GLOBAL
 from ironcrab.domain.market import AccountWritten, LatestBlockhash, SlotUpdate
-from ironcrab.domain.units import U64, Key, Lamports, Seq, Signature, Slot, floor_div
+from ironcrab.domain.units import U64, Key, Lamports, Nanos, Seq, Signature, Slot, floor_div
 from ironcrab.loop import Now
 from ironcrab.market.bound import forget_oldest
 from ironcrab.market.rent import RENT_SYSVAR
@@ -73,10 +73,11 @@ class AccountRow(Struct, gc=False, array_like=True):
 
 
 class Staged(Struct, gc=False, array_like=True):
-    """What a transaction of `slot` wrote so far, by address."""
+    """What a transaction of `slot` wrote so far, by address; `time` is log time of its first write."""
 
     slot: Slot
     rows: dict[str, AccountRow] = field(default_factory=dict)
+    time: Nanos = 0
 
 
 class AccountsState(Struct):
@@ -183,7 +184,7 @@ class Accounts:
             return changed + self._show({event.pubkey: row})
         staged = self.staged.get(signature)
         if staged is None:
-            staged = self.staged[signature] = Staged(slot)
+            staged = self.staged[signature] = Staged(slot, time=self.now.time)
             if len(self.staged) > MOST_STAGED:
                 self._abandon(next(iter(self.staged)))
         known = staged.rows.get(event.pubkey)
@@ -284,6 +285,19 @@ class Accounts:
             if time is None or told >= state.block_slot:
                 time = int.from_bytes(sysvar.data[32:40], "little", signed=True)
         return Clock(slot, floor_div(self.now.time, 1_000_000_000) if time is None else time, epoch)
+
+    def seen(self, *named: str) -> Reading:
+        """The known accounts for whoever builds from them; those `named` are the ones it finds when it looks through."""
+        return Reading(self.rows, dict.fromkeys(named))
+
+    def behind(self, pool: str) -> Staged | None:
+        """The oldest transaction that wrote what this pool's quote reads and is not visible yet; None: none did."""
+        loaded = self.loaded.get(pool)
+        if loaded is None or not self.writers:
+            return None
+        writers = self.writers
+        open_ones = [self.staged[writers[address]] for address in loaded.asked if address in writers]
+        return min(open_ones, key=lambda staged: (staged.time, staged.slot)) if open_ones else None
 
     def lacks(self, pool: str, mint_in: str) -> tuple[str, ...]:
         """Addresses that an exact quote of this pool still needs; (): none, or no venue's pool."""

@@ -6,12 +6,12 @@ from typing import Any
 from ironcrab.dex import VENUES, Account, Clock, Refusal
 from ironcrab.dex.address import TOKEN, TOKEN_PROGRAMS, WSOL
 from ironcrab.dex.face import Instruction
+from ironcrab.dex.message import instructions_of
 from ironcrab.dex.wallet import around
 from ironcrab.domain.ask import Plan
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import Fault
 from ironcrab.domain.market import AccountWritten
-from ironcrab.execution.housekeeping import instruction_of
 from ironcrab.loop import Record
 
 MOST_ACCOUNTS = 262_144
@@ -70,7 +70,7 @@ class Building:
             Fault: the venue is unknown or refuses, or accounts that it needs were not told.
         """
         if plan.calls:
-            return tuple(instruction_of(call) for call in plan.calls)
+            return instructions_of(plan.calls)
         venue = self.venues.get(plan.dex)
         if venue is None:
             raise Fault(f"no venue {plan.dex!r}: no instructions")

@@ -39,7 +39,7 @@ from ironcrab.domain.market import (
     WalletBalanceSnapshot,
 )
 from ironcrab.domain.trade import ResultFees
-from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT, floor_div
+from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT, ceil_div, floor_div
 from ironcrab.execution.housekeeping import VENUE
 from ironcrab.loop import Record
 from ironcrab.mode.fills import Fill, Fills, Impact, NoFill
@@ -421,7 +421,8 @@ def _below(fill: Fill, plan: Plan) -> str:
 
 def _network(plan: Plan) -> int:
     """Lamports for signature and priority fee."""
-    return SIGNATURE_LAMPORTS + floor_div(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
+    rounded = ceil_div if plan.calls else floor_div
+    return SIGNATURE_LAMPORTS + rounded(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
 
 
 def _sol_delta(plan: Plan, fill: Fill, cost: int) -> int:

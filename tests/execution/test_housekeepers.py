@@ -7,6 +7,7 @@ import pytest
 
 from ironcrab.dex import base58
 from ironcrab.dex.address import TOKEN, TOKEN_2022, associated
+from ironcrab.dex.message import instructions_of
 from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SimulateAsk
 from ironcrab.domain.control import (
     ClockTick,
@@ -23,7 +24,6 @@ from ironcrab.domain.trade import DecisionRecord, TradeIntent
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
 from ironcrab.execution.account_janitor import AccountJanitor, JanitorParams
 from ironcrab.execution.engine import ExecutionEngine
-from ironcrab.execution.housekeeping import instruction_of
 from ironcrab.execution.liquidation import Liquidation, LiquidationParams
 from ironcrab.execution.params import PAPER_WALLET, EngineParams
 from ironcrab.execution.wsol_manager import WsolManager, WsolParams
@@ -311,7 +311,7 @@ def test_withheld_fees_are_harvested_first():
     own(stage, MINT_22, program=TOKEN_2022, withheld=5)
     stage.pass_slots(16)
     (ask,) = stage.of(SimulateAsk)
-    assert [instruction_of(call).data for call in ask.plan.calls[2:]] == [b"\x1a\x04", b"\x09"]
+    assert [one.data for one in instructions_of(ask.plan.calls[2:])] == [b"\x1a\x04", b"\x09"]
 
 
 def test_accounts_that_are_not_ours_to_close_stay():
@@ -367,7 +367,7 @@ def test_dust_without_a_route_is_burnt_and_its_position_closed():
     assert [decision.outcome for decision in stage.decisions] == ["Confirmed"]
     assert not stage.engine.state.authority.balance(MINT)
     assert stage.total(MINT) == 0
-    burn = instruction_of(stage.of(SendAsk)[0].plan.calls[2])
+    burn = instructions_of(stage.of(SendAsk)[0].plan.calls)[2]
     assert burn.data == b"\x0f" + pack("<QB", 77, 6)
 
 

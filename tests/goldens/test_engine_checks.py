@@ -47,7 +47,7 @@ CODES = [
     "confirm_rpc_error",
 ]
 """The wire contract's codes that this engine can say, and its own SIM_UNPROFITABLE."""
-ROWS = {"cross_dex": "cross_dex_validation", "bundle": None, "pump_amm_quote_ready": None}
+ROWS = {"cross_dex": "cross_dex_validation", "bundle": None, "bundle_auction": None, "pump_amm_quote_ready": None}
 """Rows of a check where they are named otherwise; None: it has no row when it passes."""
 
 
