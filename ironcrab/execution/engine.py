@@ -202,10 +202,16 @@ class ExecutionEngine:
                 del hashes[next(iter(hashes))]
 
     def _preempt(self, intent: int, winner: str) -> Event:
-        """End an attempt that lost its pools to a smaller tier; only attempts that were not sent hold pools."""
-        attempt = self.state.attempts[intent]
-        text = f"preempted by {winner}"
-        row = CheckResult("resource_lock", passed=False, reason_code="LOCK_RESOURCE_CONFLICT", details=text)
+        """End an attempt that lost its pools to a smaller tier; only attempts that were not sent hold pools.
+
+        The last preemption that its source suffers, before it is protected for a while, is told by its own code.
+        """
+        attempt, state = self.state.attempts[intent], self.state
+        code, text = "LOCK_RESOURCE_CONFLICT", f"preempted by {winner}"
+        if state.pools.protects(attempt.event.source, self.now_ms, state.params):
+            most = state.params.fairness_max_preemptions_per_source
+            code, text = "FAIRNESS_STARVED", f"{text}, {most} times in the window: {attempt.event.source} is protected"
+        row = CheckResult("resource_lock", passed=False, reason_code=code, details=text)
         return self._end(attempt, row, "Rejected", None)
 
     # asks and answers

@@ -199,7 +199,7 @@ class Pools(Struct):
             holder = self.locks.get(pool)
             if holder is None or holder.intent == asker.intent:
                 continue
-            protected = self._protected(holder.source, now_ms, params)
+            protected = self.protects(holder.source, now_ms, params)
             if TIER_RANK[asker.tier] >= TIER_RANK[holder.tier] or protected:
                 return Refused(pool, holder, protected and TIER_RANK[asker.tier] < TIER_RANK[holder.tier])
             victims[holder.intent] = holder
@@ -215,7 +215,8 @@ class Pools(Struct):
         for pool in [pool for pool, holder in self.locks.items() if holder.intent == intent]:
             del self.locks[pool]
 
-    def _protected(self, source: str, now_ms: int, params: EngineParams) -> bool:
+    def protects(self, source: str, now_ms: int, params: EngineParams) -> bool:
+        """Whether a source was preempted so often that nobody takes a pool from it now."""
         row = self.sources.get(source)
         return params.fairness_enabled and row is not None and now_ms < row.protected_until_ms
 
