@@ -31,7 +31,8 @@ def settle_confirmed(
     """
     plan, capital = attempt.plan, state.capital
     lock = capital.locks.get(attempt.intent)
-    paid = capital.sol() if plan.input_mint == SOL_MINT else plan.input_mint
+    sol = attempt.sol or capital.sol()
+    paid = sol if plan.input_mint == SOL_MINT else plan.input_mint
     if lock is not None:
         paid = lock.asset
     spent = _raw(answer.fill_in, plan.amount_in)
@@ -40,7 +41,7 @@ def settle_confirmed(
     if cost:
         capital.asset(NATIVE_SOL).settle(0, cost, at.slot, seq)
     wraps = plan.input_mint == NATIVE_SOL
-    got = capital.sol() if plan.output_mint == SOL_MINT and not wraps else plan.output_mint
+    got = sol if plan.output_mint == SOL_MINT and not wraps else plan.output_mint
     if answer.fill_out is not None:
         capital.wsol_seen = capital.wsol_seen or (wraps and answer.fill_out.raw > 0)
         capital.asset(got).receive(answer.fill_out.raw, at.slot, seq)

@@ -173,6 +173,7 @@ class ExecutionEngine:
             reads=list(progress.reads_of(case)),
             snapshots=progress.snapshots_of(case),
             config_id=state.config_id,
+            sol=state.capital.sol(),
             until_ms=case.now_ms + state.params.simulation_timeout_ms + state.params.capital_lock_ttl_buffer_ms,
         )
         state.attempts[intent] = attempt

@@ -30,7 +30,8 @@ class Attempt(Struct):
     """An attempt that passed its checks: what was decided at record `decided_at`, and how far it came.
 
     `until_ms` ends the phase: no simulation answer, no confirmation, or no landing any more. `snapshots` is replaced
-    when it grows, never changed in place: a decision that was said holds the same map.
+    when it grows, never changed in place: a decision that was said holds the same map. `sol` is the asset that its SOL
+    comes from and goes to, as the plan was made: wrapped or native.
     """
 
     intent: int
@@ -50,6 +51,7 @@ class Attempt(Struct):
     asked_ms: int = 0
     signature: str | None = None
     slot_at_send: int | None = None
+    sol: str = ""
 
 
 class EngineState(Struct):
