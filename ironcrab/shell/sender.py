@@ -33,8 +33,7 @@ from ironcrab.shell.landing import EXPIRED, confirm_answer, expired, fetched, fo
 from ironcrab.shell.routes import Handed, Route
 from ironcrab.shell.rpc import Commitment, Rpc, RpcFault
 from ironcrab.shell.samples import HASH_BLOCKS, read_blockhash
-from ironcrab.shell.simulator import Build
-from ironcrab.shell.transaction import VARIATIONS, Table, compiled, dressed, signed
+from ironcrab.shell.transaction import Tables, message_of, signed
 from ironcrab.shell.wallet import Wallet
 
 MS = 1_000_000
@@ -92,11 +91,9 @@ class Sender:
         wallet: the signer.
         routes: ways to send; bundle routes carry the plans that tip, the others the rest.
         nodes: where statuses are asked; the first is the preferred one, all must agree that nothing landed.
-        build: a plan's instructions.
+        tables: the lookup tables that the log told.
         durable: the seq up to which the log is on the disk.
         arrived: set when an answer is there.
-        tables: lookup tables that may be used.
-        tips: tip accounts.
         params: see SenderParams.
 
     Attributes:
@@ -110,22 +107,18 @@ class Sender:
         wallet: Wallet,
         routes: tuple[Route, ...],
         nodes: tuple[Rpc, ...],
-        build: Build,
+        tables: Tables,
         durable: Callable[[], int],
         arrived: asyncio.Event,
         *,
-        tables: Callable[[], tuple[Table, ...]] = tuple,
-        tips: tuple[str, ...] = (),
         params: SenderParams | None = None,
     ) -> None:
         self.wallet = wallet
         self.routes = routes
         self.nodes = nodes
-        self.build = build
+        self.tables = tables
         self.durable = durable
         self.arrived = arrived
-        self.tables = tables
-        self.tips = tips
         self.params = params or SenderParams()
         self.answers: deque[Event] = deque()
         self.open: dict[int, Work] = {}
@@ -301,18 +294,13 @@ class Sender:
             self._say(replace(refused, ordinal=work.ordinal, last=True))
 
     def _signing(self, work: Work, blockhash: str, last: int) -> SignedAnswer:
-        """The signed transaction; the price is raised by a hair until no other ask has the same message."""
-        plan = work.ask.plan
-        tip = self.tips[work.ask.intent % len(self.tips)] if self.tips else None
-        instructions = self.build(plan)
-        for extra in range(VARIATIONS):
-            variation = (work.seq + extra) % VARIATIONS
-            told = dressed(instructions, plan, self.wallet.address, tip, variation)
-            transaction = signed(compiled(told, self.wallet.address, blockhash, self.tables()), self.wallet)
-            if transaction.signature not in self.issued:
-                text = base64.b64encode(transaction.raw).decode()
-                return SignedAnswer(work.seq, transaction.signature, text, blockhash, last, work.ordinal)
-        raise Fault(f"{VARIATIONS} equal transactions are under way with one blockhash; nothing was signed")
+        """The recorded plan, signed. Fault: another ask was signed with the same message and blockhash."""
+        message = message_of(work.ask.plan, self.wallet.address, self.tables)
+        transaction = signed(message, blockhash, self.wallet)
+        if transaction.signature in self.issued:
+            raise Fault(f"transaction {transaction.signature} is under way for another ask; nothing was signed")
+        text = base64.b64encode(transaction.raw).decode()
+        return SignedAnswer(work.seq, transaction.signature, text, blockhash, last, work.ordinal)
 
     async def _fresh_hash(self) -> tuple[str, int]:
         """The newest confirmed blockhash of the feed; where that is none or old, a node is asked."""
