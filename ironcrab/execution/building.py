@@ -25,6 +25,8 @@ UNBUILT = "PLAN_UNBUILT"
 """Our own code: the plan has no instructions, and the session only sends plans that have them."""
 NATIVE = ("pumpfun",)
 """Venues whose SOL side is lamports themselves, not the wrapped account."""
+UNQUOTED = Quote(0, 0, (), 0, partial=False, after={})
+"""Stands for a quote that was not taken."""
 VARIATIONS = 256
 """Compute units that may be taken off a limit so that no two plans are one message (and so one signature)."""
 
@@ -93,6 +95,26 @@ def units_of(intent: TradeIntent, dex: str, quote: Quote, known: Known, *, wrapp
         return None
     sides = sides_of((dex,), (resources.input_mint, resources.output_mint), wrapped=wrapped)
     return venue.compute_units(quote) + sides.around(1, (TOKEN,) * len(sides.makes)).units
+
+
+def path_units(legs: tuple[tuple[str, str], ...], mints: tuple[str, ...], known: Known, *, wrapped: bool) -> int | None:
+    """The same of a path that is not quoted yet: what each venue asks for at most without a quote.
+
+    Args:
+        legs: (venue, pool) of each leg.
+        mints: the input, then the output of each leg.
+        known: what is known of the market.
+        wrapped: SOL is kept wrapped.
+    """
+    total = 0
+    for _, pool in legs:
+        account = known.pools.accounts.get(pool)
+        venue = None if account is None else venue_of(account.owner)
+        if venue is None:
+            return None
+        total += venue.compute_units(UNQUOTED)
+    sides = sides_of(tuple(dex for dex, _ in legs), mints, wrapped=wrapped)
+    return total + sides.around(1, (TOKEN,) * len(sides.makes)).units
 
 
 def built(plan: Plan, intent: TradeIntent, known: Known, means: Means) -> Plan | Refusal | Untold:

@@ -14,8 +14,8 @@ from ironcrab.domain.ask import Plan
 from ironcrab.domain.trade import CheckResult, Read, TradeIntent
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
 from ironcrab.execution.arbitrate import expires_ms
-from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex
-from ironcrab.execution.building import UNBUILT, VARIATIONS, built, means_of, units_of
+from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex, path_of
+from ironcrab.execution.building import UNBUILT, VARIATIONS, built, means_of, path_units, units_of
 from ironcrab.execution.exact import Fresh, age, exact_quote, too_old
 from ironcrab.execution.fees import (
     FeePolicy,
@@ -104,11 +104,23 @@ class Case:
         estimate = None
         if self.builds and self.intent.hint_compute_units is None:
             estimate = learned_units(self.state, self.params, series_of(self.intent))
-            fresh = self.quoted if estimate is None else None
-            dex = dex_of(self.intent)
-            if isinstance(fresh, Fresh) and dex is not None:
-                estimate = units_of(self.intent, dex, fresh.quote, self.known, wrapped=self.wrapped)
+            if estimate is None:
+                estimate = self._estimate()
         return fees_of(self.params, self.intent, self.state.fees, estimate)
+
+    def _estimate(self) -> int | None:
+        """The compute limit by the venues' words; None: a venue's pool is not known."""
+        intent = self.intent
+        if is_cross_dex(intent):
+            hops = path_of(intent)
+            legs = tuple((hop.dex, hop.pool_address) for hop in hops)
+            mints = (SOL_MINT, *(hop.output_mint for hop in hops))
+            units = path_units(legs, mints, self.known, wrapped=self.wrapped) if legs else None
+            return None if units is None else min(units, self.params.max_compute_units)
+        fresh, dex = self.quoted, dex_of(intent)
+        if not isinstance(fresh, Fresh) or dex is None:
+            return None
+        return units_of(intent, dex, fresh.quote, self.known, wrapped=self.wrapped)
 
     def read_balance(self, asset: str) -> None:
         """Note which record the balance of this asset comes from."""
