@@ -11,7 +11,6 @@ deactivation slot at 4 (all ones: alive), u64 slot of the last extension at 12, 
 
 import base64
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import sha256
 
 from msgspec import Struct
@@ -209,7 +208,6 @@ def _count(number: int) -> bytes:
     return bytes((*out, number))
 
 
-@lru_cache(maxsize=65536)
 def _raw(key: str) -> bytes:
     raw = base58.decode(key)
     if len(raw) != HASH_BYTES:

@@ -30,7 +30,7 @@ from ironcrab.execution.fees import (
 )
 from ironcrab.execution.learned import learned_units, series_of
 from ironcrab.execution.locks import PoolLock, Refused
-from ironcrab.execution.plan import dex_of, make_plan, plan_hash, plan_of_round, token_mint
+from ironcrab.execution.plan import dex_of, hashed, make_plan, plan_of_round, token_mint
 from ironcrab.execution.refusal import Refusal, Untold
 from ironcrab.execution.state import EngineState, Waiting
 from ironcrab.market.known import Known
@@ -401,7 +401,7 @@ def tx_plan(case: Case) -> CheckResult:
     dexes = "".join([f" {hop.dex}" for hop in terms.hops])
     tail = f" hops={len(terms.hops)}{dexes}" if terms.hops else ""
     if not case.builds:
-        case.plan = terms
+        case.plan = terms = hashed(terms)
         return _pass("tx_plan", f"plan_hash={terms.plan_hash}{tail}")
     made = _built(case, terms)
     if isinstance(made, Refusal):
@@ -409,7 +409,7 @@ def tx_plan(case: Case) -> CheckResult:
     if isinstance(made, Untold):
         if case.params.plans == "required":
             return _fail("tx_plan", UNBUILT, f"not told: {made.what}")
-        case.plan = terms
+        case.plan = terms = hashed(terms)
         return _pass("tx_plan", f"plan_hash={terms.plan_hash}{tail} terms only, not told: {made.what}")
     case.plan = made
     tables = f" tables={len(made.tables)}" if made.tables else ""
@@ -429,8 +429,7 @@ def _terms(case: Case) -> Plan | Refusal:
         return fresh
     if isinstance(made, Refusal) or case.expected_out is None:
         return made
-    told = replace(made, expected_out=case.expected_out)
-    return replace(told, plan_hash=plan_hash(told))
+    return replace(made, expected_out=case.expected_out)
 
 
 def _round_terms(case: Case, found: Round) -> Plan | Refusal:
