@@ -175,9 +175,7 @@ def tables_of(addresses: tuple[str, ...], known: Known) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def _swaps(
-    legs: tuple[Plan | PlanHop, ...], known: Known, user: str
-) -> tuple[Instruction, ...] | Refusal | Untold:
+def _swaps(legs: tuple[Plan | PlanHop, ...], known: Known, user: str) -> tuple[Instruction, ...] | Refusal | Untold:
     """The venues' instructions of all legs, in order."""
     accounts = known.pools.accounts
     clock = accounts.clock()

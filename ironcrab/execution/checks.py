@@ -14,8 +14,8 @@ from ironcrab.domain.ask import Plan
 from ironcrab.domain.trade import CheckResult, Read, TradeIntent
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
 from ironcrab.execution.arbitrate import expires_ms
-from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex, path_of
 from ironcrab.execution.building import UNBUILT, VARIATIONS, built, means_of, path_units, units_of
+from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex, path_of
 from ironcrab.execution.exact import Fresh, age, exact_quote, too_old
 from ironcrab.execution.fees import (
     FeePolicy,
@@ -105,10 +105,10 @@ class Case:
         if self.builds and self.intent.hint_compute_units is None:
             estimate = learned_units(self.state, self.params, series_of(self.intent))
             if estimate is None:
-                estimate = self._estimate()
+                estimate = self._venue_units()
         return fees_of(self.params, self.intent, self.state.fees, estimate)
 
-    def _estimate(self) -> int | None:
+    def _venue_units(self) -> int | None:
         """The compute limit by the venues' words; None: a venue's pool is not known."""
         intent = self.intent
         if is_cross_dex(intent):
@@ -367,8 +367,8 @@ def cross_dex(case: Case) -> CheckResult | None:
 def quantile_slippage(case: Case) -> CheckResult | None:
     """What own fills taught of this pool and size; no row where that is off.
 
-    A plan with a fresh exact quote allows no more slippage than was learned, within what the intent allows; no plan asks
-    for more than the intent does.
+    A plan with a fresh exact quote allows no more slippage than was learned, within what the intent allows; no plan
+    asks for more than the intent does.
     """
     params, intent = case.params, case.intent
     if not params.quantile_slippage_enabled or case.round is not None or len(intent.resources.pools) != 1:

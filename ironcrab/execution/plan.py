@@ -8,6 +8,7 @@ against the intent since it was said is still traded at, within its slippage of 
 from hashlib import sha256
 
 import msgspec
+
 from ironcrab.dex import base58
 from ironcrab.domain.ask import Plan, PlanHop
 from ironcrab.domain.trade import Read, TradeIntent
@@ -34,7 +35,12 @@ def token_mint(intent: TradeIntent) -> str:
 
 
 def make_plan(
-    intent: TradeIntent, fees: Fees, known: Known, reads: list[Read], fresh: Fresh | None = None, learned: int | None = None
+    intent: TradeIntent,
+    fees: Fees,
+    known: Known,
+    reads: list[Read],
+    fresh: Fresh | None = None,
+    learned: int | None = None,
 ) -> Plan | Refusal:
     """The terms of a one-pool swap, not hashed yet, from the intent and what is known; appends what it read to `reads`.
 
@@ -64,7 +70,8 @@ def make_plan(
         reads.append(Read("quote", pool, fresh.seq))
         out = min(out, max(fresh.least(intent.max_slippage_bps), learned or 0))
         if out <= 0:
-            return Refusal("QUOTE_UNAVAILABLE", f"expected={fresh.amount_out} less {intent.max_slippage_bps}bps is nothing")
+            text = f"expected={fresh.amount_out} less {intent.max_slippage_bps}bps is nothing"
+            return Refusal("QUOTE_UNAVAILABLE", text)
     return Plan(
         side=intent.side,
         dex=row.dex,

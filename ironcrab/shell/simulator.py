@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ironcrab.domain.ask import Plan, SimulateAnswer, SimulateAsk
+from ironcrab.domain.ask import SimulateAnswer, SimulateAsk
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import Fault
 from ironcrab.loop import Record

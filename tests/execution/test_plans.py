@@ -6,7 +6,7 @@ from struct import pack
 import msgspec
 import pytest
 
-from ironcrab.dex import VENUES, Account, base58, pump_fees, pumpfun, pumpswap
+from ironcrab.dex import VENUES, Account, base58, pumpfun, pumpswap
 from ironcrab.dex.address import ASSOCIATED_TOKEN, COMPUTE_BUDGET, SYSTEM, TOKEN, TOKEN_2022, WSOL, associated
 from ironcrab.dex.message import LOOKUP_TABLES, Table, calls_of, compiled, instructions_of
 from ironcrab.domain.ask import SimulateAnswer, SimulateAsk
@@ -18,7 +18,7 @@ from ironcrab.execution.building import TOO_LARGE, UNBUILT, fitted, means_of, ta
 from ironcrab.execution.params import PAPER_WALLET
 from ironcrab.execution.refusal import Refusal
 from tests.execution.stage import Stage, buy, sell
-from tests.pool_sets import CLOCK, COIN, key, sets
+from tests.pool_sets import CLOCK, key, sets
 
 SLOT = CLOCK.slot
 RAW = 10_000_000
@@ -130,7 +130,7 @@ def test_the_swap_is_the_venue_builders(venue, wrapped, side):
     stage = ready(venue, wrapped=wrapped)
     plan = decide(stage, wish(venue, side))
     made, coin = SETS[venue], coin_of(venue)
-    mint_in, mint_out = (WSOL, coin) if side == "Buy" else (coin, WSOL)
+    mint_in = WSOL if side == "Buy" else coin
     (expected,) = BY_ID[venue].instructions(
         made.pool, ACCOUNTS[venue], user=PAPER_WALLET, mint_in=mint_in, amount=RAW, other_amount=plan.min_out,
         exact="in", clock=stage.known.pools.accounts.clock(),
@@ -166,9 +166,10 @@ def test_what_is_not_told_leaves_terms_that_only_paper_takes(venue):
         stage = ready(venue, leave_out=(left_out,))
         plan = decide(stage, wish(venue, min_out=7))
         if plan.calls:
-            others = {pumpfun.GLOBAL, pumpswap.GLOBAL_CONFIG} - {"pumpfun": {pumpfun.GLOBAL}, "pump_amm": {pumpswap.GLOBAL_CONFIG}}.get(
-                venue, set()
-            )
+            others = {pumpfun.GLOBAL, pumpswap.GLOBAL_CONFIG} - {
+                "pumpfun": {pumpfun.GLOBAL},
+                "pump_amm": {pumpswap.GLOBAL_CONFIG},
+            }.get(venue, set())
             assert left_out in (*made.mints, *made.accounts, *others), left_out
             continue
         assert (plan.min_out, plan.tables) == (7, ())
@@ -210,7 +211,9 @@ def test_what_was_learned_tightens_the_slippage_of_a_built_plan():
     stage = ready("raydium", quantile_slippage_enabled=True, quantile_fallback_slippage_bps=40)
     plan = decide(stage, wish("raydium", min_out=10**15))
     assert plan.min_out == plan.expected_out * 9_960 // 10_000
-    loose = decide(ready("raydium", quantile_slippage_enabled=True), wish("raydium", min_out=10**15, max_slippage_bps=50))
+    loose = decide(
+        ready("raydium", quantile_slippage_enabled=True), wish("raydium", min_out=10**15, max_slippage_bps=50)
+    )
     assert loose.min_out == loose.expected_out * 9_950 // 10_000, "never looser than the intent allows"
 
 
@@ -270,7 +273,9 @@ def test_a_limit_is_the_hints_or_learned_or_the_venues():
     pool = SETS["raydium"].pool
     assert stage.engine.state.units == {f"{pool} Buy": 50_000}
     assert 85_000 - number <= decide(stage, wish("raydium")).compute_units <= 85_000
-    assert 99_999 - number <= decide(ready("raydium"), wish("raydium", hint_compute_units=99_999)).compute_units <= 99_999
+    assert (
+        99_999 - number <= decide(ready("raydium"), wish("raydium", hint_compute_units=99_999)).compute_units <= 99_999
+    )
     asks = [record.seq for record in stage.records if type(record.event) is SimulateAsk]
     stage.take(SimulateAnswer(asks[-1], False, "ComputationalBudgetExceeded"))
     assert stage.engine.state.units[f"{pool} Buy"] > 150_000

@@ -80,10 +80,9 @@ def legs_are_the_builders(stage, plan, legs):
     clock = stage.known.pools.accounts.clock()
     swaps = []
     for hop, (venue, pool, accounts, mints) in zip(plan.hops, legs, strict=True):
-        for mint in mints:
-            accounts = accounts | ({mint: MINT_ACCOUNT} if mint != WSOL and mint not in accounts else {})
+        seen = {**{mint: MINT_ACCOUNT for mint in mints if mint != WSOL}, **accounts}
         swaps += BY_ID[venue].instructions(
-            pool, accounts, user=PAPER_WALLET, mint_in=hop.input_mint, amount=hop.amount_in, other_amount=hop.min_out,
+            pool, seen, user=PAPER_WALLET, mint_in=hop.input_mint, amount=hop.amount_in, other_amount=hop.min_out,
             exact="in", clock=clock,
         )  # fmt: skip
     programs = [swap.program for swap in swaps]

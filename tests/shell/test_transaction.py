@@ -10,7 +10,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from ironcrab.dex import base58
-from ironcrab.dex.face import Account, Instruction, Meta
+from ironcrab.dex.face import Instruction, Meta
 from ironcrab.dex.message import LOOKUP_TABLES, Table, calls_of, compiled
 from ironcrab.domain.market import AccountWritten, SlotUpdate
 from ironcrab.loop import Record
@@ -66,7 +66,7 @@ def test_the_bytes_are_those_of_the_recorded_calls():
 
 def test_what_was_not_decided_is_not_signed():
     recorded = plan("wrap", 5)
-    with pytest.raises(BuildFault, match="^PLAN_UNBUILT"):
+    with pytest.raises(BuildFault, match="PLAN_UNBUILT: the plan has its terms"):
         message_of(replace(recorded, calls=()), WALLET.address, Tables())
     with pytest.raises(BuildFault, match="decided was"):
         message_of(replace(recorded, calls=recorded.calls[1:]), WALLET.address, Tables())
