@@ -16,6 +16,7 @@ from ironcrab.log import snapshot
 from ironcrab.log.contents import head_before
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
+from ironcrab.log.snapshot import Snapshot
 from ironcrab.mode.restart import nearest
 from ironcrab.mode.retaining import retain
 from ironcrab.mode.states import encode_states, made_by, restore_states, start_of
@@ -65,7 +66,7 @@ def leave_states(recording: Recording) -> int | None:
     for record in recording.records(seq_from=begin, seq_to=end):
         follower.said(record)
     encoded = encode_states(follower.wiring.reducers, follower.wiring.now)
-    snapshot.save(recording, end, head_before(recording, end), encoded, made_by(started))
+    snapshot.save(recording, Snapshot(end, head_before(recording, end), encoded, made_by(started)))
     for old in snapshot.files(recording)[:-KEPT_STATES]:
         old.unlink()
     return end
