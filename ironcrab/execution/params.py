@@ -89,6 +89,13 @@ class EngineParams(Struct, frozen=True, kw_only=True):
         int, _meta("a complete wallet snapshot does not remove a mint traded so recently", "ms", 0, 3_600_000)
     ] = 90_000
 
+    recovery_wait_ms: Annotated[
+        int, _meta("a sell that must go waits for market-data so long before its second attempt; 0 off", "ms", 0, 120_000)
+    ] = 0
+    recovery_cooldown_ms: Annotated[int, _meta("rest of a mint between requests of other sells", "ms", 0, 3_600_000)] = (
+        60_000
+    )
+
     default_compute_units: Annotated[int, _meta("compute limit without a hint", "cu", 1, 1_400_000)] = 200_000
     max_compute_units: Annotated[int, _meta("largest compute limit", "cu", 1, 1_400_000)] = 1_400_000
     arb_compute_units: Annotated[int, _meta("compute limit of a bundle without a hint", "cu", 1, 1_400_000)] = 400_000
@@ -188,7 +195,7 @@ def text_of(value: object) -> str:
 
 LATER = (
     *(key for key in FIELDS if key.startswith("quantile_")),
-    *(key for key in FIELDS if key.startswith(("quote_max_age_", "learned_compute_", "bundle_"))),
+    *(key for key in FIELDS if key.startswith(("quote_max_age_", "learned_compute_", "bundle_", "recovery_"))),
     "plans",
     "lookup_tables",
     "tip_accounts",

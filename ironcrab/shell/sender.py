@@ -4,7 +4,7 @@ The road of one SendAsk, each stop a record before the next step:
 
     SignedAnswer    signature, bytes, blockhash, last valid height: in the log, and durable before a byte leaves
     SendAnswer      the bytes left the host (or certainly did not)
-    ConfirmAnswer   confirmed or failed on the chain with its fills, or `timeout`: it can never land any more
+    ConfirmAnswer   confirmed or failed on the chain with its fills, or `expired`: it can never land any more
 
 Until the end is known the same bytes are sent again. A restart shows the outlet its records again (`see`, then
 `start`): an ask that was signed is looked up and its bytes are sent again; it is signed anew only when every node says
@@ -69,7 +69,10 @@ class SenderParams(Struct, frozen=True, kw_only=True):
 
 
 class Work(Struct):
-    """An open SendAsk: how far it came. `signed` holds the newest signing, `recorded` the seq of its record."""
+    """An open SendAsk: how far it came.
+
+    `signed` holds the newest signing, `recorded` the seq of its record, `handed` how often its bytes were handed on.
+    """
 
     seq: int
     ask: SendAsk
@@ -77,6 +80,7 @@ class Work(Struct):
     signed: SignedAnswer | None = None
     recorded: int | None = None
     is_sent: bool = False
+    handed: int = 0
     ordinal: int = 0
     bundle: str | None = None
     noted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -262,7 +266,9 @@ class Sender:
             is_new = True
             self._outdate(work.signed)
             if self._is_old(work) or not await self._sign(work):
-                self._say(ConfirmAnswer(work.seq, "timeout", error_code=EXPIRED, ordinal=work.ordinal))
+                again = max(work.handed - 1, 0)
+                told = ConfirmAnswer(work.seq, "expired", error_code=EXPIRED, ordinal=work.ordinal, rebroadcasts=again)
+                self._say(told)
                 return
 
     def _outdate(self, expired_one: SignedAnswer | None) -> None:
@@ -283,6 +289,7 @@ class Sender:
             self._unsigned(work, str(fault))
             return False
         work.noted.clear()
+        work.handed = 0
         self._say(answer)
         await work.noted.wait()
         return True
@@ -364,6 +371,7 @@ class Sender:
         """Hand the bytes to all routes at once; an answer only where none of them can have taken them."""
         bundled = work.ask.plan.tip_lamports > 0 and any(route.is_bundle for route in self.routes)
         routes = [route for route in self.routes if route.is_bundle == bundled]
+        work.handed += 1
         first: Handed | None = None
         refusals: list[str] = []
         sent_ms = now_ns() // MS
@@ -423,7 +431,8 @@ class Sender:
         """The end as the feed told it, else as a node tells it."""
         assert work.signed is not None
         landed = work.heard or await fetched(self.nodes, work.signed.signature, self.params.commitment)
-        return confirm_answer(work.seq, work.ordinal, work.ask.plan, self.wallet.address, work.signed, landed)
+        told = confirm_answer(work.seq, work.ordinal, work.ask.plan, self.wallet.address, work.signed, landed)
+        return replace(told, rebroadcasts=max(work.handed - 1, 0))
 
 
 async def _handed(route: Route, told: SignedAnswer) -> tuple[Route, Handed]:

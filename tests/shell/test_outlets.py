@@ -169,7 +169,7 @@ def test_what_can_never_land_ends_as_expired_and_is_not_signed_anew_when_old():
             assert stage.desk.said(ask, ConfirmAnswer) == []  # not finalized yet: it proves nothing
             stage.chain.advance(40)
             answer = await stage.desk.last(ask)
-            assert (answer.status, answer.error_code) == ("timeout", EXPIRED)
+            assert (answer.status, answer.error_code) == ("expired", EXPIRED)
             assert len(stage.desk.said(ask, SignedAnswer)) == 1
 
     run(go())
