@@ -5,6 +5,7 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount
 from ironcrab.domain.trade import Pnl
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
+from ironcrab.execution.building import NATIVE
 from ironcrab.execution.positions import Fill
 from ironcrab.execution.progress import cost_lamports
 from ironcrab.execution.state import Attempt, EngineState
@@ -40,6 +41,8 @@ def settle_confirmed(
     if cost:
         capital.asset(NATIVE_SOL).settle(0, cost, at.slot, seq)
     got = capital.sol() if plan.output_mint == SOL_MINT else plan.output_mint
+    if got == SOL_MINT and plan.calls and (plan.hops[-1].dex if plan.hops else plan.dex) in NATIVE:
+        got = NATIVE_SOL
     if answer.fill_out is not None:
         capital.asset(got).receive(answer.fill_out.raw, at.slot, seq)
     if plan.hops:

@@ -412,6 +412,8 @@ def tx_plan(case: Case) -> CheckResult:
         case.plan = terms = hashed(terms)
         return _pass("tx_plan", f"plan_hash={terms.plan_hash}{tail} terms only, not told: {made.what}")
     case.plan = made
+    rows = case.known.pools.accounts.rows
+    case.reads += [Read("table", key, rows[key].seq) for key in made.tables]
     tables = f" tables={len(made.tables)}" if made.tables else ""
     quote = f"quote_age={made.quote_age_slots}slots/{made.quote_age_ms}ms min_out={made.min_out}"
     return _pass("tx_plan", f"plan_hash={made.plan_hash}{tail} calls={len(made.calls)}{tables} {quote}")

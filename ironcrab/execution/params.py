@@ -90,11 +90,11 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     ] = 90_000
 
     recovery_wait_ms: Annotated[
-        int, _meta("a sell that must go waits for market-data so long before its second attempt; 0 off", "ms", 0, 120_000)
+        int, _meta("a sell that must go waits so long for market-data and is tried again; 0 off", "ms", 0, 120_000)
     ] = 0
-    recovery_cooldown_ms: Annotated[int, _meta("rest of a mint between requests of other sells", "ms", 0, 3_600_000)] = (
-        60_000
-    )
+    recovery_cooldown_ms: Annotated[
+        int, _meta("rest of a mint between requests of other sells", "ms", 0, 3_600_000)
+    ] = 60_000
 
     default_compute_units: Annotated[int, _meta("compute limit without a hint", "cu", 1, 1_400_000)] = 200_000
     max_compute_units: Annotated[int, _meta("largest compute limit", "cu", 1, 1_400_000)] = 1_400_000

@@ -15,7 +15,7 @@ from ironcrab.execution.positions import PositionAuthority
 
 Phase = Literal["simulating", "sending", "signed", "sent", "unknown"]
 """Where an attempt is: asked to simulate, asked to send, signed and recorded, left the host, decided although its end
-is not known. Planned is what `waiting` becomes; confirmed, failed and expired are ends, and an end forgets the attempt."""
+is not known. What waits is planned next; confirmed, failed and expired are ends, and an end forgets the attempt."""
 
 
 class Waiting(Struct, frozen=True, gc=False):
