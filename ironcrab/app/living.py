@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -34,6 +34,13 @@ DATA = click.option(
 @click.option("--key-file", type=PATH, help="Its key, readable by its owner alone.")
 @click.option("--rpc", "rpc_url", metavar="URL", help="The node that simulates, sends and confirms.")
 @click.option("--jito", "jito_url", metavar="URL", help="A block engine for intents that tip.")
+@click.option(
+    "--commitment",
+    type=click.Choice(["confirmed", "finalized"]),
+    default="confirmed",
+    show_default=True,
+    help="Armed: what counts as confirmed.",
+)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--keep-hours", type=click.IntRange(1), help="Drop segments of the log older than this.")
 @click.option("--hot", is_flag=True, help="Leave the segments as JSONL; do not seal.")
@@ -49,6 +56,7 @@ def live_command(
     key_file: Path | None,
     rpc_url: str | None,
     jito_url: str | None,
+    commitment: Literal["confirmed", "finalized"],
     seconds: float | None,
     keep_hours: int | None,
     hot: bool,
@@ -70,7 +78,7 @@ def live_command(
     loaded = load(scenario, pairs(sets))
     settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours)
     if armed is not None:
-        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url)
+        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url, commitment)
     else:
         if key_file is not None or rpc_url is not None or jito_url is not None:
             raise click.UsageError("--key-file, --rpc and --jito go with --armed ADDRESS; else it is paper")
@@ -83,14 +91,20 @@ def live_command(
 
 
 def _armed(
-    loaded: "Scenario", address: str, key_file: Path | None, rpc_url: str | None, jito_url: str | None
+    loaded: "Scenario",
+    address: str,
+    key_file: Path | None,
+    rpc_url: str | None,
+    jito_url: str | None,
+    commitment: Literal["confirmed", "finalized"],
 ) -> "tuple[Scenario, Make]":
     """The scenario and the outlets of an armed session; every refusal comes before anything is begun."""
     from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of  # noqa: PLC0415 - as above
+    from ironcrab.shell.sender import SenderParams  # noqa: PLC0415 - as above
 
     if key_file is None or rpc_url is None:
         raise click.UsageError("--armed demands --key-file FILE and --rpc URL")
-    arms = Arms(address, key_file, rpc_url, jito_url)
+    arms = Arms(address, key_file, rpc_url, jito_url, SenderParams(commitment=commitment))
     scenario = armed(loaded, address)
     wallet = key_of(arms)
 

@@ -3,22 +3,29 @@
 from functools import lru_cache
 
 ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+_CHUNK_PAIRS = 5
+_CHUNK = 58 ** (2 * _CHUNK_PAIRS)
 _VALUE = {char: value for value, char in enumerate(ALPHABET)}
 
 
 def encode(raw: bytes) -> str:
     """Bytes to base58; leading zero bytes become leading `1`s."""
     number = int.from_bytes(raw, "big")
-    chars = []
+    pairs = []
     while number:
-        number, digit = divmod(number, 58)
-        chars.append(ALPHABET[digit])
+        # a few divisions of the long number, the rest of small ones
+        number, part = divmod(number, _CHUNK)
+        for _ in range(_CHUNK_PAIRS):
+            part, pair = divmod(part, 58 * 58)
+            pairs.append(_PAIRS[pair])
     zeros = len(raw) - len(raw.lstrip(b"\0"))
-    return "1" * zeros + "".join(reversed(chars))
+    return "1" * zeros + "".join(reversed(pairs)).lstrip("1")
 
 
+@lru_cache(maxsize=65536)
 def decode(text: str) -> bytes:
-    """Base58 to bytes.
+    """Base58 to bytes, remembered: the same keys are met again and again.
 
     Raises:
         ValueError: a character is not of the alphabet.

@@ -11,7 +11,6 @@ deactivation slot at 4 (all ones: alive), u64 slot of the last extension at 12, 
 
 import base64
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import sha256
 
 from msgspec import Struct
@@ -31,6 +30,9 @@ SIGNATURE_BYTES = 64
 HASH_BYTES = 32
 _TABLE_BYTES = 56
 _ALIVE = 2**64 - 1
+_WRITES, _SIGNS = 1, 2
+_BITS = {"-": 0, "w": _WRITES, "s": _SIGNS, "b": _SIGNS | _WRITES}
+_COUNTS = tuple(bytes((number,)) for number in range(0x80))
 _FLAGS = {(False, False): "-", (False, True): "w", (True, False): "s", (True, True): "b"}
 
 
@@ -92,7 +94,7 @@ def calls_of(instructions: Iterable[Instruction]) -> tuple[PlanCall, ...]:
     return tuple(
         PlanCall(
             one.program,
-            tuple(meta.pubkey for meta in one.metas),
+            tuple([meta.pubkey for meta in one.metas]),
             "".join([_FLAGS[meta.signer, meta.writable] for meta in one.metas]),
             base64.b64encode(one.data).decode(),
         )
@@ -105,9 +107,7 @@ def instructions_of(calls: Iterable[PlanCall]) -> tuple[Instruction, ...]:
     return tuple(
         Instruction(
             call.program,
-            tuple(
-                Meta(key, flag in "sb", flag in "wb") for key, flag in zip(call.accounts, call.flags, strict=True)
-            ),
+            tuple(Meta(key, flag in "sb", flag in "wb") for key, flag in zip(call.accounts, call.flags, strict=True)),
             base64.b64decode(call.data, validate=True),
         )
         for call in calls
@@ -143,37 +143,35 @@ def compiled(payer: str, calls: tuple[PlanCall, ...], tables: tuple[Table, ...] 
         ValueError: a key is no base58 of 32 bytes, or data no base64.
     """
     groups, programs = _groups(payer, calls)
-    lookups, loaded = _lookups(groups, programs, tables)
+    lookups, loaded = _lookups(groups, programs, tables) if tables else ({}, [])
     static = [*groups[0], *groups[1], *groups[2], *groups[3]]
-    order = {key: place for place, key in enumerate([*static, *loaded])}
-    header = bytes((0x80, len(groups[0]) + len(groups[1]), len(groups[1]), len(groups[3])))
+    order = {key: place for place, key in enumerate(static + loaded)}
+    signers = len(groups[0]) + len(groups[1])
+    header = bytes((0x80, signers, len(groups[1]), len(groups[3])))
     opening = header + _count(len(static)) + b"".join([_raw(key) for key in static])
-    body = [_count(len(calls))]
+    body = [opening, bytes(HASH_BYTES), _count(len(calls))]
     for call in calls:
         data = base64.b64decode(call.data, validate=True)
         places = bytes([order[key] for key in call.accounts])
-        body.append(bytes((order[call.program],)) + _count(len(places)) + places + _count(len(data)) + data)
-    raw = opening + bytes(HASH_BYTES) + b"".join(body) + _count(len(lookups)) + b"".join(lookups.values())
-    signers = len(groups[0]) + len(groups[1])
+        body += (bytes((order[call.program],)), _count(len(places)), places, _count(len(data)), data)
+    raw = b"".join((*body, _count(len(lookups)), *lookups.values()))
     return Message(raw, len(opening), tuple(static), signers, tuple(lookups), len(order))
 
 
 def _groups(payer: str, calls: tuple[PlanCall, ...]) -> tuple[tuple[list[str], ...], dict[str, None]]:
     """The four groups of accounts, each in the order of its keys' bytes, and the programs called."""
-    signs: dict[str, bool] = {payer: True}
-    writes: dict[str, bool] = {payer: True}
+    flags: dict[str, int] = {payer: _SIGNS | _WRITES}
     programs: dict[str, None] = {}
     for call in calls:
         programs[call.program] = None
-        signs.setdefault(call.program, False)
-        writes.setdefault(call.program, False)
+        flags.setdefault(call.program, 0)
         for key, flag in zip(call.accounts, call.flags, strict=True):
-            signs[key] = signs.get(key, False) or flag in "sb"
-            writes[key] = writes.get(key, False) or flag in "wb"
+            flags[key] = flags.get(key, 0) | _BITS[flag]
     groups: tuple[list[str], ...] = ([payer], [], [], [])
-    for key in sorted(signs, key=_raw):
+    places = (groups[3], groups[2], groups[1], groups[0])
+    for key in sorted(flags, key=base58.decode):
         if key != payer:
-            groups[(0 if signs[key] else 2) + (not writes[key])].append(key)
+            places[flags[key]].append(key)
     return groups, programs
 
 
@@ -202,6 +200,8 @@ def _lookups(
 
 def _count(number: int) -> bytes:
     """A compact-u16: seven bits a byte, the lowest first."""
+    if number < len(_COUNTS):
+        return _COUNTS[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -209,7 +209,6 @@ def _count(number: int) -> bytes:
     return bytes((*out, number))
 
 
-@lru_cache(maxsize=65536)
 def _raw(key: str) -> bytes:
     raw = base58.decode(key)
     if len(raw) != HASH_BYTES:

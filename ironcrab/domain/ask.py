@@ -149,7 +149,11 @@ class PricedAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
 
 
 class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
-    """How the transaction ended: `status` confirmed, failed or timeout; fills from token balance deltas."""
+    """How the transaction ended; fills from token balance deltas.
+
+    `status`: confirmed, failed, expired (it is certain that it never lands) or timeout (nobody knows). `rebroadcasts`
+    counts how often the same bytes were handed on again.
+    """
 
     ask: Seq
     status: Word
@@ -164,6 +168,7 @@ class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     block_time_unix_ms: Millis | None = None
     ordinal: U32 = 0
     last: bool = True
+    rebroadcasts: U32 = 0
 
 
 ASK = (SimulateAsk, SendAsk)

@@ -5,6 +5,7 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount
 from ironcrab.domain.trade import Pnl
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
+from ironcrab.execution.building import NATIVE
 from ironcrab.execution.positions import Fill
 from ironcrab.execution.progress import cost_lamports
 from ironcrab.execution.state import Attempt, EngineState
@@ -42,6 +43,8 @@ def settle_confirmed(
         capital.asset(NATIVE_SOL).settle(0, cost, at.slot, seq)
     wraps = plan.input_mint == NATIVE_SOL
     got = sol if plan.output_mint == SOL_MINT and not wraps else plan.output_mint
+    if got == SOL_MINT and plan.calls and (plan.hops[-1].dex if plan.hops else plan.dex) in NATIVE:
+        got = NATIVE_SOL
     if answer.fill_out is not None:
         capital.wsol_seen = capital.wsol_seen or (wraps and answer.fill_out.raw > 0)
         capital.asset(got).receive(answer.fill_out.raw, at.slot, seq)

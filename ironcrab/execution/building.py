@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ironcrab.dex import Instruction, Quote, venue_of
 from ironcrab.dex import Refusal as NotBuilt
-from ironcrab.dex.address import TOKEN, WSOL, associated
+from ironcrab.dex.address import TOKEN, TOKEN_PROGRAMS, WSOL, associated
 from ironcrab.dex.message import Message, Table, calls_of, compiled, table_of
 from ironcrab.dex.wallet import Around, around
 from ironcrab.domain.ask import Plan, PlanHop
@@ -25,6 +25,8 @@ UNBUILT = "PLAN_UNBUILT"
 """Our own code: the plan has no instructions, and the session only sends plans that have them."""
 NATIVE = ("pumpfun",)
 """Venues whose SOL side is lamports themselves, not the wrapped account."""
+UNQUOTED = Quote(0, 0, (), 0, partial=False, after={})
+"""Stands for a quote that was not taken."""
 VARIATIONS = 256
 """Compute units that may be taken off a limit so that no two plans are one message (and so one signature)."""
 
@@ -95,6 +97,26 @@ def units_of(intent: TradeIntent, dex: str, quote: Quote, known: Known, *, wrapp
     return venue.compute_units(quote) + sides.around(1, (TOKEN,) * len(sides.makes)).units
 
 
+def path_units(legs: tuple[tuple[str, str], ...], mints: tuple[str, ...], known: Known, *, wrapped: bool) -> int | None:
+    """The same of a path that is not quoted yet: what each venue asks for at most without a quote.
+
+    Args:
+        legs: (venue, pool) of each leg.
+        mints: the input, then the output of each leg.
+        known: what is known of the market.
+        wrapped: SOL is kept wrapped.
+    """
+    total = 0
+    for _, pool in legs:
+        account = known.pools.accounts.get(pool)
+        venue = None if account is None else venue_of(account.owner)
+        if venue is None:
+            return None
+        total += venue.compute_units(UNQUOTED)
+    sides = sides_of(tuple(dex for dex, _ in legs), mints, wrapped=wrapped)
+    return total + sides.around(1, (TOKEN,) * len(sides.makes)).units
+
+
 def built(plan: Plan, intent: TradeIntent, known: Known, means: Means) -> Plan | Refusal | Untold:
     """The plan with its instructions, its tables and the hash of its message; or why it has none."""
     if not means.wallet:
@@ -107,10 +129,9 @@ def built(plan: Plan, intent: TradeIntent, known: Known, means: Means) -> Plan |
         return swaps
     mints = (legs[0].input_mint, *(leg.output_mint for leg in legs))
     sides = sides_of(tuple(leg.dex for leg in legs), mints, wrapped=means.wrapped)
-    programs = tuple(_program(mint, intent, known) for mint in sides.makes)
-    fault = _unnamed(sides.makes, programs, swaps, means.wallet)
-    if fault is not None:
-        return Refusal("INVALID_MINT", fault)
+    programs = _programs(sides.makes, intent, known, swaps, means.wallet)
+    if isinstance(programs, Refusal):
+        return programs
     tip = None
     if plan.tip_lamports:
         if not means.tip_accounts:
@@ -154,9 +175,7 @@ def tables_of(addresses: tuple[str, ...], known: Known) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def _swaps(
-    legs: tuple[Plan | PlanHop, ...], known: Known, user: str
-) -> tuple[Instruction, ...] | Refusal | Untold:
+def _swaps(legs: tuple[Plan | PlanHop, ...], known: Known, user: str) -> tuple[Instruction, ...] | Refusal | Untold:
     """The venues' instructions of all legs, in order."""
     accounts = known.pools.accounts
     clock = accounts.clock()
@@ -166,9 +185,12 @@ def _swaps(
         venue = None if account is None else venue_of(account.owner)
         if venue is None:
             return Untold(f"account of pool {leg.pool_address}")
+        seen = accounts.seen(leg.input_mint, leg.output_mint)
+        if venue.id in NATIVE and not any(mint in seen for mint in (leg.input_mint, leg.output_mint) if mint != WSOL):
+            return Untold(f"mint account of pool {leg.pool_address}")
         made = venue.instructions(
             leg.pool_address,
-            accounts.seen(leg.input_mint, leg.output_mint),
+            seen,
             user=user,
             mint_in=leg.input_mint,
             amount=leg.amount_in,
@@ -184,24 +206,26 @@ def _swaps(
     return tuple(swaps)
 
 
-def _program(mint: str, intent: TradeIntent, known: Known) -> str:
-    """The token program of a mint; what the intent says of its token is believed first."""
-    if mint == WSOL:
-        return TOKEN
-    resources = intent.resources
-    told = resources.token_program if mint in (resources.input_mint, resources.output_mint) else None
-    return known.token_program(mint, told=told)
+def _programs(
+    mints: tuple[str, ...], intent: TradeIntent, known: Known, swaps: tuple[Instruction, ...], wallet: str
+) -> tuple[str, ...] | Refusal:
+    """The token program of each mint whose account is made.
 
-
-def _unnamed(
-    mints: tuple[str, ...], programs: tuple[str, ...], swaps: tuple[Instruction, ...], wallet: str
-) -> str | None:
-    """An account that would be made and that no swap pays into: its mint is of another token program."""
+    What the intent says of its token is believed first, then what is known of the mint; but the account that the pool
+    pays into is what counts: where its program is the other one, that is the mint's.
+    """
     named = {meta.pubkey: None for swap in swaps for meta in swap.metas}
-    for mint, program in zip(mints, programs, strict=True):
-        if associated(wallet, mint, program) not in named:
-            return f"mint={mint} token_program={program} but the pool pays into an account of another program"
-    return None
+    resources = intent.resources
+    found = []
+    for mint in mints:
+        told = resources.token_program if mint in (resources.input_mint, resources.output_mint) else None
+        likely = TOKEN if mint == WSOL else known.token_program(mint, told=told)
+        tried = (likely, *(program for program in TOKEN_PROGRAMS if program != likely))
+        program = next((program for program in tried if associated(wallet, mint, program) in named), None)
+        if program is None:
+            return Refusal("INVALID_MINT", f"mint={mint} token_program={likely} and no swap pays into its account")
+        found.append(program)
+    return tuple(found)
 
 
 def _varied(units: int, number: int) -> int:

@@ -14,8 +14,8 @@ from ironcrab.domain.ask import Plan
 from ironcrab.domain.trade import CheckResult, Read, TradeIntent
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
 from ironcrab.execution.arbitrate import expires_ms
-from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex
-from ironcrab.execution.building import UNBUILT, VARIATIONS, built, means_of, units_of
+from ironcrab.execution.building import UNBUILT, VARIATIONS, built, means_of, path_units, units_of
+from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex, path_of
 from ironcrab.execution.exact import Fresh, age, exact_quote, too_old
 from ironcrab.execution.fees import (
     FeePolicy,
@@ -31,7 +31,7 @@ from ironcrab.execution.fees import (
 from ironcrab.execution.housekeeping import house_plan, hurt, is_dry, purpose_of
 from ironcrab.execution.learned import learned_units, series_of
 from ironcrab.execution.locks import PoolLock, Refused
-from ironcrab.execution.plan import dex_of, make_plan, plan_hash, plan_of_round, token_mint
+from ironcrab.execution.plan import dex_of, hashed, make_plan, plan_of_round, token_mint
 from ironcrab.execution.refusal import Refusal, Untold
 from ironcrab.execution.state import EngineState, Waiting
 from ironcrab.market.known import Known
@@ -105,11 +105,23 @@ class Case:
         estimate = None
         if self.builds and self.intent.hint_compute_units is None:
             estimate = learned_units(self.state, self.params, series_of(self.intent))
-            fresh = self.quoted if estimate is None else None
-            dex = dex_of(self.intent)
-            if isinstance(fresh, Fresh) and dex is not None:
-                estimate = units_of(self.intent, dex, fresh.quote, self.known, wrapped=self.wrapped)
+            if estimate is None:
+                estimate = self._venue_units()
         return fees_of(self.params, self.intent, self.state.fees, estimate)
+
+    def _venue_units(self) -> int | None:
+        """The compute limit by the venues' words; None: a venue's pool is not known."""
+        intent = self.intent
+        if is_cross_dex(intent):
+            hops = path_of(intent)
+            legs = tuple((hop.dex, hop.pool_address) for hop in hops)
+            mints = (SOL_MINT, *(hop.output_mint for hop in hops))
+            units = path_units(legs, mints, self.known, wrapped=self.wrapped) if legs else None
+            return None if units is None else min(units, self.params.max_compute_units)
+        fresh, dex = self.quoted, dex_of(intent)
+        if not isinstance(fresh, Fresh) or dex is None:
+            return None
+        return units_of(intent, dex, fresh.quote, self.known, wrapped=self.wrapped)
 
     def read_balance(self, asset: str) -> None:
         """Note which record the balance of this asset comes from."""
@@ -368,8 +380,8 @@ def cross_dex(case: Case) -> CheckResult | None:
 def quantile_slippage(case: Case) -> CheckResult | None:
     """What own fills taught of this pool and size; no row where that is off.
 
-    A plan with a fresh exact quote allows no more slippage than was learned, within what the intent allows; no plan asks
-    for more than the intent does.
+    A plan with a fresh exact quote allows no more slippage than was learned, within what the intent allows; no plan
+    asks for more than the intent does.
     """
     params, intent = case.params, case.intent
     if not params.quantile_slippage_enabled or case.round is not None or len(intent.resources.pools) != 1:
@@ -404,7 +416,7 @@ def tx_plan(case: Case) -> CheckResult:
     dexes = "".join([f" {hop.dex}" for hop in terms.hops])
     tail = f" hops={len(terms.hops)}{dexes}" if terms.hops else ""
     if not case.builds:
-        case.plan = terms
+        case.plan = terms = hashed(terms)
         return _pass("tx_plan", f"plan_hash={terms.plan_hash}{tail}")
     made = _built(case, terms)
     if isinstance(made, Refusal):
@@ -412,9 +424,11 @@ def tx_plan(case: Case) -> CheckResult:
     if isinstance(made, Untold):
         if case.params.plans == "required":
             return _fail("tx_plan", UNBUILT, f"not told: {made.what}")
-        case.plan = terms
+        case.plan = terms = hashed(terms)
         return _pass("tx_plan", f"plan_hash={terms.plan_hash}{tail} terms only, not told: {made.what}")
     case.plan = made
+    rows = case.known.pools.accounts.rows
+    case.reads += [Read("table", key, rows[key].seq) for key in made.tables]
     tables = f" tables={len(made.tables)}" if made.tables else ""
     quote = f"quote_age={made.quote_age_slots}slots/{made.quote_age_ms}ms min_out={made.min_out}"
     return _pass("tx_plan", f"plan_hash={made.plan_hash}{tail} calls={len(made.calls)}{tables} {quote}")
@@ -432,8 +446,7 @@ def _terms(case: Case) -> Plan | Refusal:
         return fresh
     if isinstance(made, Refusal) or case.expected_out is None:
         return made
-    told = replace(made, expected_out=case.expected_out)
-    return replace(told, plan_hash=plan_hash(told))
+    return replace(made, expected_out=case.expected_out)
 
 
 def _round_terms(case: Case, found: Round) -> Plan | Refusal:

@@ -27,7 +27,7 @@ from ironcrab.domain.control import (
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalanceSnapshot, WalletSnapshotComplete
 from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
-from ironcrab.execution import progress
+from ironcrab.execution import progress, recovery
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
 from ironcrab.execution.arbitrate import expired, expires_ms, ranked
 from ironcrab.execution.checks import CHECKS, Case, Check, judge
@@ -76,6 +76,7 @@ class ExecutionEngine:
         GapClosed,
         ForkOrphaned,
         ControlRequest,
+        ControlResponse,
     )
     reads = ("mints", "pools", "slippage")
     fields = UNFOLDED
@@ -123,6 +124,10 @@ class ExecutionEngine:
         if kind is SimulateAsk or kind is SendAsk:
             self._asked(seq, event)
             return ()
+        if kind is ControlResponse:
+            return self._recovered(event) + self._world(seq) if event.request_id in state.recoveries else ()
+        if kind is ControlRequest and event.request_id.startswith(recovery.PREFIX):
+            return ()
         fold = self.folds.get(kind)
         if fold is None:
             return self._world(seq)
@@ -143,12 +148,15 @@ class ExecutionEngine:
         for waiting in ranked(state.waiting, state.params, self.now_ms, self.known.now.slot):
             if self._may_go(waiting):
                 state.waiting.remove(waiting)
+                state.recoveries.pop(waiting.request, None)
                 said += self._judge(seq, Case(waiting, state, self.known))
         return said
 
     def _may_go(self, waiting: Waiting) -> bool:
         """Whether there is a place for it: Tier0 never waits, and what expired needs no place."""
         state = self.state
+        if recovery.waits(waiting, state, self.now_ms):
+            return expired(waiting, state.params, self.now_ms, self.known.now.slot)
         under_way = sum(1 for attempt in state.attempts.values() if attempt.phase != "unknown")
         if under_way < state.params.max_concurrent_intents or waiting.event.tier == "Tier0":
             return True
@@ -161,7 +169,8 @@ class ExecutionEngine:
         said: Said = [self._preempt(holder.intent, case.label) for holder in case.preempted]
         if not rows[-1].passed or case.plan is None:
             self._release(intent)
-            return [*said, progress.refused(case, rows, seq)]
+            said.append(progress.refused(case, rows, seq))
+            return said + self._recover(case.waiting, rows[-1])
         attempt = Attempt(
             intent=intent,
             number=case.waiting.attempt,
@@ -255,33 +264,53 @@ class ExecutionEngine:
             self._end(attempt, row, "SimFailed", None),
             progress.failed_result(attempt, "execution_failed", row.details),
         ]
-        self._retry(attempt, row.details)
+        if not self._retry(attempt, row.details):
+            said += self._recover(Waiting(attempt.intent, attempt.number, attempt.said_ms, attempt.event), row)
         return said
 
-    def _retry(self, attempt: Attempt, error: str | None) -> None:
+    def _recover(self, waiting: Waiting, row: CheckResult) -> Said:
+        """Ask for what an attempt lacked; where its sell must go, a second attempt waits for the answer."""
+        if not recovery.lacks(row.reason_code, row.details, waiting.event):
+            return []
+        found = recovery.request(waiting, self.state, self.now_ms)
+        if found is None:
+            return []
+        told, again = found
+        if again is not None:
+            self.state.waiting.append(again)
+        return [told]
+
+    def _recovered(self, answer: ControlResponse) -> Said:
+        """An answer to an own request; a busy one is not the last."""
+        if answer.status != "busy":
+            self.state.recoveries.pop(answer.request_id, None)
+        return []
+
+    def _retry(self, attempt: Attempt, error: str | None) -> bool:
         """A sell on a curve that turned out complete is tried once more, on the mint's PumpSwap pool."""
         event = attempt.event
         if attempt.number or event.side != "Sell" or attempt.plan.dex != "pumpfun":
-            return
+            return False
         if not progress.curve_is_complete(error):
-            return
+            return False
         pools = self.known.pools.of_mint(event.resources.input_mint)
         pool = next((row for row in pools if row.dex == "pump_amm" and row.stale is None), None)
         if pool is None:
-            return
+            return False
         resources = msgspec.structs.replace(event.resources, pools=(pool.pool_address,), accounts=pool.accounts)
         metadata = {**event.metadata, "dex": "pump_amm"}
         again = msgspec.structs.replace(event, resources=resources, metadata=metadata)
         self.state.waiting.append(Waiting(attempt.intent, attempt.number + 1, attempt.said_ms, again))
+        return True
 
     def _signed(self, _seq: int, answer: SignedAnswer) -> Said:
-        attempt = self._attempt_of(answer.ask, ("sending",))
+        attempt = self._attempt_of(answer.ask, ("sending", "signed"))
         if attempt is not None:
-            attempt.signature = answer.signature
+            attempt.phase, attempt.signature = "signed", answer.signature
         return []
 
     def _sent(self, _seq: int, answer: SendAnswer) -> Said:
-        attempt = self._attempt_of(answer.ask, ("sending",))
+        attempt = self._attempt_of(answer.ask, ("sending", "signed"))
         if attempt is None:
             return []
         attempt.send = progress.send_info(attempt, answer)
@@ -300,9 +329,11 @@ class ExecutionEngine:
         return [progress.sent_result(attempt, answer)]
 
     def _confirmed(self, seq: int, answer: ConfirmAnswer) -> Said:
-        attempt = self._attempt_of(answer.ask, ("sending", "sent", "unknown"))
+        attempt = self._attempt_of(answer.ask, ("sending", "signed", "sent", "unknown"))
         if attempt is None:
             return []
+        if answer.status == "expired":
+            return self._expired(attempt, answer)
         if answer.status not in ("confirmed", "failed"):
             return [] if attempt.phase == "unknown" else self._give_up(attempt, answer)
         slot = self.known.now.slot if answer.slot is None else answer.slot
@@ -334,11 +365,21 @@ class ExecutionEngine:
             progress.confirm_result(attempt, answer, None, self.now_ms),
         ]
 
+    def _expired(self, attempt: Attempt, answer: ConfirmAnswer) -> Said:
+        """It is certain that it never lands: the capital is free at once."""
+        result = progress.confirm_result(attempt, answer, None, self.now_ms)
+        if attempt.phase == "unknown":
+            self._forget(attempt)
+            return [result]
+        return [self._end(attempt, progress.confirm_row(attempt, answer), "Sent", answer), result]
+
     # ends
 
     def _end(self, attempt: Attempt, row: CheckResult, outcome: Outcome, answer: ConfirmAnswer | None) -> Event:
         """The attempt is over: free what it holds and decide."""
         attempt.rows.append(row)
+        if answer is not None and answer.rebroadcasts:
+            attempt.rows.append(progress.rebroadcast_row(answer))
         self._forget(attempt)
         return progress.decision(attempt, outcome, self.state, answer)
 

@@ -24,7 +24,7 @@ ASSETS_KEPT_SLOTS = 9_000
 class Asset(Struct):
     """What the wallet holds of one asset, raw units, and which slot and record say so.
 
-    `known` is the balance by the newest snapshot and the fills after it; `total` is more only as long as locks exceed it.
+    `known` is the balance by the newest snapshot and the fills after it; `total` is more only while locks exceed it.
     `reported` is the newest on-chain balance and `reported_slot` its slot; `filled_slot` is the slot of the newest
     settled fill; `seq` the record that changed it last.
     """

@@ -30,7 +30,7 @@ TIP_ACCOUNTS = (
     "DfXygSm4jCyNCybVYYK6DwvWqjKee8pbDmJGcLWNDXjh ADuUkR4vqLUMWXxW9gh6D6L8pMSawimctcNZ5pGwDcEt "
     "DttWaMuVvTiduZRnguLF7jNxTgiMBZ1hyAumKUiL2KRL 3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT"
 )
-"""The block engine's eight tip accounts (fact sheet on sending, section 6); an armed session compares them with its own."""
+"""The block engine's eight tip accounts (fact sheet on sending, section 6); an armed session asks whether they are."""
 
 PAPER_WALLET = "4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi"
 """Base58 of 32 bytes 0x01: the wallet that the original's replay pretends to have."""
@@ -50,8 +50,8 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     plans: Annotated[
         Literal["terms", "built", "required"],
         Meta(
-            description="terms: no instructions; built: with instructions, and least outputs by fresh exact quotes, where "
-            "the accounts are known; required: what cannot be built so is refused",
+            description="terms: no instructions; built: with instructions, and least outputs by fresh exact quotes, "
+            "where the accounts are known; required: what cannot be built so is refused",
             extra={"unit": "word"},
         ),
     ] = "terms"
@@ -88,6 +88,13 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     position_grace_ms: Annotated[
         int, _meta("a complete wallet snapshot does not remove a mint traded so recently", "ms", 0, 3_600_000)
     ] = 90_000
+
+    recovery_wait_ms: Annotated[
+        int, _meta("a sell that must go waits so long for market-data and is tried again; 0 off", "ms", 0, 120_000)
+    ] = 0
+    recovery_cooldown_ms: Annotated[
+        int, _meta("rest of a mint between requests of other sells", "ms", 0, 3_600_000)
+    ] = 60_000
 
     default_compute_units: Annotated[int, _meta("compute limit without a hint", "cu", 1, 1_400_000)] = 200_000
     max_compute_units: Annotated[int, _meta("largest compute limit", "cu", 1, 1_400_000)] = 1_400_000
@@ -133,9 +140,9 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     ] = False
     bundle_tip_min_lamports: Annotated[int, _meta("auction: least tip", "lamports", 0, _BIG)] = 100_000
     bundle_tip_max_lamports: Annotated[int, _meta("auction: largest tip", "lamports", 0, _BIG)] = 2_000_000
-    bundle_tip_default_bps: Annotated[int, _meta("auction: tip of one that names none, of its profit", "bps", 0, 10_000)] = (
-        1_000
-    )
+    bundle_tip_default_bps: Annotated[
+        int, _meta("auction: tip where none is named, of the profit", "bps", 0, 10_000)
+    ] = 1_000
     bundle_auction_max_spend_bps: Annotated[
         int, _meta("auction: tip and priority fee at most, of the profit; 0: nothing may be spent", "bps", 0, 10_000)
     ] = 1_500
@@ -190,7 +197,7 @@ def text_of(value: object) -> str:
 
 LATER = (
     *(key for key in FIELDS if key.startswith("quantile_")),
-    *(key for key in FIELDS if key.startswith(("quote_max_age_", "learned_compute_", "bundle_"))),
+    *(key for key in FIELDS if key.startswith(("quote_max_age_", "learned_compute_", "bundle_", "recovery_"))),
     "plans",
     "lookup_tables",
     "tip_accounts",

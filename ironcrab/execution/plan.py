@@ -8,6 +8,7 @@ against the intent since it was said is still traded at, within its slippage of 
 from hashlib import sha256
 
 import msgspec
+
 from ironcrab.dex import base58
 from ironcrab.domain.ask import Plan, PlanHop
 from ironcrab.domain.trade import Read, TradeIntent
@@ -34,9 +35,14 @@ def token_mint(intent: TradeIntent) -> str:
 
 
 def make_plan(
-    intent: TradeIntent, fees: Fees, known: Known, reads: list[Read], fresh: Fresh | None = None, learned: int | None = None
+    intent: TradeIntent,
+    fees: Fees,
+    known: Known,
+    reads: list[Read],
+    fresh: Fresh | None = None,
+    learned: int | None = None,
 ) -> Plan | Refusal:
-    """The terms of a one-pool swap, from the intent and what is known; appends what it read to `reads`.
+    """The terms of a one-pool swap, not hashed yet, from the intent and what is known; appends what it read to `reads`.
 
     Args:
         intent: what is wanted.
@@ -64,8 +70,9 @@ def make_plan(
         reads.append(Read("quote", pool, fresh.seq))
         out = min(out, max(fresh.least(intent.max_slippage_bps), learned or 0))
         if out <= 0:
-            return Refusal("QUOTE_UNAVAILABLE", f"expected={fresh.amount_out} less {intent.max_slippage_bps}bps is nothing")
-    plan = Plan(
+            text = f"expected={fresh.amount_out} less {intent.max_slippage_bps}bps is nothing"
+            return Refusal("QUOTE_UNAVAILABLE", text)
+    return Plan(
         side=intent.side,
         dex=row.dex,
         pool_address=pool,
@@ -83,13 +90,12 @@ def make_plan(
         quote_age_slots=None if fresh is None else fresh.age_slots,
         quote_age_ms=None if fresh is None else fresh.age_ms,
     )
-    return msgspec.structs.replace(plan, plan_hash=plan_hash(plan))
 
 
 def plan_of_round(intent: TradeIntent, fees: Fees, legs: tuple[PlanHop, ...], must_earn: Lamports) -> Plan:
-    """The plan of a path that was quoted and found good."""
+    """The terms of a path that was quoted and found good, not hashed yet."""
     first, last = legs[0], legs[-1]
-    plan = Plan(
+    return Plan(
         side=intent.side,
         dex=first.dex,
         pool_address=first.pool_address,
@@ -105,6 +111,10 @@ def plan_of_round(intent: TradeIntent, fees: Fees, legs: tuple[PlanHop, ...], mu
         hops=legs,
         must_earn_lamports=must_earn,
     )
+
+
+def hashed(plan: Plan) -> Plan:
+    """The plan with the hash of its terms."""
     return msgspec.structs.replace(plan, plan_hash=plan_hash(plan))
 
 

@@ -117,11 +117,16 @@ def confirm_row(attempt: Attempt, answer: ConfirmAnswer) -> CheckResult:
     bundled = bool(attempt.event.require_bundle)
     if answer.status == "failed":
         code = "BUNDLE_FAILED" if bundled else "confirmed_err"
-    elif answer.status == "timeout":
+    elif answer.status in ("timeout", "expired"):
         code = "BUNDLE_TIMEOUT" if bundled else "confirm_timeout"
     else:
         code = "confirm_rpc_error"
     return CheckResult("confirm", passed=False, reason_code=code, details=answer.error_code)
+
+
+def rebroadcast_row(answer: ConfirmAnswer) -> CheckResult:
+    """Row 23 of the table: how often the same bytes were sent again."""
+    return CheckResult("rebroadcast", passed=True, details=f"count={answer.rebroadcasts}")
 
 
 def refused(case: Case, rows: list[CheckResult], decided_at: int) -> DecisionRecord:
@@ -160,7 +165,7 @@ def reads_of(case: Case) -> tuple[Read, ...]:
 
 def decision(attempt: Attempt, outcome: Outcome, state: EngineState, confirm: ConfirmAnswer | None) -> DecisionRecord:
     """The one decision on an attempt that had passed its checks; the last row failed or all passed."""
-    last = attempt.rows[-1]
+    last = next((row for row in attempt.rows if not row.passed), attempt.rows[-1])
     reason = None if last.passed else last.reason_code
     if outcome == "SimFailed":
         reason = last.details or last.reason_code
@@ -242,7 +247,10 @@ def confirm_result(attempt: Attempt, answer: ConfirmAnswer, pnl: Pnl | None, now
         error_code=answer.error_code,
         latency_ms=max(now_ms - attempt.asked_ms, 0),
         block_time_unix_ms=answer.block_time_unix_ms,
-        metadata=metadata_of(attempt),
+        metadata={
+            **metadata_of(attempt),
+            **({"rebroadcast_count": str(answer.rebroadcasts)} if answer.rebroadcasts else {}),
+        },
     )
 
 

@@ -13,17 +13,22 @@ from ironcrab.execution.locks import Capital, Pools
 from ironcrab.execution.params import EngineParams
 from ironcrab.execution.positions import PositionAuthority
 
-Phase = Literal["simulating", "sending", "sent", "unknown"]
-"""Where an attempt is: asked to simulate, asked to send, left the host, decided although its end is not known."""
+Phase = Literal["simulating", "sending", "signed", "sent", "unknown"]
+"""Where an attempt is: asked to simulate, asked to send, signed and recorded, left the host, decided although its end
+is not known. What waits is planned next; confirmed, failed and expired are ends, and an end forgets the attempt."""
 
 
 class Waiting(Struct, frozen=True, gc=False):
-    """An attempt of an intent that is not decided yet; `said_ms` is the time of the intent's record."""
+    """An attempt of an intent that is not decided yet; `said_ms` is the time of the intent's record.
+
+    `request` is the control request whose answer it waits for; "": none.
+    """
 
     intent: int
     attempt: int
     said_ms: int
     event: TradeIntent
+    request: str = ""
 
 
 class Attempt(Struct):
@@ -75,6 +80,8 @@ class EngineState(Struct):
         fed_ns: log time of the newest market record: the feed's position.
         fed_slot: the highest slot at that record.
         units: the most compute units that simulations lately used, by pools and side.
+        recoveries: control requests that attempts wait for, until which time (ms).
+        cooling: mints for which nothing is asked again until this time (ms).
         hashes: messages that may still be under way, until which time (ms): no other plan is one of them.
     """
 
@@ -96,3 +103,5 @@ class EngineState(Struct):
     fed_slot: Slot = 0
     units: dict[str, int] = field(default_factory=dict)
     hashes: dict[str, int] = field(default_factory=dict)
+    recoveries: dict[str, int] = field(default_factory=dict)
+    cooling: dict[str, int] = field(default_factory=dict)

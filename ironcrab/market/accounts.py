@@ -287,7 +287,7 @@ class Accounts:
         return Clock(slot, floor_div(self.now.time, 1_000_000_000) if time is None else time, epoch)
 
     def seen(self, *named: str) -> Reading:
-        """The known accounts for whoever builds from them; those `named` are the ones it finds when it looks through."""
+        """The known accounts for whoever builds from them; who looks through finds those `named`."""
         return Reading(self.rows, dict.fromkeys(named))
 
     def behind(self, pool: str) -> Staged | None:

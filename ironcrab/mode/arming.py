@@ -12,7 +12,6 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
-from ironcrab.mode.building import Building
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.scenario import ARMED, Scenario
 from ironcrab.shell.clock import now_ns
@@ -20,7 +19,8 @@ from ironcrab.shell.routes import JitoRoute, Route, RpcRoute
 from ironcrab.shell.rpc import Rpc, RpcFault
 from ironcrab.shell.samples import Told, read_accounts, read_fees, read_wallet
 from ironcrab.shell.sender import Sender, SenderParams
-from ironcrab.shell.simulator import Build, Simulator
+from ironcrab.shell.simulator import Simulator
+from ironcrab.shell.transaction import Tables
 from ironcrab.shell.wallet import Wallet, load_wallet
 
 LIMITS = ("max_position_size_lamports", "daily_loss_limit_lamports", "max_open_positions")
@@ -38,7 +38,6 @@ class Arms(Struct, frozen=True):
         rpc_url: the node that simulates, sends and confirms; it may hold a token and is never printed.
         jito_url: a block engine for plans that tip; None: none.
         params: of the sender.
-        build: a plan's instructions; None: by the venues.
     """
 
     address: str
@@ -46,14 +45,14 @@ class Arms(Struct, frozen=True):
     rpc_url: str
     jito_url: str | None = None
     params: SenderParams = SenderParams()
-    build: Build | None = None
 
 
 def armed(scenario: Scenario, address: str) -> Scenario:
     """The scenario as it is recorded when it is armed.
 
     Raises:
-        InputFault: it names another wallet, does not send, or leaves a limit to its default.
+        InputFault: it names another wallet, does not send, takes plans without instructions, or leaves a limit to its
+            default.
     """
     engine = scenario.engine
     if engine.wallet != address:
@@ -63,6 +62,11 @@ def armed(scenario: Scenario, address: str) -> Scenario:
         )
     if not engine.send_enabled:
         raise InputFault(f"scenario {scenario.name} does not send; set engine.send_enabled = true")
+    if engine.plans != "required":
+        raise InputFault(
+            f'scenario {scenario.name} has engine.plans = "{engine.plans}", and terms without instructions cannot be '
+            f'signed; set engine.plans = "required"'
+        )
     told = {setting.key for setting in scenario.settings if setting.origin != "default"}
     silent = [key for key in LIMITS if f"engine.{key}" not in told]
     if silent:
@@ -83,7 +87,7 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
     """Simulator and sender of this wallet, after a look at its money.
 
     Raises:
-        InputFault: it holds less than the limits assume.
+        InputFault: it holds less than the limits assume, or the block engine has other tip accounts.
         RpcFault: the node gives no answer.
     """
     arrived = asyncio.Event()
@@ -94,14 +98,13 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
         told: Told | None = {} if any(one.params.enabled for one in scenario.housekeepers) else None
         accounts = () if told is None else await read_accounts(rpc, wallet.address, told)
         routes: tuple[Route, ...] = (RpcRoute(rpc),)
-        tips: tuple[str, ...] = ()
         if arms.jito_url is not None:
             jito = JitoRoute(await stack.enter_async_context(Rpc(arms.jito_url)))
-            routes, tips = (*routes, jito), await jito.tip_accounts()
-        building = Building(wallet.address)
-        build = arms.build or building.instructions
-        simulator = Simulator(wallet.address, rpc, build, arrived, tips=tips)
-        sender = Sender(wallet, routes, (rpc,), build, durable, arrived, tips=tips, params=arms.params)
+            _refuse_other_tips(await jito.tip_accounts(), scenario)
+            routes = (*routes, jito)
+        tables = Tables()
+        simulator = Simulator(wallet.address, rpc, tables, arrived)
+        sender = Sender(wallet, routes, (rpc,), tables, durable, arrived, params=arms.params)
 
         async def samples(take: Callable[[Event], object]) -> None:
             while True:
@@ -110,7 +113,7 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
                     take(event)
 
         return Outlets(
-            (building, simulator, sender),
+            (tables, simulator, sender),
             clock=now_ns,
             wallet=(*accounts, *money),
             working=(simulator, sender),
@@ -135,6 +138,15 @@ async def _sampled(rpc: Rpc, address: str, told: Told | None) -> tuple[Event, ..
         )
     except RpcFault:
         return ()
+
+
+def _refuse_other_tips(told: tuple[str, ...], scenario: Scenario) -> None:
+    strange = [account for account in scenario.engine.tip_accounts.split() if account not in told]
+    if strange:
+        raise InputFault(
+            f"scenario {scenario.name} tips {strange[0]}, which the block engine does not name; "
+            f'set engine.tip_accounts = "{" ".join(told)}"'
+        )
 
 
 def _refuse_poor(money: tuple[Event, ...], scenario: Scenario, address: str) -> None:

@@ -44,7 +44,10 @@ def theirs(payer, calls, tables=(), blockhash=BLOCKHASH):
         Theirs(
             Pubkey.from_string(call.program),
             base64.b64decode(call.data),
-            [AccountMeta(Pubkey.from_string(k), f in "sb", f in "wb") for k, f in zip(call.accounts, call.flags)],
+            [
+                AccountMeta(Pubkey.from_string(k), f in "sb", f in "wb")
+                for k, f in zip(call.accounts, call.flags, strict=True)
+            ],
         )
         for call in calls
     ]

@@ -14,7 +14,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ironcrab.dex import base58
 from ironcrab.dex.address import TOKEN, associated
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
-from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest, ForkOrphaned, GapClosed, GapOpened, RunStarted
+from ironcrab.domain.control import (
+    ClockTick,
+    ConfigUpdate,
+    ControlRequest,
+    ForkOrphaned,
+    GapClosed,
+    GapOpened,
+    RunStarted,
+)
 from ironcrab.domain.market import (
     AccountWritten,
     DexPoolAccounts,
@@ -252,7 +260,9 @@ class EngineMachine(RuleBasedStateMachine):
             self.truth.land(ask, self.plans[ask], self.buckets[ask], share, fails)
 
     @precondition(lambda self: self.truth.landed)
-    @rule(which=st.integers(0, 9), times=st.sampled_from([1, 1, 1, 2]), known=st.sampled_from([True, True, True, False]))
+    @rule(
+        which=st.integers(0, 9), times=st.sampled_from([1, 1, 1, 2]), known=st.sampled_from([True, True, True, False])
+    )
     def confirm(self, which, times, known):
         COUNTS["rule confirm"] += 1
         fresh = [ask for ask in self.truth.landed if ask not in self.told]
@@ -277,12 +287,17 @@ class EngineMachine(RuleBasedStateMachine):
         self.untrusted |= {NATIVE_SOL, self.buckets[ask], plan.input_mint, plan.output_mint}
 
     @precondition(lambda self: self.open_asks(SendAsk))
-    @rule(which=st.integers(0, 9), status=st.sampled_from(["timeout", "timeout", "odd"]))
+    @rule(which=st.integers(0, 9), status=st.sampled_from(["timeout", "timeout", "odd", "expired"]))
     def give_up(self, which, status):
         COUNTS["rule give up"] += 1
         asks = self.open_asks(SendAsk)
+        ask = asks[which % len(asks)]
+        if status == "expired":
+            if ask in self.truth.landed:
+                return
+            self.plans.pop(ask, None)
         self.fault(f"confirmation {status}")
-        self.take(ConfirmAnswer(asks[which % len(asks)], status, ordinal=2, last=False))
+        self.take(ConfirmAnswer(ask, status, ordinal=2, last=status == "expired"))
 
     @rule(asset=st.sampled_from([*MONEY, *MINTS]), back=st.sampled_from([0, 0, 0, 1, 2, 5]))
     def wallet(self, asset, back):
@@ -347,7 +362,9 @@ class EngineMachine(RuleBasedStateMachine):
     def judge(self):
         """Look at the records that are new."""
         records, others = self.a.records, self.b.records
-        assert msgspec.json.encode(records[self.seen :]) == msgspec.json.encode(others[self.seen :]), "restarted differs"
+        assert msgspec.json.encode(records[self.seen :]) == msgspec.json.encode(others[self.seen :]), (
+            "restarted differs"
+        )
         for record in records[self.seen :]:
             event = record.event
             if isinstance(event, SimulateAsk):
@@ -442,7 +459,7 @@ class EngineMachine(RuleBasedStateMachine):
         assert all((seq, 0) in self.decided for seq in said if seq not in open_), "nothing is dropped"
         if self.a.keepers:
             # housekeepers go on wishing as time passes; what they wished in the last tick may be open
-            assert all(state.attempts[seq].event.source not in ("momentum-bot",) for seq in state.attempts)
+            assert all(state.attempts[seq].event.source != "momentum-bot" for seq in state.attempts)
         else:
             assert not state.waiting
             assert not state.attempts

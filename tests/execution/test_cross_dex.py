@@ -246,7 +246,7 @@ def test_ids_of_older_configs_stand():
 
     before = config_snapshot_id(EngineParams())
     assert before == "cfg-8b4574f3ba41564e", "of the parameters that were there when logs were first written"
-    assert len(LATER) == 22
+    assert len(LATER) == 24
     assert config_snapshot_id(EngineParams(quantile_slippage_enabled=True)) != before
     assert config_snapshot_id(EngineParams(cross_dex_leg_slippage_bps=11)) != before
 

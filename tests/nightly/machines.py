@@ -50,7 +50,7 @@ def run(sequences, first, shrinks=False):
         count = min(BATCH, sequences - done)
         try:
             batch(number, count, shrinks)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it found is told
             print(f"batch {number}: {type(error).__name__}: {error}")
             for note in getattr(error, "__notes__", ()):
                 print(note)

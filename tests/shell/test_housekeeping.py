@@ -18,7 +18,6 @@ from ironcrab.execution.fees import fees_of
 from ironcrab.execution.housekeeping import action, house_plan
 from ironcrab.execution.params import EngineParams
 from ironcrab.market.rent import RENT_SYSVAR, lamports_per_byte
-from ironcrab.mode.building import Building
 from ironcrab.mode.purse import account_data
 from ironcrab.shell.samples import read_accounts
 from tests.shell.stage import DECIMALS, KEYPAIR, MINT, SOL, WALLET, Stage, new_chain
@@ -62,8 +61,6 @@ def performed(chain, plan, sends=True):
 
     async def go():
         async with Stage(chain) as desk:
-            building = Building(ME)
-            desk.simulator.build = desk.sender.build = building.instructions
             before = chain.vm.balance(KEYPAIR.pubkey())
             simulated = await desk.simulate(plan)
             return simulated, await desk.send(plan) if sends else None, before
