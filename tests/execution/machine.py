@@ -380,6 +380,9 @@ class EngineMachine(RuleBasedStateMachine):
                 assert key not in self.decided, "one outcome an attempt"
                 self.decided[key] = event
                 COUNTS[f"outcome {event.outcome}"] += 1
+                purpose = purpose_of(records[event.intent].event)
+                if purpose is not None:
+                    COUNTS[f"action {purpose} {event.outcome}"] += 1
                 if event.outcome == "Rejected":
                     COUNTS[f"reason {event.primary_reject_reason}"] += 1
         self.seen = len(records)
@@ -423,12 +426,14 @@ class EngineMachine(RuleBasedStateMachine):
         if not hasattr(self, "a"):
             return
         state = self.a.engine.state
-        assert set(state.capital.locks) == set(state.attempts)
+        assert set(state.capital.locks) == set(state.attempts), "every attempt has its lock, and no lock leaks"
         simulating = {seq for seq, attempt in state.attempts.items() if attempt.phase == "simulating"}
-        assert {holder.intent for holder in state.pools.locks.values()} <= simulating
-        assert set(state.asks.values()) <= set(state.attempts)
+        holders = {holder.intent for holder in state.pools.locks.values()}
+        assert holders <= simulating, "a pool is held before the send only"
+        assert set(state.asks.values()) <= set(state.attempts), "an ask belongs to an attempt"
         for seq, attempt in state.attempts.items():
-            assert (state.capital.locks[seq].until_ms is None) == (attempt.phase != "simulating")
+            expires = state.capital.locks[seq].until_ms is not None
+            assert expires == (attempt.phase == "simulating"), "a lock expires until it is sent, and never after"
 
     def teardown(self):
         """Let all time pass, so that whatever was open ends; then hold the books against the chain."""

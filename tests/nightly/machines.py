@@ -51,7 +51,7 @@ def run(sequences, first, shrinks=False):
         try:
             batch(number, count, shrinks)
         except Exception as error:  # noqa: BLE001 - whatever it found is told
-            print(f"batch {number}: {type(error).__name__}: {error}")
+            print(f"batch {number}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
             for note in getattr(error, "__notes__", ()):
                 print(note)
             return 1
@@ -64,10 +64,11 @@ def run(sequences, first, shrinks=False):
     return 0
 
 
-def planted(sequences=ENOUGH):
-    """For each patch: the sentence by which the machine found it in a copy; None: it did not."""
-    found = {}
+def planted(names=(), sequences=ENOUGH):
+    """For each patch (of these names): the sentence by which the machine found it in a copy; None: it did not."""
     for patch in sorted(PLANTED.glob("*.patch")):
+        if names and patch.stem not in names:
+            continue
         with tempfile.TemporaryDirectory() as scratch:
             copy = Path(scratch) / "copy"
             for folder in ("ironcrab", "tests"):
@@ -77,10 +78,9 @@ def planted(sequences=ENOUGH):
                 [sys.executable, "tests/nightly/machines.py", str(sequences)], cwd=copy, capture_output=True, text=True,
                 env={"PYTHONPATH": str(copy), "PYTHONHASHSEED": "0", "PATH": "/usr/bin:/bin"}, check=False,
             )  # fmt: skip
-            found[patch.stem] = told.stdout.splitlines()[0] if told.returncode == 1 and told.stdout else None
             if told.returncode not in (0, 1) or (told.returncode == 1 and not told.stdout):
                 raise RuntimeError(f"{patch.name}: {told.stderr[-2000:]}")
-    return found
+            yield patch.stem, told.stdout.splitlines()[0] if told.returncode else None
 
 
 def main():
@@ -93,10 +93,11 @@ def main():
     sys.path.insert(0, str(ROOT))
     if not told.planted:
         return run(told.sequences, told.first, told.shrink)
-    found = planted()
-    for name, sentence in found.items():
-        print(f"{name:32} {'found: ' + sentence if sentence else 'NOT FOUND'}")
-    return 0 if all(found.values()) else 1
+    missed = 0
+    for name, sentence in planted():
+        missed += sentence is None
+        print(f"{name:44} {'found: ' + sentence if sentence else 'NOT FOUND'}", flush=True)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
