@@ -174,14 +174,25 @@ class EngineMachine(RuleBasedStateMachine):
 
     # rules
 
-    @rule(told=intents, far=st.integers(0, 5), which=st.integers(0, 9), share=st.integers(0, 9))
-    def through(self, told, far, which, share):
-        """An intent that goes some way without a fault, so that the later phases are reached often."""
+    @rule(
+        told=intents,
+        far=st.integers(0, 5),
+        which=st.integers(0, 9),
+        share=st.integers(0, 9),
+        kills=st.sampled_from([False, False, False, False, True]),
+    )
+    def through(self, told, far, which, share, kills):
+        """An intent that goes some way, so that the later phases are reached often; sometimes it is killed on the way."""
         COUNTS["rule through"] += 1
         self.say(told)
         self.take(ClockTick(), 1)
+        if kills:
+            self.fault("killed on the way")
+            self.kill(active=True, liquidate=False)
         if far > 0 and self.open_asks(SimulateAsk):
             self.simulated(which, "good")
+        if kills:
+            self.kill(active=False, liquidate=False)
         if far > 1 and self.open_asks(SendAsk):
             self.left(which, "good")
         if far > 2 and self.plans:

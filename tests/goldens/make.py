@@ -2,8 +2,8 @@
 
     python tests/goldens/make.py [NAME ...]
 
-Needs ../shared (or IRONCRAB_SHARED) for the mainnet block and the Whirlpool day; engine-checks is made of our own
-intents. A golden that changes is a change of decisions: say why with `ironcrab bless`, or in the commit.
+Needs ../shared (or IRONCRAB_SHARED) for the mainnet block and the Whirlpool day; engine-checks and housekeepers
+are made of our own events. A golden that changes is a change of decisions: say why with `ironcrab bless`, or in the commit.
 """
 
 import os
@@ -45,7 +45,19 @@ def engine_checks(folder):
     run_events(engine_check_events(), "engine-checks", load(ROOT / SCENARIO), folder / "golden")
 
 
-GOLDENS = {"mainnet-block-332254908": block, "whirlpool-2022-04-06": day, "engine-checks": engine_checks}
+def housekeepers(folder):
+    sys.path.insert(0, str(ROOT))
+    from tests.goldens.housekeepers import SCENARIO, housekeeper_events
+
+    run_events(housekeeper_events(), "housekeepers", load(ROOT / SCENARIO), folder / "golden")
+
+
+GOLDENS = {
+    "mainnet-block-332254908": block,
+    "whirlpool-2022-04-06": day,
+    "engine-checks": engine_checks,
+    "housekeepers": housekeepers,
+}
 
 
 def main():

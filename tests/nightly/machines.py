@@ -89,12 +89,13 @@ def main():
     asked.add_argument("--first", type=int, default=0)
     asked.add_argument("--shrink", action="store_true")
     asked.add_argument("--planted", action="store_true")
+    asked.add_argument("--bug", action="append", default=[], help="only this patch, by its name")
     told = asked.parse_args()
     sys.path.insert(0, str(ROOT))
     if not told.planted:
         return run(told.sequences, told.first, told.shrink)
     missed = 0
-    for name, sentence in planted():
+    for name, sentence in planted(told.bug):
         missed += sentence is None
         print(f"{name:44} {'found: ' + sentence if sentence else 'NOT FOUND'}", flush=True)
     return 1 if missed else 0
