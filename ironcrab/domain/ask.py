@@ -44,8 +44,8 @@ class Plan(Struct, frozen=True, gc=False):
 
     `calls` are the instructions of the whole transaction, compute budget and tip among them; () where the accounts
     that they name were not told, or no wallet was: such a plan is terms only, and nobody signs it. `tables` are the
-    lookup tables that its message uses. `quote_slot` is the slot of the state that the least output was quoted on,
-    `quote_age_slots` and `quote_age_ms` how far that state's pool lags the feed; None: no quote was used.
+    lookup tables that its message uses. `quote_slot` is the slot up to which the feed had told the pool when the least
+    output was quoted, `quote_age_slots` and `quote_age_ms` how long ago that was; None: no quote was used.
     """
 
     side: Side

@@ -454,12 +454,12 @@ def _round_terms(case: Case, found: Round) -> Plan | Refusal:
     plan = plan_of_round(case.intent, case.fees, found.hops, found.must_earn_lamports)
     if not case.builds:
         return plan
-    ages = [age(case.known, case.state, hop.pool_address) for hop in found.hops]
+    ages = [age(case.known, case.state, hop.pool_address, hop.input_mint) for hop in found.hops]
     slots, millis = max(slots for slots, _ in ages), max(millis for _, millis in ages)
     stale = too_old(slots, millis, case.params)
     if stale is not None:
         return Refusal("QUOTE_UNAVAILABLE", stale)
-    return replace(plan, quote_slot=found.slot, quote_age_slots=slots, quote_age_ms=millis)
+    return replace(plan, quote_slot=case.known.now.slot - slots, quote_age_slots=slots, quote_age_ms=millis)
 
 
 def _built(case: Case, terms: Plan) -> Plan | Refusal | Untold:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ironcrab.domain.ask import PlanHop
 from ironcrab.domain.trade import Read, SwapHop, TradeIntent
-from ironcrab.domain.units import BPS, SOL_MINT, Bps, Key, Lamports, SignedBps, Slot, ceil_div, floor_div
+from ironcrab.domain.units import BPS, SOL_MINT, Bps, Key, Lamports, SignedBps, ceil_div, floor_div
 from ironcrab.execution.fees import Fees
 from ironcrab.execution.params import EngineParams
 from ironcrab.execution.plan import DEXES, least_out
@@ -30,7 +30,6 @@ class Round(Struct, frozen=True, gc=False):
         cost_lamports: network fee and tip.
         must_earn_lamports: what must be left after input and costs.
         inexact: a pool whose leg was not quoted by its program on known accounts; None: all were.
-        slot: the oldest slot among the states quoted on.
     """
 
     hops: tuple[PlanHop, ...]
@@ -38,7 +37,6 @@ class Round(Struct, frozen=True, gc=False):
     cost_lamports: Lamports
     must_earn_lamports: Lamports
     inexact: Key | None
-    slot: Slot
 
     @property
     def spread_bps(self) -> SignedBps:
@@ -88,7 +86,7 @@ class CrossDexHandler:
         least = max(told, intent.required_capital.raw + cost + must_earn)
         last = legs[-1]
         legs[-1] = PlanHop(last.dex, last.pool_address, last.input_mint, last.output_mint, last.amount_in, least)
-        found = Round(tuple(legs), amount_out, cost, must_earn, inexact, min(quote.slot for quote in quotes))
+        found = Round(tuple(legs), amount_out, cost, must_earn, inexact)
         if found.spread_bps < self.params.cross_dex_min_spread_bps or amount_out < least:
             return Refusal("ARB_SPREAD_INSUFFICIENT", found.text)
         return found

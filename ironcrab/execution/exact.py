@@ -26,8 +26,8 @@ class Fresh(Struct, frozen=True, gc=False):
         pool: the pool.
         quote: the program's own answer.
         seq: the newest record among the accounts that say so.
-        slot: its slot.
-        age_slots: slots between the state quoted on and now.
+        slot: the slot up to which the feed had told the pool.
+        age_slots: slots between that and now.
         age_ms: the same in milliseconds.
     """
 
@@ -61,17 +61,17 @@ def exact_quote(known: Known, state: EngineState, pool: str, mint_in: str, amoun
         return Refusal("QUOTE_UNAVAILABLE", told)
     if quote.partial or quote.amount_out <= 0:
         return Refusal("QUOTE_UNAVAILABLE", f"pool={pool} takes a part of amount_in={amount} only, or pays nothing")
-    age_slots, age_ms = age(known, state, pool)
+    age_slots, age_ms = age(known, state, pool, mint_in)
     stale = too_old(age_slots, age_ms, state.params)
     if stale is not None:
         return Refusal("QUOTE_UNAVAILABLE", f"pool={pool} {stale}")
-    return Fresh(pool, quote, found.seq, found.slot, age_slots, age_ms)
+    return Fresh(pool, quote, found.seq, known.now.slot - age_slots, age_slots, age_ms)
 
 
-def age(known: Known, state: EngineState, pool: str) -> tuple[int, int]:
+def age(known: Known, state: EngineState, pool: str, mint_in: str) -> tuple[int, int]:
     """How far what is known of a pool lags: slots and milliseconds since the position up to which the feed told it."""
     slot, time = state.fed_slot, state.fed_ns
-    staged = known.pools.accounts.behind(pool)
+    staged = known.pools.accounts.behind(pool, mint_in)
     if staged is not None:
         slot, time = min(slot, staged.slot), min(time, staged.time)
     return max(known.now.slot - slot, 0), max(known.now.time - time, 0) // MS

@@ -290,13 +290,17 @@ class Accounts:
         """The known accounts for whoever builds from them; who looks through finds those `named`."""
         return Reading(self.rows, dict.fromkeys(named))
 
-    def behind(self, pool: str) -> Staged | None:
-        """The oldest transaction that wrote what this pool's quote reads and is not visible yet; None: none did."""
-        loaded = self.loaded.get(pool)
-        if loaded is None or not self.writers:
+    def behind(self, pool: str, mint_in: str) -> Staged | None:
+        """The oldest transaction that wrote what this pool's quote reads and is not visible yet; None: none did.
+
+        What it reads is told by the pool's account alone, so that it does not depend on quotes taken before.
+        """
+        account, writers = self.get(pool), self.writers
+        venue = None if account is None or not writers else venue_of(account.owner)
+        if account is None or venue is None:
             return None
-        writers = self.writers
-        open_ones = [self.staged[writers[address]] for address in loaded.asked if address in writers]
+        read = (pool, *venue.needs(pool, {pool: account}, mint_in))
+        open_ones = [self.staged[writers[address]] for address in read if address in writers]
         return min(open_ones, key=lambda staged: (staged.time, staged.slot)) if open_ones else None
 
     def lacks(self, pool: str, mint_in: str) -> tuple[str, ...]:

@@ -140,7 +140,10 @@ def test_a_tip_that_nobody_names_is_a_share_of_the_profit_between_two_bounds():
     assert tip(150, bundle_tip_lamports=5) == 5
     assert tip_of(EngineParams(), buy(require_bundle=True)) == 10_000
     assert tip_of(AUCTION, buy()) == 0
-    assert tip_of(EngineParams(bundle_auction_enabled=True, bundle_tip_min_lamports=0), buy(1, require_bundle=True)) == 1_000
+    assert (
+        tip_of(EngineParams(bundle_auction_enabled=True, bundle_tip_min_lamports=0), buy(1, require_bundle=True))
+        == 1_000
+    )
 
 
 @settings(derandomize=True, deadline=None)

@@ -222,7 +222,7 @@ def test_a_quiet_pool_is_not_stale_and_a_silent_feed_is():
     for slot in range(SLOT + 1, SLOT + 200):
         stage.take(SlotUpdate(slot, slot=slot), 400)
     plan = decide(stage, wish("raydium", "Buy"), ms=50)
-    assert (plan.quote_age_slots, plan.quote_age_ms, plan.quote_slot) == (0, 50, SLOT)
+    assert (plan.quote_age_slots, plan.quote_age_ms, plan.quote_slot) == (0, 50, SLOT + 199)
     late = ready("raydium")
     assert last_row(decide(late, wish("raydium"), ms=51)) == (
         "tx_plan", "QUOTE_UNAVAILABLE",
