@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -37,6 +37,13 @@ DATA = click.option(
 @click.option("--key-file", type=PATH, help="Its key, readable by its owner alone.")
 @click.option("--rpc", "rpc_url", metavar="URL", help="A node for unknown accounts; armed, it simulates and sends too.")
 @click.option("--jito", "jito_url", metavar="URL", help="A block engine for intents that tip.")
+@click.option(
+    "--commitment",
+    type=click.Choice(["confirmed", "finalized"]),
+    default="confirmed",
+    show_default=True,
+    help="Armed: what counts as confirmed.",
+)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--keep-hours", type=click.IntRange(1), help="Drop segments of the log older than this.")
 @click.option("--hot", is_flag=True, help="Leave the segments as JSONL; do not seal.")
@@ -52,6 +59,7 @@ def live_command(
     key_file: Path | None,
     rpc_url: str | None,
     jito_url: str | None,
+    commitment: Literal["confirmed", "finalized"],
     seconds: float | None,
     keep_hours: int | None,
     hot: bool,
@@ -76,7 +84,7 @@ def live_command(
     first, *more = endpoints(urls, tokens, ca_file)
     settings = LiveSettings(first, data, seconds, hot, keep_hours, more=tuple(more), rpc_url=rpc_url)
     if armed is not None:
-        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url, settings.endpoint)
+        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url, commitment, settings.endpoint)
     else:
         if key_file is not None or jito_url is not None:
             raise click.UsageError("--key-file and --jito go with --armed ADDRESS; else it is paper")
@@ -94,14 +102,16 @@ def _armed(
     key_file: Path | None,
     rpc_url: str | None,
     jito_url: str | None,
+    commitment: Literal["confirmed", "finalized"],
     own: "Endpoint",
 ) -> "tuple[Scenario, Make]":
     """The scenario and the outlets of an armed session; every refusal comes before anything is begun."""
     from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of  # noqa: PLC0415 - as above
+    from ironcrab.shell.sender import SenderParams  # noqa: PLC0415 - as above
 
     if key_file is None or rpc_url is None:
         raise click.UsageError("--armed demands --key-file FILE and --rpc URL")
-    arms = Arms(address, key_file, rpc_url, jito_url, own=own)
+    arms = Arms(address, key_file, rpc_url, jito_url, SenderParams(commitment=commitment), own)
     scenario = armed(loaded, address)
     wallet = key_of(arms)
 
@@ -127,7 +137,7 @@ def _tell(folder: Path, summary: "LiveSummary", *, as_json: bool) -> None:
 
 def status_line() -> Callable[["Status"], None]:
     """Prints a session's status on stderr: in place on a terminal, else a line every half minute."""
-    from ironcrab.shell.skew import MOST_SKEW_S, told  # noqa: PLC0415 - as above
+    from ironcrab.shell.skew import MOST_SKEW_S, sentence_of  # noqa: PLC0415 - as above
 
     is_terminal = sys.stderr.isatty()
     looks, before, is_skewed = 0, 0, False
@@ -137,7 +147,7 @@ def status_line() -> Callable[["Status"], None]:
         looks += 1
         if abs(status.skew_s) > MOST_SKEW_S and not is_skewed:
             is_skewed = True
-            click.echo(f"warning: {told(status.skew_s)}", err=True)
+            click.echo(f"warning: {sentence_of(status.skew_s)}", err=True)
         rate, before = status.records - before, status.records
         states = (("DOWN ", not status.is_up), ("KILLED ", status.is_killed), ("DISK LOW ", status.is_low))
         flags = "".join(word for word, holds in states if holds)
