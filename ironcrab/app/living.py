@@ -70,7 +70,7 @@ def live_command(
     loaded = load(scenario, pairs(sets))
     settings = LiveSettings(endpoint(url, token_file, ca_file), data, seconds, hot, keep_hours)
     if armed is not None:
-        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url)
+        loaded, outlets = armed_session(loaded, armed, key_file, rpc_url, jito_url)
     else:
         if key_file is not None or rpc_url is not None or jito_url is not None:
             raise click.UsageError("--key-file, --rpc and --jito go with --armed ADDRESS; else it is paper")
@@ -82,7 +82,7 @@ def live_command(
     _tell(folder_of(data, loaded), summary, as_json=as_json)
 
 
-def _armed(
+def armed_session(
     loaded: "Scenario", address: str, key_file: Path | None, rpc_url: str | None, jito_url: str | None
 ) -> "tuple[Scenario, Make]":
     """The scenario and the outlets of an armed session; every refusal comes before anything is begun."""

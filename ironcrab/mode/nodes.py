@@ -1,0 +1,151 @@
+"""A set of nodes: which there are, how one is run, and how all are kept alive beside a server of their own."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from ironcrab.domain.fault import Fault
+from ironcrab.mode.live import folder_of
+from ironcrab.mode.node import ARBITRAGE, ENGINE, MARKET_DATA, MOMENTUM, RECORDER, ROLES, hosts, tell
+from ironcrab.mode.node_engine import Engine, Make
+from ironcrab.mode.node_feed import MarketData
+from ironcrab.mode.node_record import BusRecorder, RecorderSettings
+from ironcrab.mode.node_strategy import StrategyNode
+from ironcrab.mode.scenario import Scenario
+from ironcrab.shell.bus import Login
+from ironcrab.shell.bus_server import login_file, prepare, server_binary
+from ironcrab.shell.children import Child, Children
+from ironcrab.shell.endpoint import Endpoint
+
+SERVER = "nats-server"
+
+
+class NodeSettings(Struct, frozen=True):
+    """How a node is run.
+
+    Attributes:
+        login: where the bus is and who we are there.
+        data: folder of recordings, socket, KILL file.
+        endpoint: of the feed (market-data).
+        outlets: makes the outlets (execution-engine).
+    """
+
+    login: Login
+    data: Path
+    endpoint: Endpoint | None = None
+    outlets: Make | None = None
+
+
+def roles_of(scenario: Scenario) -> tuple[str, ...]:
+    """The roles that a scenario needs."""
+    return tuple(role for role in ROLES if role not in (MOMENTUM, ARBITRAGE) or hosts(role, scenario))
+
+
+def run_node(role: str, scenario: Scenario, settings: NodeSettings) -> None:
+    """Run one node until SIGTERM or SIGINT.
+
+    Raises:
+        InputFault: the login or the endpoint is refused.
+        LockFault: another instance of the node speaks.
+        LogFault: the log cannot go on here.
+    """
+    asyncio.run(_until_signal(role, scenario, settings))
+
+
+async def _until_signal(role: str, scenario: Scenario, settings: NodeSettings) -> None:
+    stop = stopped_by_signal()
+    await node_until(role, scenario, settings, stop)
+
+
+def stopped_by_signal() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def node_until(role: str, scenario: Scenario, settings: NodeSettings, stop: asyncio.Event) -> None:
+    """The same inside a running loop, until `stop` is set."""
+    if role == RECORDER:
+        name = folder_of(settings.data, scenario).name
+        await BusRecorder(RecorderSettings(settings.data, name)).run(settings.login, stop)
+    elif role == MARKET_DATA:
+        assert settings.endpoint is not None
+        await MarketData(scenario, settings.endpoint).run(settings.login, stop)
+    elif role == ENGINE:
+        assert settings.outlets is not None
+        await Engine(scenario, settings.data, settings.outlets).run(settings.login, stop)
+    else:
+        await StrategyNode(role, scenario).run(settings.login, stop)
+
+
+class UpSettings(Struct, frozen=True):
+    """How a set of nodes is run.
+
+    Attributes:
+        data: folder of everything.
+        port: of the server on loopback; 0: any free one.
+        node: the command line of a role, given the bus's URL and the role's login file.
+        seconds: stop after so many; None: when told.
+    """
+
+    data: Path
+    port: int
+    node: Callable[[str, str, Path], list[str]]
+    seconds: float | None = None
+
+
+def up(scenario: Scenario, settings: UpSettings) -> dict[str, int]:
+    """Run a server, a recorder and the nodes of a scenario until SIGTERM or SIGINT; how often each died.
+
+    Raises:
+        InputFault: there is no nats-server.
+        ChildFault: one of them dies again and again.
+    """
+    return asyncio.run(up_until(scenario, settings, None))
+
+
+async def up_until(scenario: Scenario, settings: UpSettings, stop: asyncio.Event | None) -> dict[str, int]:
+    """The same inside a running loop, until `stop` is set (None: until a signal)."""
+    ended = stopped_by_signal() if stop is None else stop
+    binary = server_binary()
+    port = settings.port or free_port()
+    roles = roles_of(scenario)
+    spoken = {role: hosts(role, scenario) for role in roles if role != RECORDER}
+    config = prepare(settings.data, port, spoken)
+    url = f"nats://127.0.0.1:{port}"
+    children = Children(tell)
+    keeping = [children.keep(Child(SERVER, (binary, "-c", str(config), "-l", str(config.with_suffix(".log")))))]
+    tell(f"{SERVER} at {url}, logins in {config.parent}")
+    for role in roles:
+        command = settings.node(role, url, login_file(settings.data, role))
+        keeping.append(children.keep(Child(role, (sys.executable, *command))))
+    waiting = asyncio.create_task(ended.wait())
+    fault: Fault | None = None
+    try:
+        done, _ = await asyncio.wait(
+            (waiting, *keeping), timeout=settings.seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        fault = next((told for task in done if isinstance(told := task.exception(), Fault)), None)
+    finally:
+        waiting.cancel()
+        # who speaks first stops first, so that the others still hear it; the recorder writes all of it
+        for names in ((MARKET_DATA,), (MOMENTUM, ARBITRAGE), (ENGINE,), (RECORDER,), (SERVER,)):
+            await children.stop(*names)
+    if fault is not None:
+        raise fault
+    return children.deaths
+
+
+def free_port() -> int:
+    """A port of loopback that is free now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port

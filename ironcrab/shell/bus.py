@@ -1,0 +1,491 @@
+"""The bus: one JetStream stream as the transport of a log that several processes write.
+
+    subject   ironcrab.log.<speaker>.<event type>     speaker: `said.<reducer>`, or `world.<node>` for the world's words
+    body      {"cause":..,"time":..,"event":{..}}     `by` stands in the subject alone, which permissions guard
+    seq       stream seq + offset                     log id and offset stand in the stream's metadata
+
+Each publish names the last message of its speaker that it knows of: the server refuses it where another has spoken
+since, so two instances cannot both speak. `Nats-Msg-Id` is a second belt. The world's time is clamped when a message is
+read, by every reader alike: it never decreases. The recorder tells up to which seq the log is on its disk.
+
+A `Bus` lives as long as its connection. What follows a loss is a new one, which begins where the reader stands.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import nats
+import nats.errors
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import api
+from nats.js.errors import APIError, NotFoundError
+
+from ironcrab.domain.event import AnyEvent
+from ironcrab.domain.fault import DamageFault, Fault, InputFault
+from ironcrab.loop import Record
+
+STREAM = "LOG"
+ROOT = "ironcrab.log"
+DURABLE = "ironcrab.durable"
+"""Where the recorder tells its watermark, at each commit and once a second."""
+LOG_KEY, OFFSET_KEY = "ironcrab_log", "ironcrab_offset"
+BATCH = 512
+"""Messages asked for at a time; and most of one atomic publish."""
+FEW = 12
+"""So many are published one by one: a batch costs the server as much as about twenty single messages."""
+ANSWER_S = 4.0
+HEARTBEAT_S = 1.0
+EXPIRES_S = 20.0
+IDLE_S = 30.0
+WRONG_LAST = (10071, 10164)
+"""Codes of the server: the expected last sequence is not the last one."""
+DUPLICATE = 10201
+"""Code of the server: a batch holds a message id that it knows."""
+MOST_BYTES = 4 << 30
+"""Of the stream; beyond it publishes are refused: nodes wait, nothing is overwritten."""
+
+
+class BusFault(Fault):
+    """The connection to the bus is lost or does not answer; try again."""
+
+
+class RefusedFault(Fault):
+    """The server took nothing: another message of this speaker came first."""
+
+
+class Login(Struct, frozen=True):
+    """Where the bus is and who we are there; the password is never printed."""
+
+    url: str
+    user: str
+    password: str
+
+
+class Word(Struct, frozen=True):
+    """What a speaker has to say: the record's cause, time (ns) and event, and a message id of its own."""
+
+    cause: int | None
+    time: int
+    event: Any
+    id: str
+
+
+class Message(Struct, frozen=True, gc=False):
+    """One message of the stream: its stream seq, who said it, the type in its subject, its id, its body."""
+
+    seq: int
+    speaker: str
+    type: str
+    id: str
+    body: bytes
+
+
+class LogStream(Struct, frozen=True):
+    """What the stream is: log id, offset (log seq - stream seq), stream seqs of its first and last message."""
+
+    log_id: str
+    offset: int
+    first: int
+    last: int
+
+
+class _Body(Struct, frozen=True, gc=False):
+    cause: int | None
+    time: int
+    event: AnyEvent  # type: ignore[valid-type]  # a union made at run time
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def read_login(url: str, path: Path) -> Login:
+    """The login of a file with one line `user password`; InputFault without a word of it where it is none."""
+    try:
+        words = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text"
+        raise InputFault(f"login file {path} cannot be read: {reason}") from error
+    if len(words) != 2:
+        raise InputFault(f"login file {path} must hold one line: user password")
+    return Login(url, words[0], words[1])
+
+
+def world(node: str) -> str:
+    """The speaker that tells what the world says to this node."""
+    return f"world.{node}"
+
+
+def said(reducer: str) -> str:
+    """The speaker of a reducer."""
+    return f"said.{reducer}"
+
+
+def record_of(message: Message, offset: int, now: int) -> Record:
+    """The record of a message, given the highest time (ns) folded so far.
+
+    Raises:
+        DamageFault: it is none; somebody with a login published it, and no reader goes on beyond it.
+    """
+    kind, _, name = message.speaker.partition(".")
+    seq = message.seq + offset
+    try:
+        body = _decode(message.body)
+    except msgspec.DecodeError as error:
+        raise DamageFault(f"message {message.seq} of stream {STREAM} is no record: {error}; see who wrote it") from error
+    cause, event = body.cause, body.event
+    fits = cause is None if kind == "world" else cause is not None and 0 <= cause < seq
+    if not fits or type(event).__name__ != message.type:
+        raise DamageFault(
+            f"message {message.seq} of stream {STREAM} does not fit its subject ({message.speaker}, {message.type}, "
+            f"cause {cause}); see who wrote it"
+        )
+    if cause is None:
+        return Record(seq, None, None, max(body.time, now), event)
+    return Record(seq, cause, name, body.time, event)
+
+
+class Bus:
+    """A connection to the bus. Use `connected`.
+
+    Attributes:
+        client: the connection.
+        stream: the log's stream, once `find` found it.
+        durable: seq up to which the log is on the recorder's disk, as last told.
+    """
+
+    def __init__(self, client: Client, lost: asyncio.Event) -> None:
+        self.client = client
+        self.stream: LogStream | None = None
+        self.durable = -1
+        self.told = asyncio.Event()
+        self._lost = lost
+        self._js = client.jetstream(timeout=ANSWER_S)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is gone."""
+        return self._lost.is_set()
+
+    async def lost(self) -> None:
+        """Wait for the end of the connection, then raise BusFault."""
+        await self._lost.wait()
+        raise BusFault("the bus is gone")
+
+    async def find(self) -> LogStream | None:
+        """The log's stream as it stands; None: there is none yet. BusFault."""
+        with _bus_faults():
+            try:
+                info = await self._js.stream_info(STREAM)
+            except NotFoundError:
+                return None
+        told = info.config.metadata or {}
+        if LOG_KEY not in told:
+            raise InputFault(f"stream {STREAM} is no log of ours; give ironcrab an account of its own")
+        self.stream = LogStream(told[LOG_KEY], int(told[OFFSET_KEY]), info.state.first_seq, info.state.last_seq)
+        return self.stream
+
+    async def make(self, log_id: str, offset: int) -> LogStream:
+        """Make the log's stream (the recorder does). BusFault."""
+        config = api.StreamConfig(
+            name=STREAM,
+            subjects=[f"{ROOT}.>"],
+            max_bytes=MOST_BYTES,
+            discard=api.DiscardPolicy.NEW,
+            allow_direct=True,
+            allow_atomic=True,
+            deny_delete=True,
+            metadata={LOG_KEY: log_id, OFFSET_KEY: str(offset)},
+        )
+        with _bus_faults():
+            await self._js.add_stream(config)
+        found = await self.find()
+        assert found is not None
+        return found
+
+    async def unmake(self) -> None:
+        """Remove the log's stream, whose end is lost. BusFault."""
+        with _bus_faults(), contextlib.suppress(NotFoundError):
+            await self._js.delete_stream(STREAM)
+
+    async def publish(self, speaker: str, words: Sequence[Word], last: int) -> int:
+        """Say these words if the speaker's last message has the stream seq `last`; the stream seq of the newest one.
+
+        All are said, or none, or (where they are few) the first ones; who follows the stream sees which.
+
+        Raises:
+            RefusedFault: another message of this speaker came first.
+            BusFault: no answer: they may have been said or not.
+        """
+        if len(words) <= FEW:
+            for word in words:
+                last = await self._one(speaker, word, self._headers(speaker, word, last))
+            return last
+        batch = f"{words[0].id}+{len(words)}"
+        for index, word in enumerate(words, 1):
+            headers = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(index), "Nats-Msg-Id": word.id}
+            if index == 1:
+                headers |= self._headers(speaker, word, last)
+            if index == len(words):
+                return await self._one(speaker, word, headers | {"Nats-Batch-Commit": "1"})
+            with _bus_faults():
+                await self.client.publish(_subject(speaker, word), _body(word), headers=headers)
+        return last
+
+    @staticmethod
+    def _headers(speaker: str, word: Word, last: int) -> dict[str, str]:
+        return {
+            "Nats-Msg-Id": word.id,
+            "Nats-Expected-Last-Subject-Sequence": str(last),
+            "Nats-Expected-Last-Subject-Sequence-Subject": f"{ROOT}.{speaker}.>",
+        }
+
+    async def _one(self, speaker: str, word: Word, headers: dict[str, str]) -> int:
+        with _bus_faults():
+            answer = await self.client.request(
+                _subject(speaker, word), _body(word), timeout=ANSWER_S, headers=headers
+            )
+        told = msgspec.json.decode(answer.data)
+        error = told.get("error")
+        if error is None and not told.get("duplicate"):
+            return int(told["seq"])
+        if error is None or error.get("err_code") in (*WRONG_LAST, DUPLICATE):
+            raise RefusedFault(f"{speaker} has spoken already")
+        raise BusFault(f"the bus refused a message of {speaker}: {error.get('description', error)}")
+
+    async def follow(self, first: int) -> AsyncIterator[list[Message]]:
+        """The stream from stream seq `first` on, in order, without an end; what waits comes together. BusFault."""
+        reader = _Reader(self.client)
+        try:
+            await reader.open(first)
+            while True:
+                yield await reader.some()
+        finally:
+            await reader.close()
+
+    async def last_of(self, speaker: str) -> int:
+        """Stream seq of the newest message of a speaker; 0: it has said nothing. BusFault."""
+        with _bus_faults():
+            try:
+                found = await self._js.get_msg(STREAM, subject=f"{ROOT}.{speaker}.>", direct=False)
+            except NotFoundError:
+                return 0
+        return found.seq or 0
+
+    async def tell_durable(self, log_id: str, seq: int) -> None:
+        """Tell how far the log is on the disk (the recorder does). BusFault."""
+        with _bus_faults():
+            await self.client.publish(DURABLE, _encode({"log": log_id, "seq": seq}))
+
+    async def hear_durable(self) -> None:
+        """Keep `durable` from now on."""
+
+        async def heard(message: Msg) -> None:
+            told = msgspec.json.decode(message.data)
+            if self.stream is not None and told.get("log") == self.stream.log_id:
+                self.durable = max(self.durable, int(told["seq"]))
+                self.told.set()
+
+        with _bus_faults():
+            await self.client.subscribe(DURABLE, cb=heard)
+
+    async def serve(self, subject: str, answer: Callable[[bytes], Awaitable[bytes | None]]) -> None:
+        """Answer what comes on a subject; an answer goes to who asked for one, if it did. BusFault."""
+        tasks: dict[asyncio.Task[None], None] = {}
+
+        async def one(message: Msg) -> None:
+            told = await answer(message.data)
+            if told is not None and message.reply:
+                await self.client.publish(message.reply, told)
+
+        async def heard(message: Msg) -> None:
+            # each in a task of its own: an answer may wait for the disk
+            task = asyncio.create_task(one(message))
+            tasks[task] = None
+            task.add_done_callback(lambda done: tasks.pop(done, None))
+
+        with _bus_faults():
+            await self.client.subscribe(subject, cb=heard)
+
+    async def tell(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
+        """Publish on a subject that is not the log's, without waiting for anyone. BusFault."""
+        with _bus_faults():
+            await self.client.publish(subject, body, headers=headers)
+
+    async def ask(self, subject: str, body: bytes, timeout: float) -> bytes | None:
+        """An answer from who serves the subject; None: nobody does. BusFault where it does not come in time."""
+        with _bus_faults():
+            try:
+                answer = await self.client.request(subject, body, timeout=timeout)
+            except nats.errors.NoRespondersError:
+                return None
+        data: bytes = answer.data
+        return data
+
+
+class _Reader:
+    """Pulls the stream through a consumer of its own, which the server forgets when we do not come back."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.waiting: deque[Msg] = deque()
+        self.arrived = asyncio.Event()
+        self.inbox = client.new_inbox()
+        self.name = self.inbox.rpartition(".")[2]
+        self.asked = 0
+        self.next = 0
+        self._subscription: Any = None
+
+    async def open(self, first: int) -> None:
+        self.next = max(first, 1)
+
+        async def heard(message: Msg) -> None:
+            self.waiting.append(message)
+            self.arrived.set()
+
+        config = {
+            "name": self.name,
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": self.next,
+            "ack_policy": "none",
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": int(IDLE_S * 1e9),
+        }
+        with _bus_faults():
+            self._subscription = await self.client.subscribe(self.inbox, cb=heard)
+            answer = await self.client.request(
+                f"$JS.API.CONSUMER.CREATE.{STREAM}.{self.name}",
+                _encode({"stream_name": STREAM, "config": config}),
+                timeout=ANSWER_S,
+            )
+        error = msgspec.json.decode(answer.data).get("error")
+        if error is not None:
+            raise BusFault(f"the bus gives no stream {STREAM}: {error.get('description', error)}")
+
+    async def some(self) -> list[Message]:
+        """What waits, at least one message."""
+        while True:
+            if self.asked <= BATCH // 2:
+                await self._pull()
+            if not self.waiting:
+                self.arrived.clear()
+                try:
+                    async with asyncio.timeout(HEARTBEAT_S * 3):
+                        await self.arrived.wait()
+                except TimeoutError as error:
+                    raise BusFault(f"the bus is silent about stream {STREAM}") from error
+            found = [message for _ in range(len(self.waiting)) if (message := self._one()) is not None]
+            if found:
+                return found
+
+    async def _pull(self) -> None:
+        self.asked += BATCH
+        wish = {"batch": BATCH, "expires": int(EXPIRES_S * 1e9), "idle_heartbeat": int(HEARTBEAT_S * 1e9)}
+        with _bus_faults():
+            await self.client.publish(
+                f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self.name}", _encode(wish), reply=self.inbox
+            )
+
+    def _one(self) -> Message | None:
+        message = self.waiting.popleft()
+        headers = message.headers or {}
+        status = headers.get("Status") if not message.reply or not message.reply.startswith("$JS.ACK") else None
+        if status == "100":
+            return None
+        if status == "408":
+            self.asked = max(0, self.asked - int(headers.get("Nats-Pending-Messages", BATCH)))
+            return None
+        if status is not None:
+            raise BusFault(f"the bus ended the reading of stream {STREAM} ({status})")
+        seq = _stream_seq(message.reply)
+        if seq != self.next:
+            raise BusFault(f"stream {STREAM} gave message {seq} where {self.next} is next")
+        self.next, self.asked = seq + 1, self.asked - 1
+        _, _, rest = message.subject.partition(f"{ROOT}.")
+        speaker, _, kind = rest.rpartition(".")
+        return Message(seq, speaker, kind, headers.get("Nats-Msg-Id", ""), message.data)
+
+    async def close(self) -> None:
+        """Give the consumer back, where the connection still stands."""
+        if self.client.is_closed or self._subscription is None:
+            return
+        with contextlib.suppress(Exception):
+            await self._subscription.unsubscribe()
+            await self.client.publish(f"$JS.API.CONSUMER.DELETE.{STREAM}.{self.name}")
+
+
+def _stream_seq(reply: str) -> int:
+    """The stream seq in a delivered message's reply subject: its sixth word, or the eighth where a domain is named."""
+    words = reply.split(".")
+    return int(words[5] if len(words) == 9 else words[7])
+
+
+def _subject(speaker: str, word: Word) -> str:
+    return f"{ROOT}.{speaker}.{type(word.event).__name__}"
+
+
+def _body(word: Word) -> bytes:
+    return _encode({"cause": word.cause, "time": word.time, "event": word.event})
+
+
+@contextlib.contextmanager
+def _bus_faults() -> Any:
+    """What the client raises as one kind of fault."""
+    try:
+        yield
+    except NotFoundError:
+        raise
+    except (nats.errors.Error, APIError, OSError, TimeoutError) as error:
+        said_so = str(error) or type(error).__name__
+        raise BusFault(f"the bus does not answer ({said_so})") from error
+
+
+@contextlib.asynccontextmanager
+async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
+    """A bus as long as its connection lives.
+
+    Raises:
+        BusFault: nobody listens there.
+        InputFault: the login is refused.
+    """
+    gone = asyncio.Event()
+
+    async def closed() -> None:
+        gone.set()
+
+    async def ignored(error: Exception) -> None:
+        del error
+
+    client = Client()
+    try:
+        await client.connect(
+            servers=[login.url],
+            user=login.user,
+            password=login.password,
+            name=name,
+            allow_reconnect=False,
+            connect_timeout=int(ANSWER_S),
+            inbox_prefix=f"_INBOX.{login.user}",
+            closed_cb=closed,
+            disconnected_cb=closed,
+            error_cb=ignored,
+            ping_interval=5,
+            max_outstanding_pings=2,
+        )
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        if "authorization" in str(error).lower():
+            raise InputFault(f"the bus at {login.url} refuses the login of {login.user}") from error
+        raise BusFault(f"no bus at {login.url} ({type(error).__name__})") from error
+    try:
+        yield Bus(client, gone)
+    finally:
+        with contextlib.suppress(Exception):
+            await client.close()
