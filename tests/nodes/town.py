@@ -109,6 +109,23 @@ class Town:
         for name in [name for name in order if name in self.tasks]:
             await self.stop(name)
 
+    def up(self, *words, scenario=SCENARIO):
+        """`ironcrab up` as a user runs it."""
+        self.log = (self.data / "up.log").open("w")
+        url = f"http://{self.endpoint.target}"
+        return subprocess.Popen(
+            [sys.executable, "-m", "ironcrab.app", "up", str(scenario), "--endpoint", url, "--data", str(self.data), *words],
+            env=ENV, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=_die_with_parent,
+        )  # fmt: skip
+
+    def down(self, up):
+        """Stop it in order; its stdout."""
+        up.send_signal(signal.SIGTERM)
+        out, _ = up.communicate(timeout=20)
+        self.log.close()
+        assert up.returncode == 0, (self.data / "up.log").read_text()
+        return out
+
     def node_process(self, role, *words, scenario=SCENARIO):
         """A node in a process of its own."""
         process = subprocess.Popen(
