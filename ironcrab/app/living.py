@@ -24,6 +24,18 @@ DATA = click.option(
 )
 
 
+BUS = (
+    click.option("--nats", "bus_url", metavar="URL", help="Ask the engine of this bus instead: nats://host:port."),
+    click.option("--login", type=PATH, help="File with one line: user password; with --nats."),
+)
+
+
+def _over_bus(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(BUS):
+        command = option(command)
+    return command
+
+
 @click.command("live")
 @click.argument("scenario", type=PATH)
 @click.option("--endpoint", "url", required=True, metavar="URL", help="https://host:port, or http://host:port.")
@@ -143,14 +155,18 @@ def status_line() -> Callable[["Status"], None]:
 @click.option("--reason", default="operator", show_default=True, help="Recorded, and told by every refusal.")
 @click.option("--liquidate", is_flag=True, help="Ask for the positions to be sold.")
 @DATA
-def kill_command(reason: str, liquidate: bool, data: Path) -> None:
+@_over_bus
+def kill_command(reason: str, liquidate: bool, data: Path, bus_url: str | None, login: Path | None) -> None:
     """Turn the kill switch on in every session of the data folder: no buy is sent until `ironcrab reset`.
 
     Where no session listens a KILL file is made: the next session begins killed.
     """
     from ironcrab.shell.control import KILL_FILE, Request  # noqa: PLC0415 - only here
 
-    if not _all(data, Request("kill", reason, liquidate)):
+    request = Request("kill", reason, liquidate)
+    if bus_url is not None:
+        _ask_bus(bus_url, login, request)
+    elif not _all(data, request):
         path = data / KILL_FILE
         if not data.is_dir():
             raise InputFault(f"{data} is no folder; give that of the sessions: --data DIR")
@@ -160,24 +176,30 @@ def kill_command(reason: str, liquidate: bool, data: Path) -> None:
 
 @click.command("reset")
 @DATA
-def reset_command(data: Path) -> None:
+@_over_bus
+def reset_command(data: Path, bus_url: str | None, login: Path | None) -> None:
     """Turn the kill switch off in every session of the data folder."""
     from ironcrab.shell.control import Request  # noqa: PLC0415 - only here
 
-    if not _all(data, Request("reset")):
+    if bus_url is not None:
+        _ask_bus(bus_url, login, Request("reset"))
+    elif not _all(data, Request("reset")):
         raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
 
 
 @click.command("set")
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @DATA
-def set_command(settings: tuple[str, ...], data: Path) -> None:
+@_over_bus
+def set_command(settings: tuple[str, ...], data: Path, bus_url: str | None, login: Path | None) -> None:
     """Change engine parameters of the sessions of the data folder while they run; `ironcrab params` lists them."""
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.shell.control import Request  # noqa: PLC0415 - only here
 
     wanted = {key.removeprefix("engine."): value for key, value in pairs(settings)}
-    if not _all(data, Request("set", settings=wanted)):
+    if bus_url is not None:
+        _ask_bus(bus_url, login, Request("set", settings=wanted))
+    elif not _all(data, Request("set", settings=wanted)):
         raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
 
 
@@ -192,6 +214,20 @@ def _all(data: Path, request: "Request") -> bool:
     if not all(reply.ok for _, reply in replies):
         raise click.exceptions.Exit(3)
     return bool(replies)
+
+
+def _ask_bus(url: str, login: Path | None, request: "Request") -> None:
+    """Put a request to the engine of a bus and tell the reply; exit 3 where it is a no."""
+    from ironcrab.mode.nodes import ask_engine  # noqa: PLC0415 - NATS loads only here
+    from ironcrab.shell.bus import read_login  # noqa: PLC0415 - as above
+
+    if login is None:
+        raise click.UsageError("--nats goes with --login FILE")
+    reply = ask_engine(read_login(url, login), request)
+    at = "" if reply.seq is None else f" (record {reply.seq})"
+    click.echo(f"execution-engine: {reply.text}{at}")
+    if not reply.ok:
+        raise click.exceptions.Exit(3)
 
 
 @click.command("unit")

@@ -12,7 +12,7 @@ from ironcrab.app.settings import environment
 if TYPE_CHECKING:
     from ironcrab.mode.outlets import Outlets
 
-ROLES = ("market-data", "momentum-bot", "arb-strategy", "execution-engine", "recorder")
+ROLES = ("market-data", "momentum-bot", "arb-strategy", "execution-engine", "recorder", "announcer")
 
 
 def _feed_options(command: Callable[..., None]) -> Callable[..., None]:

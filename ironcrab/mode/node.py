@@ -46,9 +46,9 @@ from ironcrab.shell.bus import (
 from ironcrab.shell.clock import now_ns, steady_ns
 
 MARKET_DATA, MOMENTUM, ARBITRAGE, ENGINE = "market-data", "momentum-bot", "arb-strategy", "execution-engine"
-RECORDER = "recorder"
-ROLES = (MARKET_DATA, MOMENTUM, ARBITRAGE, ENGINE, RECORDER)
-"""The processes of a set of nodes, the recorder among them."""
+RECORDER, ANNOUNCER = "recorder", "announcer"
+ROLES = (MARKET_DATA, MOMENTUM, ARBITRAGE, ENGINE, RECORDER, ANNOUNCER)
+"""The processes of a set of nodes: those that speak, the recorder, and the announcer of the wire contract."""
 AGAIN_S = 0.25
 """Seconds between two tries to reach the bus or to find its stream."""
 DRAIN_S = 5.0
@@ -125,20 +125,23 @@ class Node:
         own_word: number of the word that the record in hand is, where the world said it to this process; 0: it is none.
         before, after: told each record before and after it is folded; the role sets them.
         level: called each time the node has become level.
+        greet: called with each new connection before it is used.
+        beside: what runs as long as this connection, beside following and speaking.
 
     Args:
         role: one of ROLES but the recorder.
         scenario: what decides.
+        reads: market reducers that are folded for the role itself.
     """
 
-    def __init__(self, role: str, scenario: Scenario) -> None:
+    def __init__(self, role: str, scenario: Scenario, reads: tuple[str, ...] = ()) -> None:
         self.role = role
         self.scenario = scenario
         self.wiring = Wiring(scenario)
         self.mine = started(scenario, self.wiring, 0)
         self.hosts = hosts(role, scenario)
         own = tuple(reducer for reducer in self.wiring.reducers if reducer.name in self.hosts)
-        read = {name: None for reducer in own for name in getattr(reducer, "reads", ALL)}
+        read = dict.fromkeys((*reads, *(name for reducer in own for name in getattr(reducer, "reads", ALL))))
         folded = tuple(reducer for reducer in self.wiring.reducers if reducer.name in read or reducer in own)
         self.now: Now = self.wiring.now
         self.loop = Loop(folded, never_append, self.now)
@@ -154,6 +157,8 @@ class Node:
         self.before: Callable[[Record], None] = lambda _: None
         self.after: Callable[[Record], None] = lambda _: None
         self.level: Callable[[], None] = lambda: None
+        self.greet: Callable[[Bus], Coroutine[Any, Any, None]] = _greet_nobody
+        self.beside: tuple[Callable[[Bus], Coroutine[Any, Any, None]], ...] = ()
         self.bus: Bus | None = None
         self._said = asyncio.Event()
         self._nonce = f"{role}.{now_ns()}"
@@ -194,14 +199,16 @@ class Node:
         if found is None:
             raise BusFault("the bus holds no log yet; the recorder makes one")
         self._adopt(found)
+        bus.heard = self._hear
         await bus.hear_durable()
         self.is_level, self._target, self.bus = False, found.last, bus
         for voice in self.by_speaker.values():
             voice.offered = 0
             voice.last = await bus.last_of(voice.speaker)
+        await self.greet(bus)
         self._look_level()
         try:
-            await first_of([self._follow(bus), self._speak(bus), self._hear(bus), bus.lost()])
+            await first_of([self._follow(bus), self._speak(bus), bus.lost(), *(one(bus) for one in self.beside)])
         finally:
             self.bus, self.is_level = None, False
 
@@ -222,11 +229,8 @@ class Node:
             # a stream that is read from its beginning gives no pause
             await asyncio.sleep(0)
 
-    async def _hear(self, bus: Bus) -> None:
-        while True:
-            await bus.told.wait()
-            bus.told.clear()
-            self.durable = max(self.durable, bus.durable)
+    def _hear(self, durable: int) -> None:
+        self.durable = max(self.durable, durable)
 
     async def _speak(self, bus: Bus) -> None:
         while True:
@@ -308,6 +312,10 @@ class Node:
         return f"another {self.role} speaks in log {self.log.log_id if self.log else ''}; stop one of the two"
 
 
+async def _greet_nobody(_: Bus) -> None:
+    """A role without wishes at the beginning of a connection."""
+
+
 _ANEW = "has the code changed under the same name? verify the recording, then start with another --data"
 
 
@@ -342,6 +350,6 @@ async def first_of(coroutines: list[Coroutine[Any, Any, None]]) -> None:
 
 
 __all__ = [
-    "ARBITRAGE", "ENGINE", "MARKET_DATA", "MOMENTUM", "RECORDER", "ROLES",
+    "ANNOUNCER", "ARBITRAGE", "ENGINE", "MARKET_DATA", "MOMENTUM", "RECORDER", "ROLES",
     "Fault", "Node", "Status", "Voice", "attend", "first_of", "hosts", "tell",
 ]  # fmt: skip

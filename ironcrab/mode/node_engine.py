@@ -9,21 +9,27 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
-from ironcrab.domain.control import ClockTick, ConfigChanged, WordsAbandoned
+from ironcrab.domain.control import ClockTick, ConfigChanged, ControlRequest, WordsAbandoned
 from ironcrab.domain.event import Event
+from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import WalletBalanceSnapshot
+from ironcrab.log.contract import import_line
 from ironcrab.loop import Record
 from ironcrab.mode.live import folder_of
 from ironcrab.mode.node import ENGINE, Node, tell
-from ironcrab.mode.operator import Operator
+from ironcrab.mode.operator import KILL as TURN_ON
+from ironcrab.mode.operator import POLL_S, Operator
+from ironcrab.mode.operator import RESET as TURN_OFF
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.run import opening
 from ironcrab.mode.scenario import Scenario
-from ironcrab.shell.bus import Login
+from ironcrab.shell.bus import Bus, Login
+from ironcrab.shell.bus_server import COMMANDS, CONTROL_REQUESTS, KILL
 from ironcrab.shell.clock import now_ns
-from ironcrab.shell.control import SUFFIX, Control, Reply, Request
+from ironcrab.shell.control import KILL_FILE, SUFFIX, Control, Reply, Request
 from ironcrab.shell.disk import Room
 
 Make = Callable[[Callable[[], int]], Coroutine[Any, Any, Outlets]]
@@ -57,6 +63,7 @@ class Engine:
         self.node.before = self._before
         self.node.after = self._after
         self.node.level = self._level
+        self.node.greet = self._greet
 
     async def run(self, login: Login, stop: asyncio.Event) -> None:
         """Serve until `stop` is set. Faults of the log come through."""
@@ -159,9 +166,52 @@ class Engine:
         await self.node.drained()
         tell(f"{ENGINE}: stopped")
 
+    async def _greet(self, bus: Bus) -> None:
+        for subject, heard in ((COMMANDS, self._command), (CONTROL_REQUESTS, self._request), (KILL, self._kill)):
+            await bus.serve(subject, heard)
+
+    async def _command(self, body: bytes) -> bytes:
+        """A Request as over the socket, or a ControlRequest of the wire contract."""
+        try:
+            request = msgspec.json.decode(body, type=Request)
+        except msgspec.DecodeError:
+            return await self._request(body) or msgspec.json.encode(Reply(ok=False, text="the request is none"))
+        return msgspec.json.encode(await self.answer(request))
+
+    async def _request(self, body: bytes) -> bytes | None:
+        """A ControlRequest of the wire contract; it becomes a record as it came. None: it is not for us."""
+        try:
+            _, event = import_line(body, "ControlRequest")
+        except InputFault as fault:
+            return msgspec.json.encode(Reply(ok=False, text=str(fault)))
+        assert isinstance(event, ControlRequest)
+        if event.target not in (ENGINE, "all"):
+            return None
+        if event.kind not in (TURN_ON, TURN_OFF):
+            return msgspec.json.encode(Reply(ok=False, text=f"{event.kind} is nothing that {ENGINE} does"))
+        if event.kind == TURN_OFF and (self.data / KILL_FILE).exists():
+            return msgspec.json.encode(Reply(ok=False, text=f"{KILL_FILE} lies in the data folder; remove it first"))
+        number = self._said(lambda _: event)
+        await self._stands(number)
+        return msgspec.json.encode(Reply(ok=True, text=f"{event.kind} is recorded", seq=self.tickets.pop(number)))
+
+    async def _kill(self, body: bytes) -> bytes:
+        """The old subject: whatever comes there kills; a reason is taken where one is told."""
+        try:
+            told = msgspec.json.decode(body, type=dict[str, Any])
+        except msgspec.DecodeError:
+            told = {}
+        return msgspec.json.encode(await self.answer(Request("kill", str(told.get("reason") or KILL))))
+
+    async def _stands(self, number: int) -> None:
+        """Wait until the record of this word is on the recorder's disk."""
+        while self._durable() < number:  # noqa: ASYNC110 - the watermark comes every few milliseconds
+            await asyncio.sleep(POLL_S)
+
     async def answer(self, request: Request) -> Reply:
         """Perform an operator's request; the reply comes when its record is on the recorder's disk."""
-        assert self.operator is not None
+        if self.operator is None:
+            return Reply(ok=False, text=f"{ENGINE} is not ready; ask again")
         reply = await self.operator.answer(request)
         return reply if reply.seq is None else replace(reply, seq=self.tickets.pop(reply.seq, None))
 

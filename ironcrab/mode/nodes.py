@@ -7,22 +7,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-from ironcrab.domain.fault import Fault
+from ironcrab.domain.fault import Fault, InputFault
 from ironcrab.mode.live import folder_of
-from ironcrab.mode.node import ARBITRAGE, ENGINE, MARKET_DATA, MOMENTUM, RECORDER, ROLES, hosts, tell
+from ironcrab.mode.node import ANNOUNCER, ARBITRAGE, ENGINE, MARKET_DATA, MOMENTUM, RECORDER, ROLES, hosts, tell
+from ironcrab.mode.node_announce import Announcer
 from ironcrab.mode.node_engine import Engine, Make
 from ironcrab.mode.node_feed import MarketData
 from ironcrab.mode.node_record import BusRecorder, RecorderSettings
 from ironcrab.mode.node_strategy import StrategyNode
 from ironcrab.mode.scenario import Scenario
-from ironcrab.shell.bus import Login
-from ironcrab.shell.bus_server import login_file, prepare, server_binary
+from ironcrab.shell.bus import Login, connected
+from ironcrab.shell.bus_server import COMMANDS, login_file, prepare, server_binary
 from ironcrab.shell.children import Child, Children
+from ironcrab.shell.control import Reply, Request
 from ironcrab.shell.endpoint import Endpoint
 
 SERVER = "nats-server"
+TIMEOUT_S = 10.0
+"""Longest wait for the engine's reply: its record is on the recorder's disk by then."""
 
 
 class NodeSettings(Struct, frozen=True):
@@ -75,6 +80,8 @@ async def node_until(role: str, scenario: Scenario, settings: NodeSettings, stop
     if role == RECORDER:
         name = folder_of(settings.data, scenario).name
         await BusRecorder(RecorderSettings(settings.data, name)).run(settings.login, stop)
+    elif role == ANNOUNCER:
+        await Announcer(scenario).run(settings.login, stop)
     elif role == MARKET_DATA:
         assert settings.endpoint is not None
         await MarketData(scenario, settings.endpoint).run(settings.login, stop)
@@ -136,11 +143,29 @@ async def up_until(scenario: Scenario, settings: UpSettings, stop: asyncio.Event
     finally:
         waiting.cancel()
         # who speaks first stops first, so that the others still hear it; the recorder writes all of it
-        for names in ((MARKET_DATA,), (MOMENTUM, ARBITRAGE), (ENGINE,), (RECORDER,), (SERVER,)):
+        for names in ((MARKET_DATA,), (MOMENTUM, ARBITRAGE), (ENGINE,), (RECORDER, ANNOUNCER), (SERVER,)):
             await children.stop(*names)
     if fault is not None:
         raise fault
     return children.deaths
+
+
+def ask_engine(login: Login, request: Request) -> Reply:
+    """The engine's reply to an operator's request over the bus.
+
+    Raises:
+        BusFault: the bus is away, or the engine does not answer in time.
+        InputFault: no engine listens there.
+    """
+
+    async def ask() -> Reply:
+        async with connected(login, "operator") as bus:
+            told = await bus.ask(COMMANDS, msgspec.json.encode(request), TIMEOUT_S)
+        if told is None:
+            raise InputFault(f"no engine listens at {login.url}; start one: ironcrab node execution-engine SCENARIO")
+        return msgspec.json.decode(told, type=Reply)
+
+    return asyncio.run(ask())
 
 
 def free_port() -> int:

@@ -96,10 +96,16 @@ class LogStream(Struct, frozen=True):
     last: int
 
 
-class _Body(Struct, frozen=True, gc=False):
-    cause: int | None
-    time: int
-    event: AnyEvent  # type: ignore[valid-type]  # a union made at run time
+class Kept(Struct, frozen=True):
+    """A stream of what is announced: its name, its subjects, seconds that a message stays, whether only the newest."""
+
+    name: str
+    subject: str
+    age_s: int
+    newest_only: bool = False
+
+
+_Body = msgspec.defstruct("_Body", [("cause", int | None), ("time", int), ("event", AnyEvent)], gc=False)
 
 
 _encode = msgspec.json.Encoder().encode
@@ -139,7 +145,8 @@ def record_of(message: Message, offset: int, now: int) -> Record:
     try:
         body = _decode(message.body)
     except msgspec.DecodeError as error:
-        raise DamageFault(f"message {message.seq} of stream {STREAM} is no record: {error}; see who wrote it") from error
+        told = f"message {message.seq} of stream {STREAM} is no record: {error}; see who wrote it"
+        raise DamageFault(told) from error
     cause, event = body.cause, body.event
     fits = cause is None if kind == "world" else cause is not None and 0 <= cause < seq
     if not fits or type(event).__name__ != message.type:
@@ -158,14 +165,17 @@ class Bus:
     Attributes:
         client: the connection.
         stream: the log's stream, once `find` found it.
-        durable: seq up to which the log is on the recorder's disk, as last told.
+        durable: seq up to which the log is on the recorder's disk, as last told; `heard` is called with it.
+        denied: what the server said that our login may not do.
     """
 
-    def __init__(self, client: Client, lost: asyncio.Event) -> None:
+    def __init__(self, client: Client, lost: asyncio.Event, denied: list[str]) -> None:
         self.client = client
+        self.denied = denied
         self.stream: LogStream | None = None
         self.durable = -1
         self.told = asyncio.Event()
+        self.heard: Callable[[int], None] = lambda _: None
         self._lost = lost
         self._js = client.jetstream(timeout=ANSWER_S)
 
@@ -175,8 +185,10 @@ class Bus:
         return self._lost.is_set()
 
     async def lost(self) -> None:
-        """Wait for the end of the connection, then raise BusFault."""
+        """Wait for the end of the connection, then raise BusFault; InputFault where our login may not do something."""
         await self._lost.wait()
+        if self.denied:
+            raise InputFault(f"the bus denies what this process needs ({self.denied[0]}); check its --login")
         raise BusFault("the bus is gone")
 
     async def find(self) -> LogStream | None:
@@ -291,6 +303,7 @@ class Bus:
             told = msgspec.json.decode(message.data)
             if self.stream is not None and told.get("log") == self.stream.log_id:
                 self.durable = max(self.durable, int(told["seq"]))
+                self.heard(self.durable)
                 self.told.set()
 
         with _bus_faults():
@@ -319,11 +332,44 @@ class Bus:
         with _bus_faults():
             await self.client.publish(subject, body, headers=headers)
 
-    async def ask(self, subject: str, body: bytes, timeout: float) -> bytes | None:
+    async def keep(self, streams: Sequence[Kept], header: str) -> int:
+        """Make these streams where they are not; the highest number that stands in `header` of their last messages."""
+        highest = -1
+        for kept in streams:
+            config = api.StreamConfig(
+                name=kept.name,
+                subjects=[kept.subject],
+                max_age=kept.age_s,
+                max_msgs_per_subject=1 if kept.newest_only else -1,
+                allow_rollup_hdrs=kept.newest_only,
+                allow_direct=True,
+            )
+            with _bus_faults():
+                try:
+                    info = await self._js.stream_info(kept.name)
+                except NotFoundError:
+                    info = await self._js.add_stream(config)
+                if info.state.last_seq and info.state.messages and not kept.newest_only:
+                    last = await self._js.get_msg(kept.name, seq=info.state.last_seq, direct=False)
+                    highest = max(highest, int((last.headers or {}).get(header, -1)))
+        return highest
+
+    async def announce(self, subject: str, body: bytes, message_id: str, headers: dict[str, str]) -> None:
+        """Publish into a stream of what is announced; once, where there is an id. BusFault."""
+        told = {**headers, "Nats-Msg-Id": message_id} if message_id else headers
+        with _bus_faults():
+            await self._js.publish(subject, body, headers=told, timeout=ANSWER_S)
+
+    async def told_durable(self) -> None:
+        """Wait for the next word about the watermark."""
+        self.told.clear()
+        await self.told.wait()
+
+    async def ask(self, subject: str, body: bytes, within_s: float) -> bytes | None:
         """An answer from who serves the subject; None: nobody does. BusFault where it does not come in time."""
         with _bus_faults():
             try:
-                answer = await self.client.request(subject, body, timeout=timeout)
+                answer = await self.client.request(subject, body, timeout=within_s)
             except nats.errors.NoRespondersError:
                 return None
         data: bytes = answer.data
@@ -461,8 +507,12 @@ async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
     async def closed() -> None:
         gone.set()
 
-    async def ignored(error: Exception) -> None:
-        del error
+    denied: list[str] = []
+
+    async def failed(error: Exception) -> None:
+        if "permissions violation" in str(error).lower():
+            denied.append(str(error))
+            gone.set()
 
     client = Client()
     try:
@@ -476,7 +526,7 @@ async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
             inbox_prefix=f"_INBOX.{login.user}",
             closed_cb=closed,
             disconnected_cb=closed,
-            error_cb=ignored,
+            error_cb=failed,
             ping_interval=5,
             max_outstanding_pings=2,
         )
@@ -485,7 +535,7 @@ async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
             raise InputFault(f"the bus at {login.url} refuses the login of {login.user}") from error
         raise BusFault(f"no bus at {login.url} ({type(error).__name__})") from error
     try:
-        yield Bus(client, gone)
+        yield Bus(client, gone, denied)
     finally:
         with contextlib.suppress(Exception):
             await client.close()

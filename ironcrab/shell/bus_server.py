@@ -30,6 +30,8 @@ CONTROL_REQUESTS = "ironcrab.v1.control_requests"
 KILL = "ironcrab.control.kill"
 PUBLIC = ("ironcrab.v1.>", "ironcrab.pool_cache.>", "ironcrab.wallet_snapshot.>", "ironcrab.config.>")
 """What is announced of the log, as JSON of the wire contract."""
+CONTRACT = ("TRADE_INTENTS", "EXECUTION_RESULTS", "POOL_CACHE", "WALLET_SNAPSHOT", "CONFIG_UPDATES")
+"""The contract's streams."""
 SYNC = "2s"
 """The server syncs its files so often; the segments of the recorder are the log of record."""
 
@@ -43,7 +45,7 @@ class Rights(Struct, frozen=True):
 
 def rights(spoken: Mapping[str, tuple[str, ...]]) -> dict[str, Rights]:
     """Rights by login; `spoken`: role -> the reducers that it speaks for."""
-    found = {"recorder": Rights(("$JS.API.>", "$O.>", DURABLE, *PUBLIC), (f"{ROOT}.>", "_INBOX.recorder.>"))}
+    found = {"recorder": Rights(("$JS.API.>", "$O.>", DURABLE), ("_INBOX.recorder.>",))}
     for role, reducers in spoken.items():
         speaks = tuple(f"{ROOT}.{speaker}.>" for speaker in (world(role), *(said(name) for name in reducers)))
         hears = (DURABLE, f"_INBOX.{role}.>")
@@ -51,16 +53,26 @@ def rights(spoken: Mapping[str, tuple[str, ...]]) -> dict[str, Rights]:
             hears = (*hears, COMMANDS, CONTROL_REQUESTS, KILL)
             # replies to who asks
             speaks = (*speaks, f"_INBOX.{OPERATOR}.>")
+        if role == "announcer":
+            # it says nothing into the log; its streams are those of the contract
+            speaks = (*PUBLIC, *(right for stream in CONTRACT for right in (*_reading(stream), _making(stream))))
         found[role] = Rights((*speaks, *_reading(STREAM)), hears)
-    found[OPERATOR] = Rights((COMMANDS, CONTROL_REQUESTS, KILL), (*PUBLIC, f"_INBOX.{OPERATOR}.>"))
+    asks = (COMMANDS, CONTROL_REQUESTS, KILL, *(right for stream in CONTRACT for right in _reading(stream)))
+    found[OPERATOR] = Rights(asks, (*PUBLIC, f"_INBOX.{OPERATOR}.>"))
     return found
+
+
+def _making(stream: str) -> str:
+    return f"$JS.API.STREAM.CREATE.{stream}"
 
 
 def _reading(stream: str) -> tuple[str, ...]:
     """What reading a stream takes."""
-    verbs = ("STREAM.INFO.{}", "STREAM.MSG.GET.{}", "DIRECT.GET.{}", "DIRECT.GET.{}.>", "CONSUMER.CREATE.{}.>")
-    more = ("CONSUMER.MSG.NEXT.{}.>", "CONSUMER.DELETE.{}.>")
-    return tuple(f"$JS.API.{verb.format(stream)}" for verb in (*verbs, *more))
+    verbs = (
+        *("STREAM.INFO.{}", "STREAM.MSG.GET.{}", "DIRECT.GET.{}", "DIRECT.GET.{}.>", "CONSUMER.CREATE.{}"),
+        *("CONSUMER.CREATE.{}.>", "CONSUMER.MSG.NEXT.{}.>", "CONSUMER.DELETE.{}.>", "CONSUMER.INFO.{}.>"),
+    )
+    return tuple(f"$JS.API.{verb.format(stream)}" for verb in verbs)
 
 
 def config_text(port: int, store: Path, passwords: Mapping[str, str], given: Mapping[str, Rights]) -> str:

@@ -76,6 +76,10 @@ class Town:
         process.kill()
         process.wait()
 
+    def size(self):
+        """Bytes that the recorder has written."""
+        return sum(path.stat().st_size for path in self.data.glob("demo/segments/*.jsonl"))
+
     def login(self, role) -> Login:
         return read_login(self.url, login_file(self.data, role))
 
