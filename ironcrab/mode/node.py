@@ -18,15 +18,18 @@ from itertools import islice
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ironcrab.domain.control import RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import Fault, InputFault, LockFault, LogFault
+from ironcrab.log import snapshot
 from ironcrab.log.line import encode
 from ironcrab.loop import Loop, Now, Record
 from ironcrab.mode.restart import equals
 from ironcrab.mode.run import SECOND
 from ironcrab.mode.scenario import Scenario
+from ironcrab.mode.states import made_by, restore_states
 from ironcrab.mode.verify import never_append
 from ironcrab.mode.wiring import ALL, Wiring, started
 from ironcrab.shell.bus import (
@@ -37,6 +40,7 @@ from ironcrab.shell.bus import (
     LogStream,
     Message,
     RefusedFault,
+    States,
     Word,
     connected,
     record_of,
@@ -120,6 +124,9 @@ class Node:
         run: number of the newest run in the log; None: none opened yet.
         in_force: whether that run is mine.
         is_level: whether all that the stream held when we came is folded.
+        next: stream seq of the next message.
+        fold_from: seq of the first record that is folded; what is read before it is only shown to the role.
+        highest: highest time (ns) read so far.
         durable: seq up to which the log is on the recorder's disk.
         log: the stream, once it was found.
         own_word: number of the word that the record in hand is, where the world said it to this process; 0: it is none.
@@ -132,9 +139,10 @@ class Node:
         role: one of ROLES but the recorder.
         scenario: what decides.
         reads: market reducers that are folded for the role itself.
+        look_back: records before the states that a beginning node restores which the role is shown all the same.
     """
 
-    def __init__(self, role: str, scenario: Scenario, reads: tuple[str, ...] = ()) -> None:
+    def __init__(self, role: str, scenario: Scenario, reads: tuple[str, ...] = (), look_back: int = 0) -> None:
         self.role = role
         self.scenario = scenario
         self.wiring = Wiring(scenario)
@@ -153,6 +161,8 @@ class Node:
         self.durable = -1
         self.log: LogStream | None = None
         self.next = 1
+        self.look_back = look_back
+        self.fold_from = self.highest = 0
         self.own_word = 0
         self.before: Callable[[Record], None] = lambda _: None
         self.after: Callable[[Record], None] = lambda _: None
@@ -198,7 +208,7 @@ class Node:
         found = await bus.find()
         if found is None:
             raise BusFault("the bus holds no log yet; the recorder makes one")
-        self._adopt(found)
+        await self._adopt(bus, found)
         bus.heard = self._hear
         await bus.hear_durable()
         self.is_level, self._target, self.bus = False, found.last, bus
@@ -212,15 +222,35 @@ class Node:
         finally:
             self.bus, self.is_level = None, False
 
-    def _adopt(self, found: LogStream) -> None:
+    async def _adopt(self, bus: Bus, found: LogStream) -> None:
+        """Take the stream for ours; a node that begins restores the states on the bus, where they are of its code."""
         if self.log is not None and self.log.log_id != found.log_id:
             raise LogFault(f"log {self.log.log_id} is gone from the bus, {found.log_id} stands there; start anew")
-        if self.log is None and found.first > self.next:
+        if self.log is None:
+            states = await bus.states()
+            if states is not None and states.log_id == found.log_id:
+                self._restore(states, found)
+            elif found.offset != -1:
+                raise BusFault("the states that the log begins with are not on the bus; the recorder leaves them")
+        if found.first > self.next:
             raise LogFault(
-                f"the stream begins with message {found.first} and no state tells what was before; "
-                f"start the recorder, which leaves states"
+                f"the stream begins with message {found.first}, {self.role} needs {self.next}: no states of its code "
+                f"are on the bus; start anew, with another --data where code or settings changed"
             )
         self.log = found
+
+    def _restore(self, states: States, found: LogStream) -> None:
+        kept = snapshot.decode(states.data, "the states on the bus")
+        is_mine = kept.meta == made_by(replace(self.mine, run=states.run))
+        if self.loop.reducers and not is_mine and not states.begins:
+            return
+        restore_states(self.loop.reducers, self.now, kept.states)
+        self.run, self.in_force = states.run, is_mine and not states.begins
+        self.fold_from = states.seq
+        begin = states.seq - found.offset
+        self.next = min(begin, max(found.first, begin - self.look_back))
+        self.highest = self.now.time if self.next == begin else 0
+        tell(f"{self.role}: states of record {states.seq} restored")
 
     async def _follow(self, bus: Bus) -> None:
         async for messages in bus.follow(self.next):
@@ -253,7 +283,14 @@ class Node:
         """Fold the next message of the stream. DamageFault where it is no record."""
         assert self.log is not None
         self.own_word = 0
-        record = record_of(message, self.log.offset, self.now.time)
+        record = record_of(message, self.log.offset, self.highest)
+        if record.time > self.highest:
+            self.highest = record.time
+        if record.seq < self.fold_from:
+            self.before(record)
+            self.next = message.seq + 1
+            self.after(record)
+            return
         voice = self.by_speaker.get(message.speaker)
         if voice is not None:
             self._heard(voice, message, record)

@@ -24,6 +24,7 @@ from ironcrab.mode.operator import KILL as TURN_ON
 from ironcrab.mode.operator import POLL_S, Operator
 from ironcrab.mode.operator import RESET as TURN_OFF
 from ironcrab.mode.outlets import Outlets
+from ironcrab.mode.restart import SEEN_BACK
 from ironcrab.mode.run import opening
 from ironcrab.mode.scenario import Scenario
 from ironcrab.shell.bus import Bus, Login
@@ -50,7 +51,7 @@ class Engine:
     """
 
     def __init__(self, scenario: Scenario, data: Path, make: Make) -> None:
-        self.node = Node(ENGINE, scenario)
+        self.node = Node(ENGINE, scenario, look_back=SEEN_BACK)
         self.scenario = scenario
         self.data = data
         self.make = make

@@ -38,7 +38,7 @@ class MarketData:
     """
 
     def __init__(self, scenario: Scenario, endpoint: Endpoint, silence_s: float = 30.0) -> None:
-        self.node = Node(MARKET_DATA, scenario)
+        self.node = Node(MARKET_DATA, scenario, look_back=TAIL)
         self.endpoint = endpoint
         self.silence_s = silence_s
         self.normaliser = Normaliser()
@@ -89,9 +89,7 @@ class MarketData:
     async def _read_on(self) -> None:
         await self._ready.wait()
         from_slot = self._begin(now_ns())
-        self.client = GeyserClient(
-            self.endpoint, wanted_of(()), from_slot=from_slot, silence_s=self.silence_s
-        )
+        self.client = GeyserClient(self.endpoint, wanted_of(()), from_slot=from_slot, silence_s=self.silence_s)
         await first_of([self._read(self.client), self._tick(self.client)])
 
     def _begin(self, time: int) -> int | None:
@@ -142,4 +140,3 @@ class MarketData:
             counts["account_coalesced"] = self.client.inbox.coalesced
         self.node.say(InputCounted("", counts), time)
         tell(f"{MARKET_DATA}: left the feed")
-

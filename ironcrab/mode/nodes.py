@@ -136,9 +136,7 @@ async def up_until(scenario: Scenario, settings: UpSettings, stop: asyncio.Event
     waiting = asyncio.create_task(ended.wait())
     fault: Fault | None = None
     try:
-        done, _ = await asyncio.wait(
-            (waiting, *keeping), timeout=settings.seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait((waiting, *keeping), timeout=settings.seconds, return_when=asyncio.FIRST_COMPLETED)
         fault = next((told for task in done if isinstance(told := task.exception(), Fault)), None)
     finally:
         waiting.cancel()

@@ -48,6 +48,11 @@ WRONG_LAST = (10071, 10164)
 """Codes of the server: the expected last sequence is not the last one."""
 DUPLICATE = 10201
 """Code of the server: a batch holds a message id that it knows."""
+STATES = "STATES"
+CHUNK, NEWEST = "ironcrab.states.chunk", "ironcrab.states.newest"
+CHUNK_BYTES = 2 << 20
+KEPT_CHUNKS = 96
+"""States of two or three times stay, so that a reader never loses those that it has begun with."""
 MOST_BYTES = 4 << 30
 """Of the stream; beyond it publishes are refused: nodes wait, nothing is overwritten."""
 
@@ -94,6 +99,31 @@ class LogStream(Struct, frozen=True):
     offset: int
     first: int
     last: int
+
+
+class States(Struct, frozen=True):
+    """States of all reducers that the recorder left on the bus: of which log, before which seq, in which run.
+
+    `begins` says that the log begins with them: its end was lost, and the next run opens there. `data` are the bytes of
+    a snapshot file.
+    """
+
+    log_id: str
+    seq: int
+    run: int
+    begins: bool
+    data: bytes
+
+
+class _StatesHead(Struct, frozen=True):
+    """The message that closes the chunks of states: their stream seqs are `first` and the `count` - 1 after it."""
+
+    log_id: str
+    seq: int
+    run: int
+    begins: bool
+    first: int
+    count: int
 
 
 class Kept(Struct, frozen=True):
@@ -261,9 +291,7 @@ class Bus:
 
     async def _one(self, speaker: str, word: Word, headers: dict[str, str]) -> int:
         with _bus_faults():
-            answer = await self.client.request(
-                _subject(speaker, word), _body(word), timeout=ANSWER_S, headers=headers
-            )
+            answer = await self.client.request(_subject(speaker, word), _body(word), timeout=ANSWER_S, headers=headers)
         told = msgspec.json.decode(answer.data)
         error = told.get("error")
         if error is None and not told.get("duplicate"):
@@ -331,6 +359,38 @@ class Bus:
         """Publish on a subject that is not the log's, without waiting for anyone. BusFault."""
         with _bus_faults():
             await self.client.publish(subject, body, headers=headers)
+
+    async def leave_states(self, states: States) -> None:
+        """Put states on the bus for nodes that begin (the recorder does). BusFault."""
+        config = api.StreamConfig(
+            name=STATES, subjects=[CHUNK, NEWEST], max_msgs_per_subject=KEPT_CHUNKS, allow_direct=True
+        )
+        data, acks = states.data, []
+        with _bus_faults():
+            await self._js.add_stream(config)
+            for at in range(0, len(data), CHUNK_BYTES):
+                acks.append(await self._js.publish(CHUNK, data[at : at + CHUNK_BYTES], timeout=ANSWER_S))
+            head = _StatesHead(states.log_id, states.seq, states.run, states.begins, acks[0].seq, len(acks))
+            await self._js.publish(NEWEST, _encode(head), timeout=ANSWER_S)
+
+    async def states(self) -> States | None:
+        """The newest states on the bus; None: nobody left any. BusFault."""
+        with _bus_faults():
+            try:
+                told = await self._js.get_msg(STATES, subject=NEWEST, direct=False)
+                head = msgspec.json.decode(told.data or b"", type=_StatesHead)
+                parts = [
+                    (await self._js.get_msg(STATES, seq=head.first + index, direct=False)).data or b""
+                    for index in range(head.count)
+                ]
+            except NotFoundError:
+                return None
+        return States(head.log_id, head.seq, head.run, head.begins, b"".join(parts))
+
+    async def trim(self, seq: int) -> None:
+        """Let go of the stream's messages below stream seq `seq` (the recorder does). BusFault."""
+        with _bus_faults():
+            await self._js.purge_stream(STREAM, seq=seq)
 
     async def keep(self, streams: Sequence[Kept], header: str) -> int:
         """Make these streams where they are not; the highest number that stands in `header` of their last messages."""

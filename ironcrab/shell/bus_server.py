@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ironcrab.domain.fault import InputFault
-from ironcrab.shell.bus import DURABLE, ROOT, STREAM, said, world
+from ironcrab.shell.bus import DURABLE, ROOT, STATES, STREAM, said, world
 
 ACCOUNT = "IRONCRAB"
 FOLDER = "nats"
@@ -45,7 +45,7 @@ class Rights(Struct, frozen=True):
 
 def rights(spoken: Mapping[str, tuple[str, ...]]) -> dict[str, Rights]:
     """Rights by login; `spoken`: role -> the reducers that it speaks for."""
-    found = {"recorder": Rights(("$JS.API.>", "$O.>", DURABLE), ("_INBOX.recorder.>",))}
+    found = {"recorder": Rights(("$JS.API.>", "ironcrab.states.>", DURABLE), ("_INBOX.recorder.>",))}
     for role, reducers in spoken.items():
         speaks = tuple(f"{ROOT}.{speaker}.>" for speaker in (world(role), *(said(name) for name in reducers)))
         hears = (DURABLE, f"_INBOX.{role}.>")
@@ -56,7 +56,7 @@ def rights(spoken: Mapping[str, tuple[str, ...]]) -> dict[str, Rights]:
         if role == "announcer":
             # it says nothing into the log; its streams are those of the contract
             speaks = (*PUBLIC, *(right for stream in CONTRACT for right in (*_reading(stream), _making(stream))))
-        found[role] = Rights((*speaks, *_reading(STREAM)), hears)
+        found[role] = Rights((*speaks, *_reading(STREAM), *_reading(STATES)), hears)
     asks = (COMMANDS, CONTROL_REQUESTS, KILL, *(right for stream in CONTRACT for right in _reading(stream)))
     found[OPERATOR] = Rights(asks, (*PUBLIC, f"_INBOX.{OPERATOR}.>"))
     return found

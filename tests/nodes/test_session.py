@@ -80,9 +80,7 @@ def test_it_decides_as_live_does_on_the_same_market_records(tmp_path):
             engine = Engine(town.scenario, town.data, town.paper)
             stop = asyncio.Event()
             town.start("recorder")
-            tasks = [
-                asyncio.create_task(node.run(town.login(node.node.role), stop)) for node in (strategy, engine)
-            ]
+            tasks = [asyncio.create_task(node.run(town.login(node.node.role), stop)) for node in (strategy, engine)]
             steps = asyncio.create_task(Steps(town, events).run([strategy.node, engine.node]))
             async with asyncio.timeout(28):
                 done, _ = await asyncio.wait((steps, *tasks), return_when=asyncio.FIRST_COMPLETED)

@@ -125,7 +125,9 @@ def test_control_over_the_bus(tmp_path):
 
                 await bus.client.subscribe("ironcrab.v1.>", cb=hear)
                 while True:
-                    told = await bus.ask(COMMANDS, msgspec.json.encode(Request("set", settings={"max_open_positions": "7"})), 5)
+                    told = await bus.ask(
+                        COMMANDS, msgspec.json.encode(Request("set", settings={"max_open_positions": "7"})), 5
+                    )
                     reply = msgspec.json.decode(told, type=Reply) if told else None
                     if reply and reply.ok:
                         break
@@ -133,7 +135,14 @@ def test_control_over_the_bus(tmp_path):
                 assert "max_open_positions=7" in reply.text
                 asked = await asyncio.to_thread(ask_engine, town.operator(), Request("kill", "lunch"))
                 assert asked.ok
-                contract = {"schema_version": 1, "ts_unix_ms": 1, "component": "control-plane", "request_id": "r-1", "target": "execution-engine", "kind": "reset_kill_switch"}
+                contract = {
+                    "schema_version": 1,
+                    "ts_unix_ms": 1,
+                    "component": "control-plane",
+                    "request_id": "r-1",
+                    "target": "execution-engine",
+                    "kind": "reset_kill_switch",
+                }
                 reset = await bus.ask(CONTROL_REQUESTS, msgspec.json.encode(contract), 5)
                 assert msgspec.json.decode(reset, type=Reply).ok
                 nonsense = await bus.ask(CONTROL_REQUESTS, b"{", 5)
@@ -155,10 +164,15 @@ def test_control_over_the_bus(tmp_path):
     heard, streams, one = run(go())
     judged(tmp_path / "demo")
     records = list(Recording.open(tmp_path / "demo").records())
-    kinds = [(record.event.kind, record.event.request_id) for record in records if isinstance(record.event, ControlRequest)]
+    kinds = [
+        (record.event.kind, record.event.request_id) for record in records if isinstance(record.event, ControlRequest)
+    ]
     assert [kind for kind, _ in kinds] == ["kill_switch", "reset_kill_switch", "kill_switch", "reset_kill_switch"]
     assert kinds[1][1] == "r-1"
-    count = {kind: sum(isinstance(record.event, kind) for record in records) for kind in (TradeIntent, DecisionRecord, ExecutionResult)}
+    count = {
+        kind: sum(isinstance(record.event, kind) for record in records)
+        for kind in (TradeIntent, DecisionRecord, ExecutionResult)
+    }
     assert count[TradeIntent] > 3
     assert streams["TRADE_INTENTS"] == len(heard["ironcrab.v1.trade_intents"]) == count[TradeIntent]
     assert streams["EXECUTION_RESULTS"] == count[ExecutionResult]
