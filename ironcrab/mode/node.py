@@ -232,6 +232,8 @@ class Node:
                 self._restore(states, found)
             elif found.offset != -1:
                 raise BusFault("the states that the log begins with are not on the bus; the recorder leaves them")
+        if found.last < self.next - 1:
+            raise LogFault(f"the stream has lost its end: {found.last} is its last message of {self.next - 1}; start anew")
         if found.first > self.next:
             raise LogFault(
                 f"the stream begins with message {found.first}, {self.role} needs {self.next}: no states of its code "
@@ -248,7 +250,7 @@ class Node:
         self.run, self.in_force = states.run, is_mine and not states.begins
         self.fold_from = states.seq
         begin = states.seq - found.offset
-        self.next = min(begin, max(found.first, begin - self.look_back))
+        self.next = min(begin, max(found.first, 1, begin - self.look_back))
         self.highest = self.now.time if self.next == begin else 0
         tell(f"{self.role}: states of record {states.seq} restored")
 

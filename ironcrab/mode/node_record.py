@@ -19,6 +19,7 @@ from ironcrab.log.contents import is_recording
 from ironcrab.log.hot import COMMIT_INTERVAL_S
 from ironcrab.log.manifest import Start
 from ironcrab.log.recording import Recording
+from ironcrab.log.sealed import seal
 from ironcrab.log.session import Session
 from ironcrab.log.snapshot import Snapshot
 from ironcrab.mode.beside import STATES_EVERY, Beside
@@ -55,6 +56,7 @@ class RecorderSettings(Struct, frozen=True):
         data: folder of the recordings.
         name: of the recording; a log that follows a lost one gets `-2`, `-3` and so on behind it.
         segment_bytes, segment_age_ns: as of the log.
+        hot: leave the segments unsealed at the end.
         keep_hours: older segments go; None: none.
         states_every: records between two states that a node may begin with.
         kept_messages: messages before the newest states that stay in the stream.
@@ -64,6 +66,7 @@ class RecorderSettings(Struct, frozen=True):
     name: str
     segment_bytes: int = SEGMENT_BYTES
     segment_age_ns: int = SEGMENT_AGE_NS
+    hot: bool = False
     keep_hours: int | None = None
     states_every: int = STATES_EVERY
     kept_messages: int = KEPT_MESSAGES
@@ -97,6 +100,8 @@ class BusRecorder:
                 self.session.close()
                 await self._beside_ended()
                 tell(f"{RECORDER}: {self.session.path} closed at record {self.session.next_seq - 1}")
+        if self.session is not None and not self.settings.hot:
+            seal(self.session.path)
 
     async def connection(self, bus: Bus) -> None:
         """Record as long as the connection lives. BusFault when it is lost."""
@@ -120,8 +125,9 @@ class BusRecorder:
             self._create(folder, log_id if found is None else found.log_id, found)
             session = self.session
             assert session is not None
-        if found is None and session.next_seq == self.offset + 1:
-            return await bus.make(session.log_id, self.offset)
+        is_blank = session.next_seq == self.offset + 1
+        if is_blank and (found is None or (found.log_id != session.log_id and self.offset != -1)):
+            return await self._make(bus)
         if found is not None and found.log_id != session.log_id:
             raise LogFault(
                 f"the bus holds log {found.log_id}, {session.path} is log {session.log_id}; give another --data"
@@ -199,9 +205,20 @@ class BusRecorder:
         self.offset, self.runs = states.seq - 1, {states.seq - 1: start.run}
         kept = snapshot.save_start(folder, states, old.log_id)
         self._create_from(folder, log_id, states, kept)
-        await bus.unmake()
-        await bus.leave_states(States(log_id, states.seq, start.run, True, snapshot.encode(states)))
-        return await bus.make(log_id, self.offset)
+        return await self._make(bus)
+
+    async def _make(self, bus: Bus) -> LogStream:
+        """Make the stream of a log without records; first the states that it begins with, where there are some."""
+        session = self.session
+        assert session is not None
+        opening = start_of(Recording.open(session.path))
+        if opening is not None:
+            states, started = opening
+            await bus.unmake()
+            await bus.leave_states(
+                States(session.log_id, states.seq, started.run, begins=True, data=snapshot.encode(states))
+            )
+        return await bus.make(session.log_id, self.offset)
 
     def _number(self, folder: Path) -> int:
         return 1 if folder.name == self.settings.name else int(folder.name.rpartition("-")[2])
@@ -246,7 +263,7 @@ class BusRecorder:
             if kept.seq <= left:
                 continue
             run = max((seq, run) for seq, run in self.runs.items() if seq < kept.seq)[1]
-            await bus.leave_states(States(session.log_id, kept.seq, run, False, newest.read_bytes()))
+            await bus.leave_states(States(session.log_id, kept.seq, run, begins=False, data=newest.read_bytes()))
             left = kept.seq
             await bus.trim(max(1, kept.seq - self.offset - self.settings.kept_messages))
 

@@ -1,7 +1,6 @@
 """Child processes that are kept alive: what dies is started again, and none outlives its parent."""
 
 import asyncio
-import ctypes
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +19,20 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 STOP_S = 15.0
 """Longest wait for a child that was told to stop."""
-_PR_SET_PDEATHSIG = 1
+_BOUND = (
+    "import os, sys\n"
+    "if sys.platform == 'linux':\n"
+    "    import ctypes\n"
+    "    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"
+    "os.execvp(sys.argv[1], sys.argv[1:])\n"
+)
+"""Asks the kernel for SIGKILL when the parent dies, then becomes the command. It runs behind exec, because between fork
+and exec of a process with threads nothing may be done."""
+
+
+def bound(command: Sequence[str]) -> list[str]:
+    """The command line of a process that dies with the one that starts it (on Linux)."""
+    return [sys.executable, "-c", _BOUND, *command]
 
 
 class ChildFault(Fault):
@@ -61,7 +73,7 @@ class Children:
         quick, pause = 0, FIRST_PAUSE_S
         while True:
             began = steady_ns()
-            process = await asyncio.create_subprocess_exec(*child.command, preexec_fn=_die_with_parent)
+            process = await asyncio.create_subprocess_exec(*bound(child.command), start_new_session=True)
             self.running[child.name] = process
             code = await process.wait()
             self.deaths[child.name] = self.deaths.get(child.name, 0) + 1
@@ -100,12 +112,3 @@ def _send(process: Any, number: signal.Signals) -> None:
             process.send_signal(number)
         except ProcessLookupError:
             return
-
-
-def _die_with_parent() -> None:
-    """Between fork and exec: a parent that is killed takes its children along; ctrl-C comes to them through it."""
-    import os  # noqa: PLC0415 - runs in the child
-
-    os.setsid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

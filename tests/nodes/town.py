@@ -19,7 +19,7 @@ from ironcrab.mode.nodes import NodeSettings, free_port, node_until, roles_of
 from ironcrab.mode.outlets import paper_outlets
 from ironcrab.shell.bus import Login, read_login
 from ironcrab.shell.bus_server import OPERATOR, login_file, prepare, server_binary
-from ironcrab.shell.children import _die_with_parent
+from ironcrab.shell.children import bound
 from ironcrab.shell.endpoint import Endpoint
 from ironcrab.shell.geyser_chain import Chain
 from ironcrab.shell.geyser_demo import demo
@@ -28,6 +28,7 @@ from ironcrab.shell.geyser_server import GeyserServer
 ROOT = Path(__file__).parents[2]
 SCENARIO = ROOT / "scenarios" / "demo.toml"
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+IRONCRAB = (sys.executable, "-m", "ironcrab.app")
 SEED, RATE, SLOTS = 3, 300, 45
 
 
@@ -68,7 +69,7 @@ class Town:
         roles = roles_of(self.scenario)
         config = prepare(self.data, self.port, {role: hosts(role, self.scenario) for role in roles if role != RECORDER})
         self.processes["server"] = subprocess.Popen(
-            [needs_server(), "-c", str(config), "-l", str(self.data / "server.log")], preexec_fn=_die_with_parent
+            bound([needs_server(), "-c", str(config), "-l", str(self.data / "server.log")])
         )
 
     def kill(self, name):
@@ -79,6 +80,15 @@ class Town:
     def size(self):
         """Bytes that the recorder has written."""
         return sum(path.stat().st_size for path in self.data.glob("demo/segments/*.jsonl"))
+
+    async def grown(self, size):
+        """Until the recorder has written so many bytes more than now."""
+        size += self.size()
+        while self.size() < size:
+            for task in self.tasks.values():
+                if task.done():
+                    task.result()
+            await asyncio.sleep(0.05)
 
     def login(self, role) -> Login:
         return read_login(self.url, login_file(self.data, role))
@@ -118,8 +128,8 @@ class Town:
         self.log = (self.data / "up.log").open("w")
         url = f"http://{self.endpoint.target}"
         return subprocess.Popen(
-            [sys.executable, "-m", "ironcrab.app", "up", str(scenario), "--endpoint", url, "--data", str(self.data), *words],
-            env=ENV, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=_die_with_parent,
+            bound([*IRONCRAB, "up", str(scenario), "--endpoint", url, "--data", str(self.data), *words]),
+            env=ENV, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log, text=True,
         )  # fmt: skip
 
     def down(self, up):
@@ -133,10 +143,9 @@ class Town:
     def node_process(self, role, *words, scenario=SCENARIO):
         """A node in a process of its own."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "ironcrab.app", "node", role, str(scenario), "--nats", self.url,
-             "--login", str(login_file(self.data, role)), "--data", str(self.data), *words],
+            bound([*IRONCRAB, "node", role, str(scenario), "--nats", self.url,
+                   "--login", str(login_file(self.data, role)), "--data", str(self.data), *words]),
             env=ENV, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            preexec_fn=_die_with_parent,
         )  # fmt: skip
         self.processes[role] = process
         return process
