@@ -44,7 +44,9 @@ SUBJECTS: dict[type[Event], str] = {
     PriorityFeePercentiles: "priority_fee_samples",
 }
 ONCE = (TradeIntent, ExecutionResult)
-"""What is announced once, also what was recorded while nobody announced."""
+"""What is announced once."""
+NOT_MISSED = (*ONCE, WalletBalanceSnapshot, ConfigChanged)
+"""What is announced also where it was recorded while nobody announced."""
 QUIET = ("AccountUpdate", "TransactionDetected", "AccountWritten")
 """Market events that are not announced: raw, and by the thousand."""
 NOT_MOMENTUM = frozenset(
@@ -100,7 +102,7 @@ class Announcer:
             self.runs.append((record.seq, event))
             self.exporter = None
         is_new = self.node.is_level
-        if is_new or (type(event) in ONCE and record.seq >= self.from_seq):
+        if is_new or (type(event) in NOT_MISSED and record.seq >= self.from_seq):
             self.waiting.append((record, is_new))
 
     async def _announce(self, bus: Bus) -> None:

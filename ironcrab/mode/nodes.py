@@ -1,6 +1,8 @@
 """A set of nodes: which there are, how one is run, and how all are kept alive beside a server of their own."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import socket
 import sys
@@ -167,8 +169,14 @@ def ask_engine(login: Login, request: Request) -> Reply:
 
 
 def free_port() -> int:
-    """A port of loopback that is free now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
+    """A port of loopback that is free now, below those that the system gives to clients.
+
+    A client that tries a port of theirs again and again while nobody listens may once be connected to itself.
+    """
+    first = 20_000 + os.getpid() % 1_000 * 10
+    for port in range(first, 32_000):
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", port))
+            return port
+    raise InputFault("no port of loopback is free; name one: --nats-port")

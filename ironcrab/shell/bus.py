@@ -583,6 +583,9 @@ async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
             name=name,
             allow_reconnect=False,
             connect_timeout=int(ANSWER_S),
+            # the client would try sixty times in silence; who attends says that the bus is away and tries again
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             inbox_prefix=f"_INBOX.{login.user}",
             closed_cb=closed,
             disconnected_cb=closed,

@@ -81,6 +81,11 @@ class Town:
         """Bytes that the recorder has written."""
         return sum(path.stat().st_size for path in self.data.glob("demo/segments/*.jsonl"))
 
+    async def derived(self, count):
+        """Until so many derived records are in the recording."""
+        while sum(path.read_bytes().count(b',"by":"') for path in self.data.glob("demo/segments/*.jsonl")) < count:
+            await asyncio.sleep(0.1)
+
     async def grown(self, size):
         """Until the recorder has written so many bytes more than now."""
         size += self.size()
