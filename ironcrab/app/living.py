@@ -73,7 +73,6 @@ def live_command(
     """
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.mode.live import LiveSettings, folder_of, live  # noqa: PLC0415 - gRPC and the venues load only here
-    from ironcrab.mode.outlets import Outlets, paper_outlets  # noqa: PLC0415 - as above
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
     from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
     from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
@@ -86,12 +85,19 @@ def live_command(
     else:
         if key_file is not None or rpc_url is not None or jito_url is not None:
             raise click.UsageError("--key-file, --rpc and --jito go with --armed ADDRESS; else it is paper")
-
-        async def outlets(_: Callable[[], int]) -> Outlets:
-            return paper_outlets(loaded)
-
+        outlets = paper_make(loaded)
     summary = live(loaded, settings, outlets, status_line())
     _tell(folder_of(data, loaded), summary, as_json=as_json)
+
+
+def paper_make(scenario: "Scenario") -> "Make":
+    """Makes the outlets of a paper session."""
+    from ironcrab.mode.outlets import paper_outlets  # noqa: PLC0415 - as above
+
+    async def outlets(_: Callable[[], int]) -> "Outlets":
+        return paper_outlets(scenario)
+
+    return outlets
 
 
 def armed_session(

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ironcrab.app.living import DATA, PATH
+from ironcrab.app.living import DATA, PATH, armed_session, paper_make
 from ironcrab.app.settings import environment
 
 if TYPE_CHECKING:
-    from ironcrab.mode.outlets import Outlets
+    from ironcrab.mode.live import Make
 
 ROLES = ("market-data", "momentum-bot", "arb-strategy", "execution-engine", "recorder", "announcer")
 
@@ -61,15 +61,13 @@ def node_command(
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.mode.arming import armed as armed_scenario  # noqa: PLC0415 - as above
     from ironcrab.mode.nodes import NodeSettings, run_node  # noqa: PLC0415 - gRPC, NATS and the venues load only here
-    from ironcrab.mode.outlets import paper_outlets  # noqa: PLC0415 - as above
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
     from ironcrab.shell.bus import read_login  # noqa: PLC0415 - as above
     from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
     from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
 
     refuse_if_key_in_reach(environment(), role)
-    is_engine = role == "execution-engine"
-    if not is_engine and (key_file is not None or rpc_url is not None or jito_url is not None):
+    if role != "execution-engine" and (key_file is not None or rpc_url is not None or jito_url is not None):
         raise click.UsageError(f"--key-file, --rpc and --jito are the execution-engine's; {role} may hold no key")
     if role == "market-data" and url is None:
         raise click.UsageError("market-data needs --endpoint URL")
@@ -79,20 +77,15 @@ def node_command(
         data,
         None if url is None or role != "market-data" else endpoint(url, token_file, ca_file),
     )
+    outlets: Make | None = None
     if armed is None:
         if key_file is not None or rpc_url is not None or jito_url is not None:
             raise click.UsageError("--key-file, --rpc and --jito go with --armed ADDRESS; else it is paper")
-
-        async def outlets(_: Callable[[], int]) -> "Outlets":
-            return paper_outlets(loaded)
-
-    elif is_engine:
-        from ironcrab.app.living import armed_session  # noqa: PLC0415 - as above
-
+        outlets = paper_make(loaded)
+    elif role == "execution-engine":
         loaded, outlets = armed_session(loaded, armed, key_file, rpc_url, jito_url)
     else:
         loaded = armed_scenario(loaded, armed)
-        outlets = None
     run_node(role, loaded, NodeSettings(settings.login, data, settings.endpoint, outlets))
 
 

@@ -17,12 +17,11 @@ from collections.abc import Callable, Coroutine
 from itertools import islice
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ironcrab.domain.control import RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.fault import Fault, InputFault, LockFault, LogFault
+from ironcrab.domain.fault import InputFault, LockFault, LogFault
 from ironcrab.log import snapshot
 from ironcrab.log.line import encode
 from ironcrab.loop import Loop, Now, Record
@@ -103,15 +102,6 @@ class Voice:
         """Give up what waits."""
         self.waiting.clear()
         self.offered = 0
-
-
-class Status(Struct):
-    """What a node says of itself once in a while: highest slot, records folded, words that wait, whether it is level."""
-
-    slot: int = 0
-    records: int = 0
-    waiting: int = 0
-    is_level: bool = False
 
 
 class Node:
@@ -233,7 +223,7 @@ class Node:
             elif found.offset != -1:
                 raise BusFault("the states that the log begins with are not on the bus; the recorder leaves them")
         if found.last < self.next - 1:
-            raise LogFault(f"the stream has lost its end: {found.last} is its last message of {self.next - 1}; start anew")
+            raise LogFault(f"the stream has lost its end: message {found.last} is its last, we read more; start anew")
         if found.first > self.next:
             raise LogFault(
                 f"the stream begins with message {found.first}, {self.role} needs {self.next}: no states of its code "
@@ -286,8 +276,7 @@ class Node:
         assert self.log is not None
         self.own_word = 0
         record = record_of(message, self.log.offset, self.highest)
-        if record.time > self.highest:
-            self.highest = record.time
+        self.highest = max(self.highest, record.time)
         if record.seq < self.fold_from:
             self.before(record)
             self.next = message.seq + 1
@@ -390,5 +379,5 @@ async def first_of(coroutines: list[Coroutine[Any, Any, None]]) -> None:
 
 __all__ = [
     "ANNOUNCER", "ARBITRAGE", "ENGINE", "MARKET_DATA", "MOMENTUM", "RECORDER", "ROLES",
-    "Fault", "Node", "Status", "Voice", "attend", "first_of", "hosts", "tell",
+    "Node", "Voice", "attend", "first_of", "hosts", "tell",
 ]  # fmt: skip

@@ -140,8 +140,8 @@ class Engine:
     # beside the stream
 
     async def _work(self, stop: asyncio.Event) -> None:
-        ready = asyncio.create_task(self._ready.wait())
-        stopped = asyncio.create_task(stop.wait())
+        ready: asyncio.Task[Any] = asyncio.create_task(self._ready.wait())
+        stopped: asyncio.Task[Any] = asyncio.create_task(stop.wait())
         await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
             ready.cancel()
@@ -153,7 +153,8 @@ class Engine:
         control = Control(self.data / f"{folder_of(self.data, self.scenario).name}{SUFFIX}", self.answer)
         await control.open()
         self.outlets.start()
-        tasks = [asyncio.create_task(task) for task in (self._answers(), self._sample(), self._look())]
+        work = (self._answers(), self._sample(), self._look())
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(task) for task in work]
         try:
             await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:

@@ -244,7 +244,6 @@ class BusRecorder:
                 await bus.tell_durable(session.log_id, durable)
             await asyncio.sleep(COMMIT_INTERVAL_S)
 
-
     # beside
 
     async def _tend(self, bus: Bus, session: Session) -> None:

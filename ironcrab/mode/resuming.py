@@ -41,18 +41,19 @@ class Tail:
     def __init__(self, recording: Recording, normaliser: Normaliser) -> None:
         records = list(recording.records(seq_from=max(recording.first_seq, recording.next_seq - TAIL)))
         pools = [getattr(told.event, "pool_address", "") for told in recording.records((DexPoolAccounts,))]
-        self._restore(records, pools, normaliser)
+        self.restore(records, pools, normaliser)
         self.run = max((event.run for _, event in runs_of(recording)), default=-1) + 1
 
     @classmethod
     def of_records(cls, records: Sequence[Record], pools: Iterable[str], run: int, normaliser: Normaliser) -> Self:
         """The same of a log that is no folder: its last records, the pools it has told, the number of the next run."""
         tail = cls.__new__(cls)
-        tail._restore(records, pools, normaliser)
+        tail.restore(records, pools, normaliser)
         tail.run = run
         return tail
 
-    def _restore(self, records: Sequence[Record], pools: Iterable[str], normaliser: Normaliser) -> None:
+    def restore(self, records: Sequence[Record], pools: Iterable[str], normaliser: Normaliser) -> None:
+        """Put the normaliser where these records leave it, and keep what they tell."""
         events = [record.event for record in records]
         for pool in pools:
             normaliser.pools[pool] = None

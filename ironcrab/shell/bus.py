@@ -173,7 +173,7 @@ def record_of(message: Message, offset: int, now: int) -> Record:
     kind, _, name = message.speaker.partition(".")
     seq = message.seq + offset
     try:
-        body = _decode(message.body)
+        body: Any = _decode(message.body)
     except msgspec.DecodeError as error:
         told = f"message {message.seq} of stream {STREAM} is no record: {error}; see who wrote it"
         raise DamageFault(told) from error
@@ -365,11 +365,13 @@ class Bus:
         config = api.StreamConfig(
             name=STATES, subjects=[CHUNK, NEWEST], max_msgs_per_subject=KEPT_CHUNKS, allow_direct=True
         )
-        data, acks = states.data, []
+        data = states.data
         with _bus_faults():
             await self._js.add_stream(config)
-            for at in range(0, len(data), CHUNK_BYTES):
-                acks.append(await self._js.publish(CHUNK, data[at : at + CHUNK_BYTES], timeout=ANSWER_S))
+            acks = [
+                await self._js.publish(CHUNK, data[at : at + CHUNK_BYTES], timeout=ANSWER_S)
+                for at in range(0, len(data), CHUNK_BYTES)
+            ]
             head = _StatesHead(states.log_id, states.seq, states.run, states.begins, acks[0].seq, len(acks))
             await self._js.publish(NEWEST, _encode(head), timeout=ANSWER_S)
 

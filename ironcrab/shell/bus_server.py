@@ -48,7 +48,7 @@ def rights(spoken: Mapping[str, tuple[str, ...]]) -> dict[str, Rights]:
     found = {"recorder": Rights(("$JS.API.>", "ironcrab.states.>", DURABLE), ("_INBOX.recorder.>",))}
     for role, reducers in spoken.items():
         speaks = tuple(f"{ROOT}.{speaker}.>" for speaker in (world(role), *(said(name) for name in reducers)))
-        hears = (DURABLE, f"_INBOX.{role}.>")
+        hears: tuple[str, ...] = (DURABLE, f"_INBOX.{role}.>")
         if role == "execution-engine":
             hears = (*hears, COMMANDS, CONTROL_REQUESTS, KILL)
             # replies to who asks

@@ -39,7 +39,7 @@ def test_a_lost_stream_begins_a_new_log_from_a_start_state(tmp_path):
     old, new = Recording.open(tmp_path / "demo"), Recording.open(tmp_path / "demo-2")
     assert new.first_seq == old.next_seq
     assert new.manifest.start.log_id == old.log_id
-    opened = [record for record in new.records((RunStarted,))]
+    opened = list(new.records((RunStarted,)))
     assert opened[0].seq == new.first_seq + 1
     assert opened[0].event.run == 1
     assert new.next_seq - new.first_seq > 500
@@ -126,7 +126,7 @@ def test_a_recorder_refuses_a_log_that_is_not_its_own(tmp_path):
         async with Town(tmp_path, scenario()) as town:
             town.start("recorder")
             async with connected_when(town.login("recorder")) as bus:
-                while await bus.find() is None:
+                while await bus.find() is None:  # noqa: ASYNC110 - the server has no event
                     await asyncio.sleep(0.05)
             await town.stop("recorder")
             other = tmp_path / "other"
@@ -135,4 +135,3 @@ def test_a_recorder_refuses_a_log_that_is_not_its_own(tmp_path):
                 await BusRecorder(RecorderSettings(other, "demo")).run(town.login("recorder"), asyncio.Event())
 
     run(go())
-

@@ -48,7 +48,7 @@ class Steps:
         self.events = events
 
     async def _work(self, others):
-        while not (self.node.is_level and self.node.run is not None):
+        while not (self.node.is_level and self.node.run is not None):  # noqa: ASYNC110 - a test may poll
             await asyncio.sleep(0.01)
         for time, event in self.events:
             await self._rest(others)

@@ -1,6 +1,7 @@
 """Who may say what, who is heard, and what is announced."""
 
 import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from ironcrab.shell.bus import BusFault, Word, connected, said, world
 from ironcrab.shell.bus_server import COMMANDS, CONTROL_REQUESTS, KILL
 from ironcrab.shell.control import Reply, Request
 from tests.live.desk import judged, scenario
-from tests.nodes.town import SCENARIO, Town, fed, quiet
+from tests.nodes.town import Town, fed, quiet
 
 
 def run(coroutine, seconds=28):
@@ -31,25 +32,22 @@ async def made(town):
     """Until the recorder has made the stream."""
     town.start("recorder")
     async with connected_when(town.login("recorder")) as bus:
-        while await bus.find() is None:
+        while await bus.find() is None:  # noqa: ASYNC110 - a test may poll
             await asyncio.sleep(0.05)
 
 
-def connected_when(login):
+@asynccontextmanager
+async def connected_when(login):
     """A bus as soon as the server listens."""
-    import contextlib
-
-    @contextlib.asynccontextmanager
-    async def waiting():
+    async with AsyncExitStack() as stack:
         while True:
             try:
-                async with connected(login, "test") as bus:
-                    yield bus
-                return
+                bus = await stack.enter_async_context(connected(login, "test"))
             except BusFault:
                 await asyncio.sleep(0.05)
-
-    return waiting()
+            else:
+                break
+        yield bus
 
 
 TICK = Word(None, 1, ClockTick(), "test.1")
@@ -64,8 +62,9 @@ WORDS = {
 }
 
 
-async def _said(bus, speaker):
+async def _said(bus, speaker, name):
     await bus.publish(speaker, [TICK], 0)
+    pytest.fail(name)
 
 
 def test_permissions(tmp_path):
@@ -75,8 +74,7 @@ def test_permissions(tmp_path):
             for name, (login, speaker) in WORDS.items():
                 async with connected(town.login(login), "test") as bus:
                     with pytest.raises(InputFault, match="denies"):
-                        await first_of([_said(bus, speaker), bus.lost()])
-                        pytest.fail(name)
+                        await first_of([_said(bus, speaker, name), bus.lost()])
             async with connected(town.login("momentum-bot"), "test") as bus:
                 await bus.tell_durable("any", 10**9)
                 with pytest.raises(InputFault, match="denies"):
@@ -93,8 +91,7 @@ def test_the_second_instance_of_a_node_cannot_speak(tmp_path):
     async def go():
         async with Town(tmp_path, scenario()) as town, fed(town, slots=60) as chain:
             town.start_all()
-            while town.size() < 300_000:
-                await asyncio.sleep(0.05)
+            await town.grown(300_000)
             ends = {}
             for role in ("market-data", "momentum-bot"):
                 first, second = town.tasks[role], town.start(role, f"{role} again")

@@ -83,7 +83,8 @@ class Town:
 
     async def derived(self, count):
         """Until so many derived records are in the recording."""
-        while sum(path.read_bytes().count(b',"by":"') for path in self.data.glob("demo/segments/*.jsonl")) < count:
+        segments = self.data / "demo" / "segments"
+        while sum(path.read_bytes().count(b',"by":"') for path in segments.glob("*.jsonl")) < count:  # noqa: ASYNC110 - a test may poll
             await asyncio.sleep(0.1)
 
     async def grown(self, size):
