@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
-from ironcrab.app.text import emit_json, progress
-from ironcrab.app.writing import pairs
+from ironcrab.app.text import body_of, emit_json, head_of, progress, shorten
+from ironcrab.app.writing import JSON, pairs
 from ironcrab.domain.fault import InputFault
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
@@ -42,15 +43,66 @@ def branch_command(recording: Path, seq: int, sets: tuple[str, ...], out: Path, 
 @click.command("step")
 @click.argument("recording", type=click.Path(path_type=Path))
 @click.option("--at", "seq", type=click.IntRange(0), help="Seq to stand at; by default the first.")
-def step_command(recording: Path, seq: int | None) -> None:
-    """Step through RECORDING in the terminal, forwards and backwards, with every reducer's state in sight."""
+@click.option("--break", "wanted", metavar="CONDITION", help="Go on to the next record for which this holds.")
+@click.option("--back", "backwards", is_flag=True, help="With --break: back to the last one before.")
+@click.option("--show", "shown", metavar="REDUCER", help="The reducer whose state is shown.")
+@JSON
+@click.pass_context
+def step_command(
+    context: click.Context,
+    recording: Path,
+    seq: int | None,
+    wanted: str | None,
+    backwards: bool,
+    shown: str | None,
+    as_json: bool,
+) -> None:
+    """Step through RECORDING in the terminal, forwards and backwards, with every reducer's state in sight.
+
+    Where stdout is no terminal, and with --json, the place is printed: the record, what is said about it, the state.
+    """
+    from ironcrab.mode.condition import condition  # noqa: PLC0415 - the engine loads only here
+    from ironcrab.mode.stepping import Stepper  # noqa: PLC0415 - as above
+
+    stepper = Stepper(Recording.open(recording), seq)
+    if shown is not None and shown not in stepper.reducers:
+        raise InputFault(f"--show {shown}: no such reducer; this run has {', '.join(stepper.reducers)}")
+    if wanted is not None and not stepper.search(condition(wanted), backwards=backwards):
+        where = "before" if backwards else "after"
+        click.echo(f"no record {where} #{stepper.seq} for which {wanted} holds", err=True)
+        context.exit(3)
+    if as_json or not sys.stdout.isatty():
+        _print_place(stepper, shown, as_json=as_json)
+        return
+    _debugger()(stepper, shown, wanted).run()
+
+
+def _debugger() -> Any:
+    """The terminal debugger, if textual is installed."""
     try:
         from ironcrab.app.debugger import Debugger  # noqa: PLC0415 - textual loads only here
     except ImportError as error:
         raise InputFault(f"ironcrab step needs textual ({error}); install it: pip install 'ironcrab[step]'") from error
-    from ironcrab.mode.stepping import Stepper  # noqa: PLC0415 - the engine loads only here
+    return Debugger
 
-    stepper = Stepper(Recording.open(recording), seq)
-    if not sys.stdout.isatty():
-        raise InputFault("ironcrab step wants a terminal; for a script see: ironcrab explain, ironcrab inspect")
-    Debugger(stepper).run()
+
+def _print_place(stepper: Any, shown: str | None, *, as_json: bool) -> None:
+    record, states = stepper.record, {} if shown is None else {shown: stepper.state(shown)}
+    if as_json:
+        said = [
+            {"by": word.by, "recorded": word.recorded, "event": msgspec.to_builtins(word.event)}
+            for word in stepper.said
+        ]
+        told = {"seq": record.seq, "cause": record.cause, "by": record.by, "time": record.time}
+        emit_json({**told, "event": msgspec.to_builtins(record.event), "said": said, "states": states})
+        return
+    click.echo(head_of(record))
+    for line in body_of(record):
+        click.echo(f"    {line}")
+    for word in stepper.said:
+        kept = "" if word.recorded else "  (not recorded)"
+        click.echo(f"  {word.by} says {type(word.event).__name__}{kept}")
+    for name, state in states.items():
+        click.echo(f"  state of {name}")
+        for key, value in state.items():
+            click.echo(f"    {key} = {shorten(msgspec.json.encode(value).decode())}")

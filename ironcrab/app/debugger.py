@@ -23,7 +23,13 @@ STATE_CHARS = 20_000
 
 
 class Debugger(App[None]):
-    """Steps through a recording. Args: where it stands."""
+    """Steps through a recording.
+
+    Args:
+        stepper: where it stands.
+        shown: the reducer whose state is shown first; None: the last one.
+        wanted: the condition to break at; None: none yet.
+    """
 
     TITLE = "ironcrab step"
     ENABLE_COMMAND_PALETTE = False
@@ -52,11 +58,11 @@ class Debugger(App[None]):
         Binding("q", "quit", "quit"),
     ]
 
-    def __init__(self, stepper: Stepper) -> None:
+    def __init__(self, stepper: Stepper, shown: str | None = None, wanted: str | None = None) -> None:
         super().__init__()
         self.stepper = stepper
-        self.shown = stepper.reducers[-1]
-        self.condition = ""
+        self.shown = shown or stepper.reducers[-1]
+        self.condition = wanted or ""
         self.find = ""
         self.asked = ""
         self.note = ""

@@ -192,8 +192,21 @@ def _print_comparison(comparison: Comparison, a: Path, b: Path) -> None:
         click.echo("first difference:" if index == 0 else "independent:" if index == 1 else "", nl=index < 2)
         _print_divergence(found, ("in A", "in B"))
     _print_rest(len(comparison.divergences))
-    if comparison.divergences:
-        click.echo(f"next: ironcrab explain {a} {comparison.divergences[0].seq}   (and the same in {b})")
+    decision = comparison.decision
+    if decision is None:
+        click.echo("no decision differs as far as they were compared")
+        click.echo(f"next: ironcrab inspect {a}   and: ironcrab inspect {b}")
+        return
+    places = [
+        f"#{seq} in {name}" if seq is not None else f"not said in {name}"
+        for name, seq in (("A", decision.in_a), ("B", decision.in_b))
+    ]
+    after = "" if decision.market is None else f", after #{decision.market} {decision.market_type} of A"
+    click.echo(f"first decision that differs: {decision.type} by {decision.by}, {', '.join(places)}{after}")
+    steps = [
+        f"ironcrab explain {path} {seq}" for path, seq in ((a, decision.in_a), (b, decision.in_b)) if seq is not None
+    ]
+    click.echo(f"next: {'   and: '.join(steps)}")
 
 
 def _print_report(report: Report) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from ironcrab.app.text import emit_json, progress, table
+from ironcrab.app.text import emit_json, parse_time, progress, table
 from ironcrab.domain.fault import InputFault
 from ironcrab.log.contents import time_bounds
 from ironcrab.log.recording import Recording
@@ -50,6 +50,8 @@ def generate_command(
 @click.option("--set", "sets", multiple=True, metavar="KEY=A..B:STEP", help="Values of a parameter; or KEY=A,B,C.")
 @click.option("--random", "drawn", type=click.IntRange(1), metavar="N", help="N different rows of the grid.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of --random.")
+@click.option("--from", "begin", metavar="X", help="UTC time of the first event.")
+@click.option("--to", "end", metavar="Y", help="UTC time before which the last event lies.")
 @click.option("--split", type=click.IntRange(1, 99), metavar="PERCENT", help="In sample so much; the rest out.")
 @click.option("--walk-forward", "walked", metavar="TRAIN:TEST", help="Windows such as 6h:2h; each begins TEST later.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; by default one for each core.")
@@ -63,6 +65,8 @@ def sweep_command(
     sets: tuple[str, ...],
     drawn: int | None,
     seed: int,
+    begin: str | None,
+    end: str | None,
     split: int | None,
     walked: str | None,
     jobs: int | None,
@@ -84,14 +88,18 @@ def sweep_command(
         raise click.UsageError("give SCENARIO, at least one --on RECORDING and at least one --set KEY=A..B:STEP")
     if split is not None and walked is not None:
         raise click.UsageError("--split and --walk-forward exclude each other")
-    _sweep(scenario, on, (sets, drawn, seed), (split, walked), jobs or os.cpu_count() or 1, out, as_json=as_json)
+    from ironcrab.mode.anew import Span  # noqa: PLC0415 - the engine loads only here
+
+    bounds = Span(*(None if text is None else parse_time(text) for text in (begin, end)))
+    parting = (bounds, split, walked)
+    _sweep(scenario, on, (sets, drawn, seed), parting, jobs or os.cpu_count() or 1, out, as_json=as_json)
 
 
 def _sweep(
     scenario: Path,
     on: tuple[str, ...],
     wanted: tuple[tuple[str, ...], int | None, int],
-    parting: tuple[int | None, str | None],
+    parting: tuple[Any, int | None, str | None],
     jobs: int,
     out: Path,
     *,
@@ -130,15 +138,17 @@ def _show(total: int) -> Callable[[int], None] | None:
     return show
 
 
-def _parts(path: str, split: int | None, walked: str | None) -> Any:
-    """The spans of one recording."""
+def _parts(path: str, bounds: Any, split: int | None, walked: str | None) -> Any:
+    """The spans of one recording, all within `bounds`."""
     from ironcrab.mode import axes  # noqa: PLC0415 - as above
 
     if split is None and walked is None:
-        return axes.WHOLE
+        return (axes.Part(0, "whole", bounds),)
     first, end = time_bounds(Recording.open(path))
+    first = first if bounds.start is None else max(first, bounds.start)
+    end = end if bounds.end is None else min(end, bounds.end)
     if split is not None:
-        return axes.halves(first, end, split)
+        return axes.halves(first, end, split, bounds)
     train, colon, test = (walked or "").partition(":")
     if not colon:
         raise InputFault(f"--walk-forward {walked!r} is not TRAIN:TEST, such as 6h:2h")

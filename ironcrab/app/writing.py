@@ -32,7 +32,7 @@ def told(out: Path, summary: Any) -> dict[str, Any]:
     return {"out": str(out), **msgspec.to_builtins(summary)}
 
 
-def _import(kind: str, path: Path, out: Path, *, hot: bool, as_json: bool) -> None:
+def _import(kind: str, path: Path, out: Path, *, hot: bool, as_json: bool, **more: Path) -> None:
     from ironcrab.mode import importing  # noqa: PLC0415 - protobuf and the venues load only here
 
     importers: dict[str, Callable[..., Any]] = {
@@ -41,7 +41,7 @@ def _import(kind: str, path: Path, out: Path, *, hot: bool, as_json: bool) -> No
         "ironcrab": importing.import_ironcrab,
     }
     with fresh_folder(out) as folder, progress("import") as show:
-        summary = importers[kind](path, folder, show)
+        summary = importers[kind](path, folder, show, **more)
         if not hot:
             seal(folder)
     if as_json:
@@ -66,12 +66,18 @@ def import_frames_command(file: Path, out: Path, hot: bool, as_json: bool) -> No
 
 @import_command.command("whirlpool-day")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--states",
+    type=click.Path(path_type=Path),
+    help="All Whirlpool accounts at the day's end: rebuild those of the day.",
+)
 @OUT
 @HOT
 @JSON
-def import_whirlpool_day_command(file: Path, out: Path, hot: bool, as_json: bool) -> None:
+def import_whirlpool_day_command(file: Path, states: Path | None, out: Path, hot: bool, as_json: bool) -> None:
     """A day of decoded Whirlpool transactions, one JSON line a slot."""
-    _import("whirlpool-day", file, out, hot=hot, as_json=as_json)
+    more = {} if states is None else {"states": states}
+    _import("whirlpool-day", file, out, hot=hot, as_json=as_json, **more)
 
 
 @import_command.command("ironcrab")

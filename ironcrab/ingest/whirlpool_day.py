@@ -12,6 +12,9 @@ What the file does not tell is not made up:
 - `position` counts the transaction's Whirlpool instructions; calls of other programs are not in the file.
 
 Vault amounts between the instructions of one transaction follow by continuity: amounts before, plus transfers.
+With the accounts rebuilt from the day's end (`whirlpool_states`), each transaction's writes stand before what it did:
+pools and tick arrays as it left them, vaults with the balances that the file tells.
+
 A SlotUpdate is told for each slot with content and for the first slot of each second, after the content, as a feed
 tells `processed`. Time is the block time, whole seconds.
 """
@@ -21,9 +24,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import DecodeError, Struct, field
 from msgspec.json import Decoder
 
+from ironcrab.dex import Account
 from ironcrab.domain.control import GapClosed, GapOpened
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import (
+    AccountWritten,
     DexPoolAccounts,
     LiquidityRemoved,
     PoolCreated,
@@ -35,6 +40,7 @@ from ironcrab.domain.market import (
 from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM, USDC_MINT, USDT_MINT
 from ironcrab.ingest.counts import Counts, count
 from ironcrab.ingest.trades import quote_of
+from ironcrab.ingest.whirlpool_states import Rebuilt, vault_account
 
 _DEX = "orca"
 _SOURCE = "whirlpool-day"
@@ -100,6 +106,7 @@ class Day:
     Args:
         pools: pool -> mints A and B.
         decimals: mint -> decimals.
+        states: the accounts of the day; None: they are not known, trades and reserves alone are told.
 
     Attributes:
         counts: `line_unreadable` (with all that it held), `line_out_of_order` (dropped), `instruction_malformed`,
@@ -107,7 +114,15 @@ class Day:
             before to those after: no state of its pools is told).
     """
 
-    def __init__(self, pools: Mapping[str, tuple[str, str]] = POOLS, decimals: Mapping[str, int] = DECIMALS) -> None:
+    def __init__(
+        self,
+        pools: Mapping[str, tuple[str, str]] = POOLS,
+        decimals: Mapping[str, int] = DECIMALS,
+        states: Rebuilt | None = None,
+    ) -> None:
+        self.states = states or Rebuilt()
+        self.opened: dict[str, None] = {}
+        self.writes = 0
         self.pools = dict(pools)
         self.decimals = dict(decimals)
         self.counts: Counts = {}
@@ -149,12 +164,45 @@ class Day:
         steady = amounts is not None and _steady(transaction, amounts)
         if not steady:
             count(self.counts, "transaction_amounts_discontinuous")
+        yield from self._opened(slot, transaction)
+        if steady:
+            yield from self._written(slot, transaction)
         for position, instruction in enumerate(transaction.instructions):
             place = _Place(slot, transaction, position)
             if instruction.name == "initializePool":
                 yield from self._created(instruction, place)
             elif instruction.name in _MOVES:
                 yield from self._moved(instruction, place, amounts if steady else None)
+
+    def _opened(self, slot: int, transaction: _Transaction) -> Iterator[Event]:
+        """Accounts that the day meets for the first time, as they stood before."""
+        for instruction in transaction.instructions:
+            pool = _text(instruction, "keyWhirlpool")
+            if pool not in self.opened:
+                self.opened[pool] = None
+                for address, account in self.states.opening.get(pool, {}).items():
+                    yield self._write(slot, None, address, account)
+        for row in transaction.balances:
+            held, amount = self.states.vaults.get(row.account), _amount(row.pre)
+            if held is not None and amount is not None and row.account not in self.opened:
+                self.opened[row.account] = None
+                yield self._write(slot, None, row.account, vault_account(*held, amount))
+
+    def _written(self, slot: int, transaction: _Transaction) -> Iterator[Event]:
+        """What a transaction left in the accounts."""
+        for address, account in self.states.left.get((slot, transaction.index), {}).items():
+            yield self._write(slot, transaction.signature, address, account)
+        for row in transaction.balances:
+            held = self.states.vaults.get(row.account)
+            if held is not None and row.pre != row.post:
+                account = vault_account(*held, _amount(row.post) or 0)
+                yield self._write(slot, transaction.signature, row.account, account)
+
+    def _write(self, slot: int, signature: str | None, address: str, account: Account) -> AccountWritten:
+        self.writes += 1
+        return AccountWritten(
+            address, account.owner, account.lamports, account.data, slot, self.writes, signature, _SOURCE
+        )
 
     def _created(self, instruction: _Instruction, place: _Place) -> Iterator[Event]:
         named = [_text(instruction, key) for key in ("keyWhirlpool", "keyTokenMintA", "keyTokenMintB", "keyFunder")]

@@ -5,7 +5,7 @@ are kept. Many scenarios share one pass: a batch of events is decoded once and d
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import Columns
 from ironcrab.loop import Record
+from ironcrab.mode.opening import opening_of
 from ironcrab.mode.run import Drive, outlets_of, source, with_ticks
 from ironcrab.mode.scenario import Scenario
 from ironcrab.mode.wiring import columns_of
@@ -162,10 +163,25 @@ def decide_anew(recording: Recording, scenarios: Sequence[Scenario], span: Span 
 
 
 def market(recording: Recording, span: Span, columns: Columns | None = None) -> Iterator[tuple[int, Event]]:
-    """(time, event) of a recording's market within a span; row groups that lie outside of it are not read."""
+    """(time, event) of a recording's market within a span, after what is known where it begins (`opening`).
+
+    Row groups that lie outside of the span are read for that alone.
+    """
     seq_from, seq_to = _bounds(recording, span)
     told = source(recording.records(None, seq_from, seq_to, columns))
-    return told if span == Span() else _within(told, span)
+    if span == Span():
+        return told
+    within = _within(told, span)
+    begun = next(within, None)
+    if begun is None:
+        return within
+    known = [] if span.start is None else opening_of(recording, _first(recording, span.start, seq_from))
+    return chain(known, (begun,), within)
+
+
+def _first(recording: Recording, start: int, seq_from: int) -> int:
+    """Seq of the first record at this time (ns) or later."""
+    return next((one.seq for one in recording.records(None, seq_from) if one.time >= start), recording.next_seq)
 
 
 def _within(told: Iterable[tuple[int, Event]], span: Span) -> Iterator[tuple[int, Event]]:

@@ -33,10 +33,6 @@ class Part(Struct, frozen=True):
     span: Span
 
 
-WHOLE = (Part(0, "whole", Span()),)
-"""One part: everything, with nothing held back."""
-
-
 def axis(text: str) -> Axis:
     """An axis from `key=a..b:step` (integers, both ends included), `key=a,b,c` or `key=value`.
 
@@ -110,10 +106,10 @@ def seconds(text: str) -> int:
     return int(number) * UNITS[unit]
 
 
-def halves(first: int, end: int, percent: int) -> tuple[Part, ...]:
-    """In sample the first `percent` of the time from `first` to `end` (ns), out of sample the rest."""
+def halves(first: int, end: int, percent: int, bounds: Span) -> tuple[Part, ...]:
+    """In sample the first `percent` of the time from `first` to `end` (ns), out of it the rest; `bounds` ends both."""
     cut = first + (end - first) * percent // 100
-    return Part(0, "in", Span(None, cut)), Part(0, "out", Span(cut, None))
+    return Part(0, "in", Span(bounds.start, cut)), Part(0, "out", Span(cut, bounds.end))
 
 
 def walk(first: int, end: int, train: int, test: int) -> tuple[Part, ...]:

@@ -5,6 +5,7 @@ silent about it, fills are the venue's own (`HONEST`).
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from blake3 import blake3
@@ -16,6 +17,7 @@ from ironcrab.domain.fault import InputFault
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
+from ironcrab.mode.opening import opening_of
 from ironcrab.mode.run import Progress, RunSummary, run_events, source, source_head
 from ironcrab.mode.scenario import Pairs, Scenario
 
@@ -36,7 +38,7 @@ class Span(Struct, frozen=True):
 def backtest(spans: Sequence[Span], scenario: Scenario, out: Path, progress: Progress = None) -> RunSummary:
     """Write the run of `scenario` over `spans` to the new folder `out`, still hot; `progress` counts source records.
 
-    What stood before a span's first record is not known to the run.
+    What a span does not begin with is told first, as a live session reads it before it trades (`opening`).
 
     Raises:
         InputFault: no world record, or a span begins before the one above it ended.
@@ -64,16 +66,21 @@ def _generations(recording: Recording) -> Iterator[tuple[str, ...]]:
 
 
 def _events(spans: Sequence[Span], progress: Progress) -> Iterator[tuple[int, Event]]:
-    """World events of all spans in order."""
+    """World events of all spans in order, each after what is known where it begins."""
     last, done = 0, 0
     for span in spans:
-        begins = True
-        for time, event in source(_counted(span, done, progress)):
-            if begins and time < last:
-                raise InputFault(
-                    f"{span.recording.path} begins before the recording named above it ends; name them in their order"
-                )
-            begins, last = False, max(last, time)
+        told = source(_counted(span, done, progress))
+        begun = next(told, None)
+        if begun is None:
+            continue
+        if begun[0] < last:
+            raise InputFault(
+                f"{span.recording.path} begins before the recording named above it ends; name them in their order"
+            )
+        if span.first > span.recording.first_seq:
+            yield from opening_of(span.recording, span.first)
+        for time, event in chain((begun,), told):
+            last = max(last, time)
             yield time, event
         done += span.end - span.first
 

@@ -17,6 +17,7 @@ from ironcrab.log import snapshot
 from ironcrab.log.contents import head_before
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
+from ironcrab.log.snapshot import Snapshot
 from ironcrab.mode.restart import nearest
 from ironcrab.mode.retaining import retain
 from ironcrab.mode.states import encode_states, made_by, restore_states, start_of
@@ -71,7 +72,7 @@ def leave_states(recording: Recording, margin: int = 0) -> int | None:
     if seq is None:
         return None
     encoded = encode_states(follower.wiring.reducers, follower.wiring.now)
-    snapshot.save(recording, seq, head_before(recording, seq), encoded, made_by(started))
+    snapshot.save(recording, Snapshot(seq, head_before(recording, seq), encoded, made_by(started)))
     for old in snapshot.files(recording)[:-KEPT_STATES]:
         old.unlink()
     return seq

@@ -2,9 +2,11 @@
 
 Two runs of one market have the same market records at other seqs once one of them says more. So records are
 aligned by the market: what each reducer says between two market records is compared in order, references to
-other records left aside (a shifted seq is no difference of its own).
+other records left aside (a shifted seq is no difference of its own). Of a recording and a part of it (a branch, a
+slice) that part of the market is compared that both hold.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,23 +14,48 @@ import msgspec
 from msgspec import Struct
 
 from ironcrab.domain.event import Event
+from ironcrab.domain.trade import DecisionRecord, TradeIntent, Verdict
 from ironcrab.log.compare import Digest, Divergence, field_differences, subject_of
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
 from ironcrab.mode.run import OURS
 
-REFERENCES = ("intent", "ask", "decided_at", "opened", "reads", "first_seq")
+REFERENCES = ("intent", "ask", "decided_at", "opened", "reads", "first_seq", "state")
 """Fields that name other records by seq."""
 
 
+DECISIONS = (Verdict, TradeIntent, DecisionRecord)
+"""What a strategy or the engine decided; the rest of what is said follows from it, or from the run's opening."""
+
+
+class Parted(Struct, frozen=True):
+    """The first decision that differs.
+
+    Attributes:
+        type: of the decision.
+        by: who decided.
+        in_a, in_b: its seq in either recording; None: not said there.
+        market: seq in A of the market record after which it was said; None: before the first.
+        market_type: type of that record.
+    """
+
+    type: str
+    by: str
+    in_a: int | None
+    in_b: int | None
+    market: int | None
+    market_type: str
+
+
 class Comparison(Struct, frozen=True):
-    """Two recordings held against each other."""
+    """Two recordings held against each other; `decision` is the first one that differs."""
 
     equal: bool
     compared: int
     digest: str
     notes: tuple[str, ...]
     divergences: tuple[Divergence, ...]
+    decision: Parted | None = None
 
 
 class Turn(Struct):
@@ -38,10 +65,10 @@ class Turn(Struct):
     words: dict[str, list[Record]]
 
 
-def turns(recording: Recording) -> Iterator[Turn]:
+def turns(recording: Recording, seq_from: int) -> Iterator[Turn]:
     """The recording in turns of its market records; answers, ticks and control stand among the words of `world`."""
     turn = Turn(None, {})
-    for record in recording.records():
+    for record in recording.records(seq_from=seq_from):
         if record.cause is None and type(record.event) not in OURS:
             yield turn
             turn = Turn(record, {})
@@ -55,7 +82,8 @@ def compare(a: Recording, b: Recording) -> Comparison:
     if a.head == b.head and a.log_id == b.log_id:
         return Comparison(True, a.next_seq - a.first_seq, a.head.hex(), (), ())
     tally = Tally()
-    left, right = turns(a), turns(b)
+    from_a, from_b = _begin(a, b), _begin(b, a)
+    left, right = turns(a, from_a), turns(b, from_b)
     while True:
         mine, its = next(left, None), next(right, None)
         if mine is None or its is None:
@@ -66,13 +94,22 @@ def compare(a: Recording, b: Recording) -> Comparison:
             break
         for by in {**mine.words, **its.words}:
             tally.words(by, mine.words.get(by, []), its.words.get(by, []), mine.market)
-    return tally.comparison(_notes(a, b))
+    notes = [] if a.log_id == b.log_id else [_OTHER.format(a.log_id, b.log_id)]
+    for name, begin, recording in (("A", from_a, a), ("B", from_b, b)):
+        if begin != recording.first_seq:
+            notes.append(f"the other one leaves {name} before #{begin}; compared from there")
+    return tally.comparison(tuple(notes))
 
 
-def _notes(a: Recording, b: Recording) -> tuple[str, ...]:
-    if a.log_id == b.log_id:
-        return ()
-    return (f"logs differ: A is {a.log_id}, B is {b.log_id} (source, scenario or code); compared by market records",)
+_OTHER = "logs differ: A is {}, B is {} (source, scenario or code); compared by market records"
+
+
+def _begin(recording: Recording, other: Recording) -> int:
+    """Seq from which `recording` is compared: where `other` was taken out of it, else its first."""
+    start = other.manifest.start
+    if start is None or start.log_id != recording.log_id or other.log_id == recording.log_id:
+        return recording.first_seq
+    return max(start.seq, recording.first_seq)
 
 
 class Tally:
@@ -82,6 +119,7 @@ class Tally:
         self.compared = 0
         self.digest = Digest()
         self.groups: dict[tuple[str, str], Divergence] = {}
+        self.decision: Parted | None = None
 
     def market(self, mine: Record | None, its: Record | None) -> bool:
         """Compare two market records; False where the markets part and nothing further can be aligned."""
@@ -102,6 +140,8 @@ class Tally:
             if left is not None and right is not None and _bare(left.event) == _bare(right.event):
                 self.digest.add(by, left.event)
                 continue
+            if self.decision is None:
+                self.decision = _parted(by, left, right, market)
             seq = left.seq if left is not None else market.seq if market is not None else 0
             self._add(seq, by, left.event if left else None, right.event if right else None)
 
@@ -119,7 +159,9 @@ class Tally:
             self.groups[group] = msgspec.structs.replace(first, following=first.following + 1)
             return
         kind = "differs" if mine is not None and its is not None else "only in B" if mine is None else "only in A"
-        fields = tuple(found for found in field_differences(mine, its) if found.field.split(".")[0] not in REFERENCES)
+        fields = tuple(
+            found for found in field_differences(mine, its) if re.split(r"[.\[]", found.field)[0] not in REFERENCES
+        )
         numbers = kind == "differs" and all(
             isinstance(value, int) and not isinstance(value, bool)
             for field in fields
@@ -130,7 +172,22 @@ class Tally:
     def comparison(self, notes: tuple[str, ...]) -> Comparison:
         """What was found."""
         found = tuple(sorted(self.groups.values(), key=lambda one: (one.seq, one.by, one.subject)))
-        return Comparison(not found, self.compared, self.digest.text(), notes, found)
+        return Comparison(not found, self.compared, self.digest.text(), notes, found, self.decision)
+
+
+def _parted(by: str, mine: Record | None, its: Record | None, market: Record | None) -> Parted | None:
+    """A pair that differs, if it is a decision."""
+    said = mine or its
+    if said is None or not isinstance(said.event, DECISIONS):
+        return None
+    return Parted(
+        type(said.event).__name__,
+        by,
+        None if mine is None else mine.seq,
+        None if its is None else its.seq,
+        None if market is None else market.seq,
+        "" if market is None else type(market.event).__name__,
+    )
 
 
 def _bare(event: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ironcrab.domain.fault import InputFault
 from ironcrab.ingest import whirlpool_day
 from ironcrab.ingest.frames import frames
 from ironcrab.ingest.normalise import Normaliser
+from ironcrab.ingest.whirlpool_states import NOT_REBUILT, Rebuilt, rebuild
 from ironcrab.log.contract import Header, import_line
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Now
@@ -55,12 +56,23 @@ def import_frames(path: Path, out: Path, progress: Progress = None) -> ImportSum
     return _write("frames", (path,), out, events(), lambda: counts, Normaliser, progress)
 
 
-def import_whirlpool_day(path: Path, out: Path, progress: Progress = None) -> ImportSummary:
-    """A day of decoded Whirlpool transactions (JSON lines) -> a recording, still hot."""
-    day = whirlpool_day.Day()
-    return _write(
-        "whirlpool-day", (path,), out, day.events(lines(path)), lambda: day.counts, whirlpool_day.Day, progress
-    )
+def import_whirlpool_day(path: Path, out: Path, progress: Progress = None, states: Path | None = None) -> ImportSummary:
+    """A day of decoded Whirlpool transactions (JSON lines) -> a recording, still hot.
+
+    Args:
+        path: the day.
+        out: the folder to write.
+        progress: told the records so far.
+        states: all Whirlpool accounts at the day's end, from which those of the whole day are rebuilt; None: trades
+            and reserves only.
+    """
+    files = (path,) if states is None else (path, states)
+    told = Rebuilt() if states is None else rebuild(lines(path), b"".join(chunks(states)), str(states))
+    day = whirlpool_day.Day(states=told)
+    if states is not None:
+        # what cannot be read is counted once, by the day
+        day.counts.update({why: many for why, many in told.counts.items() if why == NOT_REBUILT})
+    return _write("whirlpool-day", files, out, day.events(lines(path)), lambda: day.counts, whirlpool_day.Day, progress)
 
 
 def import_ironcrab(path: Path, out: Path, progress: Progress = None) -> ImportSummary:

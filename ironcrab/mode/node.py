@@ -233,6 +233,8 @@ class Node:
 
     def _restore(self, states: States, found: LogStream) -> None:
         kept = snapshot.decode(states.data, "the states on the bus")
+        if kept is None:
+            return
         is_mine = kept.meta == made_by(replace(self.mine, run=states.run))
         if self.loop.reducers and not is_mine and not states.begins:
             return

@@ -12,7 +12,7 @@ from blake3 import blake3
 from msgspec import Struct
 
 from ironcrab.domain.control import RunStarted
-from ironcrab.domain.fault import InputFault, LogFault
+from ironcrab.domain.fault import DamageFault, InputFault, LogFault
 from ironcrab.log import snapshot
 from ironcrab.log.audit import CONFIG
 from ironcrab.log.contents import is_recording
@@ -258,11 +258,11 @@ class BusRecorder:
             newest = next(reversed(snapshot.files(session.path)), None)
             if newest is None:
                 continue
-            kept = await asyncio.to_thread(snapshot.load, newest)
-            if kept.seq <= left:
+            kept = await asyncio.to_thread(_loaded, newest)
+            if kept is None or kept.seq <= left:
                 continue
             run = max((seq, run) for seq, run in self.runs.items() if seq < kept.seq)[1]
-            await bus.leave_states(States(session.log_id, kept.seq, run, begins=False, data=newest.read_bytes()))
+            await bus.leave_states(States(session.log_id, kept.seq, run, begins=False, data=snapshot.encode(kept)))
             left = kept.seq
             await bus.trim(max(1, kept.seq - self.offset - self.settings.kept_messages))
 
@@ -270,6 +270,14 @@ class BusRecorder:
         if self.beside is not None:
             await self.beside.finished()
             self.beside = None
+
+
+def _loaded(path: Path) -> Snapshot | None:
+    """A snapshot; None where it went in the meantime, or is no use."""
+    try:
+        return snapshot.load(path)
+    except (OSError, DamageFault):
+        return None
 
 
 def states_at_end(recording: Recording) -> tuple[Snapshot, RunStarted]:

@@ -271,7 +271,7 @@ class Paper:
         if isinstance(fill, NoFill):
             why = f"{NO_TRADE}: no trade recorded on pool {plan.pool_address}" if self.fills is None else fill.error
             return SimulateAnswer(owed.ask, False, why, None, used, None)
-        told = None if self.fills is None else f"{fill.basis}, last told by #{fill.seq} of slot {fill.slot}"
+        told = None if self.fills is None else f"{fill.basis}, as of slot {fill.slot}"
         error = _below(fill, plan) if fill.amount_out < plan.min_out else None
         delta = _sol_delta(plan, fill, _network(plan) + plan.tip_lamports + self._rent(plan))
         return SimulateAnswer(

@@ -25,16 +25,17 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, Verdict
-from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
+from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM, floor_div
 from ironcrab.log import snapshot
 from ironcrab.log.compare import Digest
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.log.session import Session
+from ironcrab.log.snapshot import DEEPEST, Snapshot
 from ironcrab.loop import Loop, Outlet, Record
 from ironcrab.mode.paper import Paper
 from ironcrab.mode.scenario import Scenario
-from ironcrab.mode.states import SNAPSHOT_EVERY, encode_states, made_by
+from ironcrab.mode.states import RECORDS_PER_BYTE, SNAPSHOT_EVERY, encode_states, made_by
 from ironcrab.mode.wiring import Wiring, started
 
 SECOND = 1_000_000_000
@@ -259,7 +260,10 @@ class Written:
         self.counts: dict[type[Event], int] = {}
         self.digest = Digest()
         self.derived = 0
-        self.next_snapshot = self.session.next_seq + SNAPSHOT_EVERY
+        self.begin = self.session.next_seq
+        self.next_snapshot = self.begin + SNAPSHOT_EVERY
+        self.last: Snapshot | None = None
+        self.saved = 0
         self.next_rest = self.session.next_seq
 
     def append(self, record: Record) -> None:
@@ -280,13 +284,21 @@ class Written:
             return
         self.next_rest = drive.loop.seq + RESTED
         if drive.loop.seq >= self.next_snapshot:
-            states = encode_states(drive.wiring.reducers, drive.wiring.now)
-            saved = snapshot.save(
-                self.out, drive.loop.seq, self.session.head, states, made_by(drive.started), sync=False
-            )
-            self.next_snapshot = drive.loop.seq + max(SNAPSHOT_EVERY, saved.stat().st_size)
+            self._snapshot()
         if progress is not None:
             progress(drive.loop.seq - drive.loop.seq % RESTED)
+
+    def _snapshot(self) -> None:
+        """Write one that stands on the last one, as long as not too many do."""
+        drive = self.drive
+        states = encode_states(drive.wiring.reducers, drive.wiring.now)
+        base = self.last if self.last is not None and self.last.depth + 1 < DEEPEST else None
+        self.last = Snapshot(
+            drive.loop.seq, self.session.head, states, made_by(drive.started), 0 if base is None else base.depth + 1
+        )
+        self.saved += snapshot.save(self.out, self.last, base, sync=False).stat().st_size
+        afforded = self.begin + floor_div(self.saved * RECORDS_PER_BYTE[0], RECORDS_PER_BYTE[1])
+        self.next_snapshot = max(drive.loop.seq + SNAPSHOT_EVERY, afforded)
 
     def summary(self) -> RunSummary:
         """What was written."""

@@ -12,8 +12,9 @@ from ironcrab.log.snapshot import Snapshot
 from ironcrab.loop import Now, Reducer
 
 SNAPSHOT_EVERY = 4_000
-"""Least records between two snapshots of a run; a snapshot stands at the end of a turn. A larger one keeps a greater
-distance: as many records as it has bytes, so that snapshots stay below a tenth of the sealed log."""
+"""Least records between two snapshots of a run; a snapshot stands at the end of a turn."""
+RECORDS_PER_BYTE = (2, 3)
+"""Records that a byte of snapshots wants, so that they stay below a tenth of a sealed log (some 18 bytes a record)."""
 NOW = "now"
 """Key of the clock among the states; no reducer bears this name."""
 RUN = "run"

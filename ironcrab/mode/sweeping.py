@@ -2,7 +2,8 @@
 
 A task is one recording, one part of its time and a few rows: a process reads that part once and drives every row
 through it (`anew`). What is done stands at once in `<out>.partial`, so that an interrupted sweep goes on where it
-stopped. At the end the table is written as Parquet, the plan in its metadata: any row can be run again from it alone.
+stopped. The world is the paper world of backtests; where the scenario is silent, `backtest.HONEST`. At the end the
+table is written as Parquet, the plan in its metadata: any row can be run again from it alone.
 """
 
 import multiprocessing
@@ -26,6 +27,7 @@ from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.mode.anew import Result, Span, decide_anew, market
 from ironcrab.mode.axes import Part, Row
+from ironcrab.mode.backtest import HONEST
 from ironcrab.mode.run import RunSummary, run_events, source_head
 from ironcrab.mode.scenario import Scenario, read
 from ironcrab.mode.wiring import Wiring, infos
@@ -61,7 +63,7 @@ class Plan(Struct, frozen=True):
         """The scenario of a row; InputFault where there is no such row, ScenarioFault where a value is refused."""
         if not 0 <= row < len(self.rows):
             raise InputFault(f"there is no row {row}; the sweep has rows 0 to {len(self.rows) - 1}")
-        return read(self.name, self.tree, f"row {row} of the sweep", self.rows[row])
+        return read(self.name, self.tree, f"row {row} of the sweep", self.rows[row], HONEST)
 
 
 class Task(Struct, frozen=True):

@@ -100,6 +100,39 @@ def test_refusals(folder, tmp_path):
     assert "no table" in refused("sweep", "--pick", f"{tmp_path / 'none.parquet'}:1")
     assert "no run is open" in refused("branch", folder / "day", "--at", 5, "--out", tmp_path / "x")
     assert "holds seq" in refused("branch", folder / "run", "--at", 10**9, "--out", tmp_path / "x")
-    assert "terminal" in refused("step", folder / "run")
     assert "holds seq" in refused("step", folder / "run", "--at", 10**9)
     assert not Path(tmp_path / "x").exists()
+
+
+def test_step_prints_the_place_where_there_is_no_terminal(folder):
+    wanted = 'type == "DecisionRecord" and outcome == "Confirmed"'
+    code, out, err = ironcrab("step", folder / "run", "--break", wanted, "--show", "execution-engine")
+    assert code == 0, err
+    assert "DecisionRecord" in out.splitlines()[0]
+    assert "  state of execution-engine" in out
+    code, out, _ = ironcrab("step", folder / "run", "--break", wanted, "--json")
+    told = json.loads(out)
+    assert told["event"]["outcome"] == "Confirmed"
+    code, out, _ = ironcrab("step", folder / "run", "--at", told["seq"], "--break", wanted, "--back", "--json")
+    assert code == 3
+    cause = json.loads(ironcrab("step", folder / "run", "--at", told["cause"], "--json")[1])
+    assert any(word["event"]["type"] == "DecisionRecord" and word["recorded"] for word in cause["said"])
+    assert "no such reducer; this run has" in refused("step", folder / "run", "--show", "nobody")
+
+
+def test_a_sweep_of_a_part(folder, tmp_path):
+    """Bounds hold for whole spans, halves and windows."""
+    first = json.loads(ironcrab("inspect", folder / "day", "0", "--json")[1])["time"] // 10**9
+    args = ("--set", "momentum.take_profit_bps=200,800", "--from", first + 60, "--to", first + 120, "--jobs", 1)
+    scenario = SCENARIOS / "crash-day.toml"
+    for name, more, lines in (
+        ("whole", (), 2),
+        ("halves", ("--split", 50), 4),
+        ("walk", ("--walk-forward", "30s:15s"), 8),
+    ):
+        out = tmp_path / f"{name}.parquet"
+        code, told, err = ironcrab("sweep", scenario, "--on", folder / "day", *args, *more, "--out", out, "--json")
+        assert code == 0, err
+        assert len(json.loads(told)["lines"]) == lines
+        code, _, err = ironcrab("sweep", "--row", f"{out}:{lines - 1}", "--out", tmp_path / name)
+        assert code == 0, err

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("IRONCRAB_SHARED", ROOT.parent / "shared"))
 BLOCK = SHARED / "data/geyser/block_332254908_nonvote.subscribe_updates.bin.zst"
 DAY = SHARED / "data/whirlpool_2022/whirlpool-transaction-20220406.jsonl.gz"
+STATES = SHARED / "data/whirlpool_2022/whirlpool-state-20220406.json.gz"
 
 
 def block(folder):
@@ -33,7 +34,7 @@ def block(folder):
 
 
 def day(folder):
-    import_whirlpool_day(DAY, folder / "market")
+    import_whirlpool_day(DAY, folder / "market", states=STATES)
     run(Recording.open(folder / "market"), load(ROOT / "scenarios/whirlpool-day.toml"), folder / "golden")
 
 

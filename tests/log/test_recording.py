@@ -155,7 +155,7 @@ def whole(recorded):
     head = Recording.open(path).head
     start = snapshot.save_start(path, snapshot.Snapshot(0, b"\0" * 32, {"pools": b"{}"}, {}), "x")
     manifest.edit(path, lambda listed: replace(listed, start=start))
-    snapshot.save(path, 40, head, {"pools": b'{"a":1}'}, {"code": "1"})
+    snapshot.save(path, snapshot.Snapshot(40, head, {"pools": b'{"a":1}'}, {"code": "1"}))
     assert Recording.open(path).verify_bytes(deep=True).faults == ()
     return path
 

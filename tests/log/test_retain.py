@@ -14,7 +14,7 @@ def path(recorded):
     path = recorded(200, segment_bytes=12_000)
     seal(path)
     for seq in (5, 60, 150):
-        snapshot.save(path, seq, b"\0" * 32, {}, {})
+        snapshot.save(path, snapshot.Snapshot(seq, b"\0" * 32, {}, {}))
     return path
 
 

@@ -121,6 +121,11 @@ def test_a_span_is_what_lies_in_it(made):
     whole = list(market(source, Span()))
     times = [time for time, _ in whole]
     low, high = times[3_000], times[9_000]
+    inside = [pair for pair in whole if low <= pair[0] < high]
     told = list(market(source, Span(low, high)))
-    assert told == [pair for pair in whole if low <= pair[0] < high]
-    assert list(market(source, Span(None, low))) + list(market(source, Span(low, None))) == whole
+    opened = told[: -len(inside)]
+    assert told == opened + inside
+    assert 0 < len(opened) < 1_000
+    assert {time for time, _ in opened} == {max(time for time, _ in whole if time < low)}
+    assert list(market(source, Span(None, low))) + list(market(source, Span(low, None)))[len(opened) :] == whole
+    assert list(market(source, Span(times[-1] + 1, None))) == []

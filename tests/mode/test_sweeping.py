@@ -93,8 +93,10 @@ def test_windows_walk_forward():
 
 
 def test_halves_meet_and_leave_nothing_out():
-    one, other = halves(100, 200, 60)
+    one, other = halves(100, 200, 60, Span())
     assert (one.span, other.span) == (Span(None, 160), Span(160, None))
+    one, other = halves(100, 200, 60, Span(100, 200))
+    assert (one.span, other.span) == (Span(100, 160), Span(160, 200))
 
 
 @pytest.mark.parametrize(("text", "told"), [("90s", 90), ("2m", 120), ("6h", 21_600), ("1d", 86_400)])
@@ -110,7 +112,7 @@ def test_bad_durations(text):
 
 def test_a_row_run_alone_gives_the_same_digest(market, tmp_path):
     first, last = 1_700_000_000 * BILLION, 1_700_000_100 * BILLION
-    made = planned(market, "momentum.take_profit_bps=200..1000:400", parts=halves(first, last, 50))
+    made = planned(market, "momentum.take_profit_bps=200..1000:400", parts=halves(first, last, 50, Span()))
     lines = sweep(made, tmp_path / "t.parquet", 1)
     assert len(lines) == 6
     assert any(line.result.trades for line in lines)

@@ -10,7 +10,7 @@ from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
 from ironcrab.mode.branching import branch
 from ironcrab.mode.condition import condition
-from ironcrab.mode.differing import REFERENCES
+from ironcrab.mode.differing import REFERENCES, compare
 from ironcrab.mode.explain import explain
 from ironcrab.mode.generating import generate
 from ironcrab.mode.run import run
@@ -85,6 +85,26 @@ def test_the_same_branch_twice_the_same_bytes(made, tmp_path):
     sets = (("engine.max_open_positions", "1"),)
     assert branch(made, 3_000, sets, tmp_path / "a") == branch(made, 3_000, sets, tmp_path / "b")
     assert Recording.open(tmp_path / "a").head == Recording.open(tmp_path / "b").head
+
+
+def test_a_branch_is_compared_from_where_it_leaves(made, tmp_path):
+    """The market before is not missing in it, and a shifted seq is no difference of its own."""
+    branch(made, 3_000, (), tmp_path / "same")
+    same = compare(made, Recording.open(tmp_path / "same"))
+    assert [found.type for found in same.divergences] == ["RunStarted", "RunEnded"]
+    assert same.decision is None
+    branch(made, 3_000, (("momentum.take_profit_bps", "50"),), tmp_path / "other")
+    other = Recording.open(tmp_path / "other")
+    found = compare(made, other)
+    assert any("leaves A before #" in note for note in found.notes)
+    parted = found.decision
+    mine = None if parted.in_a is None else made.record(parted.in_a).event
+    its = None if parted.in_b is None else other.record(parted.in_b).event
+    assert mine != its
+    assert type(mine or its).__name__ == parted.type in ("Verdict", "TradeIntent", "DecisionRecord")
+    assert parted.market >= 3_000
+    back = compare(other, made)
+    assert (back.decision.in_a, back.decision.in_b) == (parted.in_b, parted.in_a)
 
 
 def test_a_branch_of_a_branch(made, tmp_path):
