@@ -1,5 +1,6 @@
 """Commands of a set of processes over NATS: node runs one, up runs all."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,10 +9,12 @@ import click
 
 from ironcrab.app.living import DATA, PATH, armed_session, paper_make
 from ironcrab.app.settings import environment
+from ironcrab.domain.fault import InputFault
 
 if TYPE_CHECKING:
     from ironcrab.mode.live import Make
 
+NEEDED = "NATS is not here ({}); install it: pip install 'ironcrab[nats]'"
 ROLES = ("market-data", "momentum-bot", "arb-strategy", "execution-engine", "recorder", "announcer")
 
 
@@ -58,6 +61,7 @@ def node_command(
     `market-data` needs --endpoint. Only `execution-engine` may be armed. All processes must be told the same scenario
     and settings, --armed included; in any order. `ironcrab up` starts them all.
     """
+    _look_for_nats()
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.mode.arming import armed as armed_scenario  # noqa: PLC0415 - as above
     from ironcrab.mode.nodes import NodeSettings, run_node  # noqa: PLC0415 - gRPC, NATS and the venues load only here
@@ -114,6 +118,7 @@ def up_command(
     Paper, unless --armed names the wallet. The recorder writes the log into the data folder; `kill`, `reset` and `set`
     work as with `live`. Stop it with ctrl-C or SIGTERM; the next `up` goes on with the log.
     """
+    _look_for_nats()
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.mode.arming import armed as armed_scenario  # noqa: PLC0415 - as above
     from ironcrab.mode.live import folder_of  # noqa: PLC0415 - as above
@@ -142,6 +147,14 @@ def up_command(
     for name, count in deaths.items():
         click.echo(f"{name} died {count} time(s) and was started again")
     click.echo(f"next: ironcrab verify {folder_of(data, loaded)}")
+
+
+def _look_for_nats() -> None:
+    """InputFault where the extra is not installed."""
+    try:
+        importlib.import_module("nats")
+    except ImportError as error:
+        raise InputFault(NEEDED.format(error)) from error
 
 
 def _words(*options: tuple[str, object]) -> list[str]:

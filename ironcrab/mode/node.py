@@ -84,14 +84,15 @@ class Voice:
 
     Attributes:
         waiting: in the order in which they were said.
-        offered: so many of the first ones were handed to the bus.
+        offered: so many of the first ones were handed to the bus in this connection.
+        tried: so many of them were handed to it in this or an earlier one: they may stand in the stream unheard.
         last: stream seq of the speaker's newest message.
     """
 
     def __init__(self, speaker: str) -> None:
         self.speaker = speaker
         self.waiting: deque[Word] = deque()
-        self.offered = 0
+        self.offered = self.tried = 0
         self.last = 0
 
     def todo(self) -> list[Word]:
@@ -101,7 +102,7 @@ class Voice:
     def forget(self) -> None:
         """Give up what waits."""
         self.waiting.clear()
-        self.offered = 0
+        self.offered = self.tried = 0
 
 
 class Node:
@@ -266,10 +267,14 @@ class Node:
     async def _speak_all(self, bus: Bus) -> None:
         for voice in self.by_speaker.values():
             while todo := voice.todo():
+                is_new = voice.tried <= voice.offered
                 voice.offered += len(todo)
+                voice.tried = max(voice.tried, voice.offered)
                 try:
                     reached = await bus.publish(voice.speaker, todo, voice.last)
                 except RefusedFault as fault:
+                    if not is_new:
+                        raise BusFault("the bus has taken what it did not answer") from fault
                     raise LockFault(self._twin()) from fault
                 voice.last = max(voice.last, reached)
 
@@ -310,7 +315,7 @@ class Node:
         """Cross off a word that the stream holds now."""
         voice.last = max(voice.last, message.seq)
         is_ours = bool(voice.waiting) and voice.waiting[0].id == message.id
-        if self.is_level and (not is_ours or not voice.offered):
+        if self.is_level and (not is_ours or not voice.tried):
             raise LockFault(self._twin())
         if not is_ours:
             if voice is not self.world and self.in_force:
@@ -319,7 +324,7 @@ class Node:
         word = voice.waiting.popleft()
         if voice is self.world:
             self.own_word = int(word.id.rpartition(".")[2])
-        voice.offered = max(0, voice.offered - 1)
+        voice.offered, voice.tried = max(0, voice.offered - 1), max(0, voice.tried - 1)
         if word.event != record.event:
             raise LogFault(f"record {record.seq} differs from what {self.role} says there now; {_ANEW}")
 

@@ -60,7 +60,7 @@ PUMP = ("pumpfun", "pump_amm")
 POOLS_S = 0.25
 """Seconds between two looks at the pools that changed: of one pool only the newest word is announced."""
 KEEP = 16_384
-"""Records kept to look up what triggered an intent."""
+"""Records kept to look up what triggered an intent, and decisions that a result may name."""
 PAPER = "paper"
 """Names the wallet of a session that has none."""
 
@@ -107,6 +107,9 @@ class Announcer:
 
     async def _announce(self, bus: Bus) -> None:
         while True:
+            decisions = self._exporter().decisions
+            for old in list(decisions)[:-KEEP]:
+                del decisions[old]
             while self.waiting and self.waiting[0][0].seq <= self.node.durable:
                 record, _ = self.waiting[0]
                 await self._one(bus, record)

@@ -5,6 +5,7 @@ for that. A stream that was lost, or has lost its end, is given up: a new log be
 """
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -24,12 +25,12 @@ from ironcrab.log.session import Session
 from ironcrab.log.snapshot import Snapshot
 from ironcrab.mode.beside import STATES_EVERY, Beside
 from ironcrab.mode.live import SEGMENT_BYTES
-from ironcrab.mode.node import RECORDER, attend, first_of, tell
+from ironcrab.mode.node import DRAIN_S, RECORDER, attend, first_of, tell
 from ironcrab.mode.record import SEGMENT_AGE_NS
 from ironcrab.mode.restart import nearest
 from ironcrab.mode.states import NOW, RUN, encode_states, made_by, restore_states, start_of
 from ironcrab.mode.verify import Follower, runs_within
-from ironcrab.shell.bus import Bus, Login, LogStream, States, record_of
+from ironcrab.shell.bus import Bus, BusFault, Login, LogStream, States, record_of
 from ironcrab.shell.clock import now_ns, steady_ns
 
 PLACE = "stream.json"
@@ -89,12 +90,13 @@ class BusRecorder:
         self.now = 0
         self.runs: dict[int, int] = {}
         self.beside: Beside | None = None
+        self.bus: Bus | None = None
 
     async def run(self, login: Login, stop: asyncio.Event) -> None:
         """Record until `stop` is set. LogFault where the stream and the recording do not fit, or the disk refuses."""
         self.settings.data.mkdir(parents=True, exist_ok=True)
         try:
-            await first_of([attend(RECORDER, login, self.connection), _stopped(stop)])
+            await first_of([attend(RECORDER, login, self.connection), self._until(stop)])
         finally:
             if self.session is not None:
                 self.session.close()
@@ -108,8 +110,20 @@ class BusRecorder:
         found = await self._fitting(bus)
         session = self.session
         assert session is not None
+        self.bus = bus
         tell(f"{RECORDER}: writes {session.path} from record {session.next_seq} on (stream up to {found.last})")
         await first_of([self._follow(bus, session), self._tell(bus, session), self._tend(bus, session), bus.lost()])
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        """Wait for the stop, then for what the stream holds by then, as long as the bus gives it."""
+        await stop.wait()
+        with contextlib.suppress(TimeoutError, BusFault):
+            async with asyncio.timeout(DRAIN_S):
+                found = None if self.bus is None else await self.bus.find()
+                while found is not None and self.session is not None:
+                    if self.session.next_seq > found.last + found.offset:
+                        return
+                    await asyncio.sleep(COMMIT_INTERVAL_S)
 
     # where the two stand
 
@@ -251,13 +265,14 @@ class BusRecorder:
         if self.beside is None:
             settings = self.settings
             self.beside = Beside(session.path, settings.keep_hours, settings.states_every, MARGIN)
-        left = -1
+        left, seen = -1, None
         while True:
             await asyncio.sleep(TELL_S)
             await self.beside.look(session.closed_segments, session.next_seq)
             newest = next(reversed(snapshot.files(session.path)), None)
-            if newest is None:
+            if newest is None or newest == seen:
                 continue
+            seen = newest
             kept = await asyncio.to_thread(_loaded, newest)
             if kept is None or kept.seq <= left:
                 continue
@@ -301,7 +316,3 @@ def states_at_end(recording: Recording) -> tuple[Snapshot, RunStarted]:
     encoded = encode_states(follower.wiring.reducers, follower.wiring.now)
     encoded[RUN] = msgspec.json.encode(started)
     return Snapshot(recording.next_seq, recording.head, encoded, made_by(started)), started
-
-
-async def _stopped(stop: asyncio.Event) -> None:
-    await stop.wait()

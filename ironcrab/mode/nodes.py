@@ -115,7 +115,7 @@ def up(scenario: Scenario, settings: UpSettings) -> dict[str, int]:
 
     Raises:
         InputFault: there is no nats-server.
-        ChildFault: one of them dies again and again.
+        ChildFault: one of them never comes to life.
     """
     return asyncio.run(up_until(scenario, settings, None))
 

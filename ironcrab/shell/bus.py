@@ -556,6 +556,17 @@ def _bus_faults() -> Any:
         raise BusFault(f"the bus does not answer ({said_so})") from error
 
 
+async def _give_up(client: Client) -> None:
+    """Close a client whose handshake failed: it leaves its transport open then."""
+    transport = client._transport  # noqa: SLF001 - nothing public reaches it
+    with contextlib.suppress(Exception):
+        await client.close()
+    if transport is not None:
+        transport.close()  # type: ignore[no-untyped-call]
+        with contextlib.suppress(Exception):
+            await transport.wait_closed()  # type: ignore[no-untyped-call]
+
+
 @contextlib.asynccontextmanager
 async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
     """A bus as long as its connection lives.
@@ -596,6 +607,7 @@ async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
             max_outstanding_pings=2,
         )
     except (nats.errors.Error, OSError, TimeoutError) as error:
+        await _give_up(client)
         if "authorization" in str(error).lower():
             raise InputFault(f"the bus at {login.url} refuses the login of {login.user}") from error
         raise BusFault(f"no bus at {login.url} ({type(error).__name__})") from error

@@ -14,7 +14,7 @@ from ironcrab.shell.clock import steady_ns
 QUICK_S = 3.0
 """A child that lived shorter than this died at once."""
 MOST_QUICK = 8
-"""Deaths at once in a row after which there is no sense in starting it again."""
+"""Deaths at once in a row after which there is no sense in starting what has never lived longer."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 STOP_S = 15.0
@@ -36,7 +36,7 @@ def bound(command: Sequence[str]) -> list[str]:
 
 
 class ChildFault(Fault):
-    """A child dies again and again."""
+    """A child has never lived."""
 
 
 class Child(Struct, frozen=True):
@@ -64,13 +64,13 @@ class Children:
         self.keeping: dict[str, asyncio.Task[None]] = {}
 
     def keep(self, child: Child) -> "asyncio.Task[None]":
-        """Start it and keep it alive; the task ends with ChildFault when it dies again and again."""
+        """Start it and keep it alive; the task ends with ChildFault when it never comes to life."""
         task = asyncio.create_task(self._keep(child))
         self.keeping[child.name] = task
         return task
 
     async def _keep(self, child: Child) -> None:
-        quick, pause = 0, FIRST_PAUSE_S
+        quick, pause, has_lived = 0, FIRST_PAUSE_S, False
         while True:
             began = steady_ns()
             process = await asyncio.create_subprocess_exec(*bound(child.command), start_new_session=True)
@@ -79,7 +79,8 @@ class Children:
             self.deaths[child.name] = self.deaths.get(child.name, 0) + 1
             is_quick = steady_ns() - began < QUICK_S * 1e9
             quick, pause = (quick + 1, min(pause * 2, LONGEST_PAUSE_S)) if is_quick else (0, FIRST_PAUSE_S)
-            if quick >= MOST_QUICK:
+            has_lived = has_lived or not is_quick
+            if quick >= MOST_QUICK and not has_lived:
                 raise ChildFault(f"{child.name} ended {quick} times in a row right after its start (code {code})")
             self.tell(f"{child.name} ended with code {code}; it is started again")
             await asyncio.sleep(pause)

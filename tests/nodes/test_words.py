@@ -5,19 +5,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from ironcrab.app.cli import cli
 from ironcrab.domain.control import ClockTick, ControlRequest
-from ironcrab.domain.fault import InputFault
+from ironcrab.domain.fault import DamageFault, InputFault
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent
 from ironcrab.log.contract import import_line
 from ironcrab.log.recording import Recording
 from ironcrab.mode.node import ROLES, first_of
 from ironcrab.mode.nodes import ask_engine
-from ironcrab.shell.bus import BusFault, Word, connected, said, world
-from ironcrab.shell.bus_server import COMMANDS, CONTROL_REQUESTS, KILL
+from ironcrab.shell.bus import BusFault, Login, Word, connected, read_login, said, world
+from ironcrab.shell.bus_server import COMMANDS, CONTROL_REQUESTS, KILL, login_file, prepare
 from ironcrab.shell.control import Reply, Request
 from tests.live.desk import judged, scenario
-from tests.nodes.town import Town, fed, quiet
+from tests.nodes.town import ENV, SCENARIO, Town, fed, quiet
 
 
 def run(coroutine, seconds=28):
@@ -186,3 +188,70 @@ def test_control_over_the_bus(tmp_path):
     assert len(heard["ironcrab.v1.control_responses"]) == 4
     assert import_line(heard["ironcrab.v1.control_responses"][1])[1].request_id == "r-1"
     assert import_line(one.data)[1].pool_address == one.subject.rpartition(".")[2]
+
+
+def test_no_process_but_the_signer_may_see_a_key(tmp_path):
+    """A key in the environment: every command that runs long says so, and where, and does not start."""
+    env = {**ENV, "IRONCRAB_KEYPAIR_JSON": "[1,2]"}
+    login = tmp_path / "login"
+    login.write_text("a b")
+    node = ("--nats", "nats://127.0.0.1:1", "--login", str(login))
+    commands = [
+        *(("node", role, str(SCENARIO), *node, "--endpoint", "http://127.0.0.1:1") for role in ROLES),
+        ("up", str(SCENARIO), "--endpoint", "http://127.0.0.1:1"),
+        ("live", str(SCENARIO), "--endpoint", "http://127.0.0.1:1"),
+        ("record", "x", "--endpoint", "http://127.0.0.1:1"),
+        ("feed", "demo", "--port", "0"),
+    ]
+    for words in commands:
+        done = CliRunner().invoke(cli, words, env=env)
+        text = f"{done.output}{done.exception}"
+        assert done.exit_code, words
+        assert "IRONCRAB_KEYPAIR_JSON puts a signing key within its reach" in text, (words, text)
+        assert "[1,2]" not in text
+    done = CliRunner().invoke(cli, ["node", "market-data", str(SCENARIO), *node, "--key-file", str(login)], env=ENV)
+    assert done.exit_code == 2
+    assert "market-data may hold no key" in done.output
+
+
+def test_the_server_config_is_for_its_owner_alone(tmp_path):
+    config = prepare(tmp_path, 4222, {"market-data": (), "momentum-bot": ("momentum-bot",)})
+    told = config.read_text()
+    assert config.stat().st_mode & 0o077 == 0
+    assert login_file(tmp_path, "market-data").stat().st_mode & 0o077 == 0
+    assert prepare(tmp_path, 4222, {"market-data": (), "momentum-bot": ("momentum-bot",)}).read_text() == told
+    assert read_login("nats://127.0.0.1:4222", login_file(tmp_path, "recorder")).user == "recorder"
+    (tmp_path / "bad").write_text("one")
+    with pytest.raises(InputFault, match="one line"):
+        read_login("nats://127.0.0.1:4222", tmp_path / "bad")
+    with pytest.raises(InputFault, match="cannot be read"):
+        read_login("nats://127.0.0.1:4222", tmp_path / "none")
+
+
+def test_a_wrong_login_is_refused(tmp_path):
+    async def go():
+        async with Town(tmp_path, scenario()) as town:
+            await made(town)
+            wrong = Login(town.url, "market-data", "guess")
+            with pytest.raises(InputFault, match="refuses the login"):
+                async with connected(wrong, "test"):
+                    pass
+            await town.stop("recorder")
+
+    run(go())
+
+
+def test_a_message_that_is_no_record_halts_who_reads_it(tmp_path):
+    async def go():
+        async with Town(tmp_path, scenario()) as town:
+            await made(town)
+            town.start("momentum-bot")
+            async with connected(town.login("market-data"), "test") as bus:
+                await bus.client.request("ironcrab.log.world.market-data.ClockTick", b'{"cause":null}', timeout=2)
+            ends = await asyncio.gather(*town.tasks.values(), return_exceptions=True)
+            town.tasks.clear()
+            return ends
+
+    for end in run(go()):
+        assert isinstance(end, DamageFault)
+        assert "message 1 of stream LOG is no record" in str(end)
