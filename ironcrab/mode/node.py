@@ -13,7 +13,7 @@ Words are said only in a run whose reducers, settings and outlets are the node's
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from itertools import islice
 from typing import Any
 
@@ -31,21 +31,9 @@ from ironcrab.mode.scenario import Scenario
 from ironcrab.mode.states import made_by, restore_states
 from ironcrab.mode.verify import never_append
 from ironcrab.mode.wiring import ALL, Wiring, started
-from ironcrab.shell.bus import (
-    BATCH,
-    Bus,
-    BusFault,
-    Login,
-    LogStream,
-    Message,
-    RefusedFault,
-    States,
-    Word,
-    connected,
-    record_of,
-    said,
-    world,
-)
+from ironcrab.shell.bus import Bus, Login, LogStream, States, connected
+from ironcrab.shell.bus_message import BusFault, Message, RefusedFault, Word, record_of, said, world
+from ironcrab.shell.bus_reader import BATCH
 from ironcrab.shell.clock import now_ns, steady_ns
 
 MARKET_DATA, MOMENTUM, ARBITRAGE, ENGINE = "market-data", "momentum-bot", "arb-strategy", "execution-engine"
@@ -56,6 +44,7 @@ AGAIN_S = 0.25
 """Seconds between two tries to reach the bus or to find its stream."""
 DRAIN_S = 5.0
 """Longest wait at a stop for the words that wait."""
+CANCEL_S = 0.2
 _ZERO = bytes(32)
 
 
@@ -379,12 +368,23 @@ async def first_of(coroutines: list[Coroutine[Any, Any, None]]) -> None:
         for fault in sorted(faults, key=lambda one: isinstance(one, BusFault)):
             raise fault
     finally:
-        for task in tasks:
+        await ended(tasks)
+
+
+async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended: a wait whose answer comes at that instant swallows a cancellation."""
+    left = dict.fromkeys(tasks)
+    while left:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        done, _ = await asyncio.wait(left, timeout=CANCEL_S)
+        for task in done:
+            del left[task]
+            if not task.cancelled():
+                task.exception()  # else the loop complains that nobody asked for it
 
 
 __all__ = [
     "ANNOUNCER", "ARBITRAGE", "ENGINE", "MARKET_DATA", "MOMENTUM", "RECORDER", "ROLES",
-    "Node", "Voice", "attend", "first_of", "hosts", "tell",
+    "Node", "Voice", "attend", "ended", "first_of", "hosts", "tell",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.log.contract import import_line
 from ironcrab.loop import Record
 from ironcrab.mode.live import folder_of
-from ironcrab.mode.node import ENGINE, Node, tell
+from ironcrab.mode.node import ENGINE, Node, ended, tell
 from ironcrab.mode.operator import KILL as TURN_ON
 from ironcrab.mode.operator import POLL_S, Operator
 from ironcrab.mode.operator import RESET as TURN_OFF
@@ -161,9 +161,7 @@ class Engine:
                 if task.done():
                     task.result()
         finally:
-            for task in (stopped, *tasks):
-                task.cancel()
-            await asyncio.gather(stopped, *tasks, return_exceptions=True)
+            await ended((stopped, *tasks))
             await control.close()
         await self.node.drained()
         tell(f"{ENGINE}: stopped")

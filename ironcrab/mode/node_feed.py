@@ -10,7 +10,7 @@ from ironcrab.domain.market import DexPoolAccounts
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.loop import Record
 from ironcrab.mode.feeding import Feeding
-from ironcrab.mode.node import MARKET_DATA, Node, first_of, tell
+from ironcrab.mode.node import MARKET_DATA, Node, ended, first_of, tell
 from ironcrab.mode.record import wanted_of
 from ironcrab.mode.resuming import TAIL, Tail
 from ironcrab.mode.run import SECOND
@@ -80,9 +80,7 @@ class MarketData:
             if working.done():
                 working.result()
         finally:
-            working.cancel()
-            stopped.cancel()
-            await asyncio.gather(working, stopped, return_exceptions=True)
+            await ended((working, stopped))
         self._close()
         await self.node.drained()
 

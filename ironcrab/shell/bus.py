@@ -13,37 +13,37 @@ A `Bus` lives as long as its connection. What follows a loss is a new one, which
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import nats
 import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import api
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
-from ironcrab.domain.event import AnyEvent
-from ironcrab.domain.fault import DamageFault, Fault, InputFault
-from ironcrab.loop import Record
+from ironcrab.domain.fault import InputFault
+from ironcrab.shell.bus_message import (
+    ANSWER_S,
+    ROOT,
+    STREAM,
+    BusFault,
+    Message,
+    RefusedFault,
+    Word,
+    body_of,
+    bus_faults,
+    subject_of,
+)
+from ironcrab.shell.bus_reader import Reader
 
-STREAM = "LOG"
-ROOT = "ironcrab.log"
 DURABLE = "ironcrab.durable"
 """Where the recorder tells its watermark, at each commit and once a second."""
 LOG_KEY, OFFSET_KEY = "ironcrab_log", "ironcrab_offset"
-BATCH = 512
-"""Messages asked for at a time; and most of one atomic publish."""
 FEW = 12
 """So many are published one by one: a batch costs the server as much as about twenty single messages."""
-ANSWER_S = 4.0
-HEARTBEAT_S = 1.0
-EXPIRES_S = 20.0
-IDLE_S = 30.0
 WRONG_LAST = (10071, 10164)
 """Codes of the server: the expected last sequence is not the last one."""
 DUPLICATE = 10201
@@ -57,12 +57,7 @@ MOST_BYTES = 4 << 30
 """Of the stream; beyond it publishes are refused: nodes wait, nothing is overwritten."""
 
 
-class BusFault(Fault):
-    """The connection to the bus is lost or does not answer; try again."""
-
-
-class RefusedFault(Fault):
-    """The server took nothing: another message of this speaker came first."""
+_encode = msgspec.json.encode
 
 
 class Login(Struct, frozen=True):
@@ -72,24 +67,8 @@ class Login(Struct, frozen=True):
     user: str
     password: str
 
-
-class Word(Struct, frozen=True):
-    """What a speaker has to say: the record's cause, time (ns) and event, and a message id of its own."""
-
-    cause: int | None
-    time: int
-    event: Any
-    id: str
-
-
-class Message(Struct, frozen=True, gc=False):
-    """One message of the stream: its stream seq, who said it, the type in its subject, its id, its body."""
-
-    seq: int
-    speaker: str
-    type: str
-    id: str
-    body: bytes
+    def __repr__(self) -> str:
+        return f"Login({self.user} at {self.url})"
 
 
 class LogStream(Struct, frozen=True):
@@ -135,13 +114,6 @@ class Kept(Struct, frozen=True):
     newest_only: bool = False
 
 
-_Body = msgspec.defstruct("_Body", [("cause", int | None), ("time", int), ("event", AnyEvent)], gc=False)
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_Body).decode
-
-
 def read_login(url: str, path: Path) -> Login:
     """The login of a file with one line `user password`; InputFault without a word of it where it is none."""
     try:
@@ -152,41 +124,6 @@ def read_login(url: str, path: Path) -> Login:
     if len(words) != 2:
         raise InputFault(f"login file {path} must hold one line: user password")
     return Login(url, words[0], words[1])
-
-
-def world(node: str) -> str:
-    """The speaker that tells what the world says to this node."""
-    return f"world.{node}"
-
-
-def said(reducer: str) -> str:
-    """The speaker of a reducer."""
-    return f"said.{reducer}"
-
-
-def record_of(message: Message, offset: int, now: int) -> Record:
-    """The record of a message, given the highest time (ns) folded so far.
-
-    Raises:
-        DamageFault: it is none; somebody with a login published it, and no reader goes on beyond it.
-    """
-    kind, _, name = message.speaker.partition(".")
-    seq = message.seq + offset
-    try:
-        body: Any = _decode(message.body)
-    except msgspec.DecodeError as error:
-        told = f"message {message.seq} of stream {STREAM} is no record: {error}; see who wrote it"
-        raise DamageFault(told) from error
-    cause, event = body.cause, body.event
-    fits = cause is None if kind == "world" else cause is not None and 0 <= cause < seq
-    if not fits or type(event).__name__ != message.type:
-        raise DamageFault(
-            f"message {message.seq} of stream {STREAM} does not fit its subject ({message.speaker}, {message.type}, "
-            f"cause {cause}); see who wrote it"
-        )
-    if cause is None:
-        return Record(seq, None, None, max(body.time, now), event)
-    return Record(seq, cause, name, body.time, event)
 
 
 class Bus:
@@ -223,7 +160,7 @@ class Bus:
 
     async def find(self) -> LogStream | None:
         """The log's stream as it stands; None: there is none yet. BusFault."""
-        with _bus_faults():
+        with bus_faults():
             try:
                 info = await self._js.stream_info(STREAM)
             except NotFoundError:
@@ -246,7 +183,7 @@ class Bus:
             deny_delete=True,
             metadata={LOG_KEY: log_id, OFFSET_KEY: str(offset)},
         )
-        with _bus_faults():
+        with bus_faults():
             await self._js.add_stream(config)
         found = await self.find()
         assert found is not None
@@ -254,7 +191,7 @@ class Bus:
 
     async def unmake(self) -> None:
         """Remove the log's stream, whose end is lost. BusFault."""
-        with _bus_faults(), contextlib.suppress(NotFoundError):
+        with bus_faults(), contextlib.suppress(NotFoundError):
             await self._js.delete_stream(STREAM)
 
     async def publish(self, speaker: str, words: Sequence[Word], last: int) -> int:
@@ -277,8 +214,8 @@ class Bus:
                 headers |= self._headers(speaker, word, last)
             if index == len(words):
                 return await self._one(speaker, word, headers | {"Nats-Batch-Commit": "1"})
-            with _bus_faults():
-                await self.client.publish(_subject(speaker, word), _body(word), headers=headers)
+            with bus_faults():
+                await self.client.publish(subject_of(speaker, word), body_of(word), headers=headers)
         return last
 
     @staticmethod
@@ -290,8 +227,10 @@ class Bus:
         }
 
     async def _one(self, speaker: str, word: Word, headers: dict[str, str]) -> int:
-        with _bus_faults():
-            answer = await self.client.request(_subject(speaker, word), _body(word), timeout=ANSWER_S, headers=headers)
+        with bus_faults():
+            answer = await self.client.request(
+                subject_of(speaker, word), body_of(word), timeout=ANSWER_S, headers=headers
+            )
         told = msgspec.json.decode(answer.data)
         error = told.get("error")
         if error is None and not told.get("duplicate"):
@@ -302,7 +241,7 @@ class Bus:
 
     async def follow(self, first: int) -> AsyncIterator[list[Message]]:
         """The stream from stream seq `first` on, in order, without an end; what waits comes together. BusFault."""
-        reader = _Reader(self.client)
+        reader = Reader(self.client)
         try:
             await reader.open(first)
             while True:
@@ -312,7 +251,7 @@ class Bus:
 
     async def last_of(self, speaker: str) -> int:
         """Stream seq of the newest message of a speaker; 0: it has said nothing. BusFault."""
-        with _bus_faults():
+        with bus_faults():
             try:
                 found = await self._js.get_msg(STREAM, subject=f"{ROOT}.{speaker}.>", direct=False)
             except NotFoundError:
@@ -321,7 +260,7 @@ class Bus:
 
     async def tell_durable(self, log_id: str, seq: int) -> None:
         """Tell how far the log is on the disk (the recorder does). BusFault."""
-        with _bus_faults():
+        with bus_faults():
             await self.client.publish(DURABLE, _encode({"log": log_id, "seq": seq}))
 
     async def hear_durable(self) -> None:
@@ -334,7 +273,7 @@ class Bus:
                 self.heard(self.durable)
                 self.told.set()
 
-        with _bus_faults():
+        with bus_faults():
             await self.client.subscribe(DURABLE, cb=heard)
 
     async def serve(self, subject: str, answer: Callable[[bytes], Awaitable[bytes | None]]) -> None:
@@ -352,12 +291,12 @@ class Bus:
             tasks[task] = None
             task.add_done_callback(lambda done: tasks.pop(done, None))
 
-        with _bus_faults():
+        with bus_faults():
             await self.client.subscribe(subject, cb=heard)
 
     async def tell(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
         """Publish on a subject that is not the log's, without waiting for anyone. BusFault."""
-        with _bus_faults():
+        with bus_faults():
             await self.client.publish(subject, body, headers=headers)
 
     async def leave_states(self, states: States) -> None:
@@ -366,7 +305,7 @@ class Bus:
             name=STATES, subjects=[CHUNK, NEWEST], max_msgs_per_subject=KEPT_CHUNKS, allow_direct=True
         )
         data = states.data
-        with _bus_faults():
+        with bus_faults():
             await self._js.add_stream(config)
             acks = [
                 await self._js.publish(CHUNK, data[at : at + CHUNK_BYTES], timeout=ANSWER_S)
@@ -377,7 +316,7 @@ class Bus:
 
     async def states(self) -> States | None:
         """The newest states on the bus; None: nobody left any. BusFault."""
-        with _bus_faults():
+        with bus_faults():
             try:
                 told = await self._js.get_msg(STATES, subject=NEWEST, direct=False)
                 head = msgspec.json.decode(told.data or b"", type=_StatesHead)
@@ -391,7 +330,7 @@ class Bus:
 
     async def trim(self, seq: int) -> None:
         """Let go of the stream's messages below stream seq `seq` (the recorder does). BusFault."""
-        with _bus_faults():
+        with bus_faults():
             await self._js.purge_stream(STREAM, seq=seq)
 
     async def keep(self, streams: Sequence[Kept], header: str) -> int:
@@ -406,7 +345,7 @@ class Bus:
                 allow_rollup_hdrs=kept.newest_only,
                 allow_direct=True,
             )
-            with _bus_faults():
+            with bus_faults():
                 try:
                     info = await self._js.stream_info(kept.name)
                 except NotFoundError:
@@ -419,7 +358,7 @@ class Bus:
     async def announce(self, subject: str, body: bytes, message_id: str, headers: dict[str, str]) -> None:
         """Publish into a stream of what is announced; once, where there is an id. BusFault."""
         told = {**headers, "Nats-Msg-Id": message_id} if message_id else headers
-        with _bus_faults():
+        with bus_faults():
             await self._js.publish(subject, body, headers=told, timeout=ANSWER_S)
 
     async def told_durable(self) -> None:
@@ -429,131 +368,13 @@ class Bus:
 
     async def ask(self, subject: str, body: bytes, within_s: float) -> bytes | None:
         """An answer from who serves the subject; None: nobody does. BusFault where it does not come in time."""
-        with _bus_faults():
+        with bus_faults():
             try:
                 answer = await self.client.request(subject, body, timeout=within_s)
             except nats.errors.NoRespondersError:
                 return None
         data: bytes = answer.data
         return data
-
-
-class _Reader:
-    """Pulls the stream through a consumer of its own, which the server forgets when we do not come back."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.waiting: deque[Msg] = deque()
-        self.arrived = asyncio.Event()
-        self.inbox = client.new_inbox()
-        self.name = self.inbox.rpartition(".")[2]
-        self.asked = 0
-        self.next = 0
-        self._subscription: Any = None
-
-    async def open(self, first: int) -> None:
-        self.next = max(first, 1)
-
-        async def heard(message: Msg) -> None:
-            self.waiting.append(message)
-            self.arrived.set()
-
-        config = {
-            "name": self.name,
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": self.next,
-            "ack_policy": "none",
-            "mem_storage": True,
-            "num_replicas": 1,
-            "inactive_threshold": int(IDLE_S * 1e9),
-        }
-        with _bus_faults():
-            self._subscription = await self.client.subscribe(self.inbox, cb=heard)
-            answer = await self.client.request(
-                f"$JS.API.CONSUMER.CREATE.{STREAM}.{self.name}",
-                _encode({"stream_name": STREAM, "config": config}),
-                timeout=ANSWER_S,
-            )
-        error = msgspec.json.decode(answer.data).get("error")
-        if error is not None:
-            raise BusFault(f"the bus gives no stream {STREAM}: {error.get('description', error)}")
-
-    async def some(self) -> list[Message]:
-        """What waits, at least one message."""
-        while True:
-            if self.asked <= BATCH // 2:
-                await self._pull()
-            if not self.waiting:
-                self.arrived.clear()
-                try:
-                    async with asyncio.timeout(HEARTBEAT_S * 3):
-                        await self.arrived.wait()
-                except TimeoutError as error:
-                    raise BusFault(f"the bus is silent about stream {STREAM}") from error
-            found = [message for _ in range(len(self.waiting)) if (message := self._one()) is not None]
-            if found:
-                return found
-
-    async def _pull(self) -> None:
-        self.asked += BATCH
-        wish = {"batch": BATCH, "expires": int(EXPIRES_S * 1e9), "idle_heartbeat": int(HEARTBEAT_S * 1e9)}
-        with _bus_faults():
-            await self.client.publish(
-                f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self.name}", _encode(wish), reply=self.inbox
-            )
-
-    def _one(self) -> Message | None:
-        message = self.waiting.popleft()
-        headers = message.headers or {}
-        status = headers.get("Status") if not message.reply or not message.reply.startswith("$JS.ACK") else None
-        if status == "100":
-            return None
-        if status == "408":
-            self.asked = max(0, self.asked - int(headers.get("Nats-Pending-Messages", BATCH)))
-            return None
-        if status is not None:
-            raise BusFault(f"the bus ended the reading of stream {STREAM} ({status})")
-        seq = _stream_seq(message.reply)
-        if seq != self.next:
-            raise BusFault(f"stream {STREAM} gave message {seq} where {self.next} is next")
-        self.next, self.asked = seq + 1, self.asked - 1
-        _, _, rest = message.subject.partition(f"{ROOT}.")
-        speaker, _, kind = rest.rpartition(".")
-        return Message(seq, speaker, kind, headers.get("Nats-Msg-Id", ""), message.data)
-
-    async def close(self) -> None:
-        """Give the consumer back, where the connection still stands."""
-        if self.client.is_closed or self._subscription is None:
-            return
-        with contextlib.suppress(Exception):
-            await self._subscription.unsubscribe()
-            await self.client.publish(f"$JS.API.CONSUMER.DELETE.{STREAM}.{self.name}")
-
-
-def _stream_seq(reply: str) -> int:
-    """The stream seq in a delivered message's reply subject: its sixth word, or the eighth where a domain is named."""
-    words = reply.split(".")
-    return int(words[5] if len(words) == 9 else words[7])
-
-
-def _subject(speaker: str, word: Word) -> str:
-    return f"{ROOT}.{speaker}.{type(word.event).__name__}"
-
-
-def _body(word: Word) -> bytes:
-    return _encode({"cause": word.cause, "time": word.time, "event": word.event})
-
-
-@contextlib.contextmanager
-def _bus_faults() -> Any:
-    """What the client raises as one kind of fault."""
-    try:
-        yield
-    except NotFoundError:
-        raise
-    except (nats.errors.Error, APIError, OSError, TimeoutError) as error:
-        said_so = str(error) or type(error).__name__
-        raise BusFault(f"the bus does not answer ({said_so})") from error
 
 
 async def _give_up(client: Client) -> None:

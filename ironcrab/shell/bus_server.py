@@ -15,7 +15,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from ironcrab.domain.fault import InputFault
-from ironcrab.shell.bus import DURABLE, ROOT, STATES, STREAM, said, world
+from ironcrab.shell.bus import DURABLE, STATES
+from ironcrab.shell.bus_message import ROOT, STREAM, said, world
 
 ACCOUNT = "IRONCRAB"
 FOLDER = "nats"

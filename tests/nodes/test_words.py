@@ -15,7 +15,8 @@ from ironcrab.log.contract import import_line
 from ironcrab.log.recording import Recording
 from ironcrab.mode.node import ROLES, first_of
 from ironcrab.mode.nodes import ask_engine
-from ironcrab.shell.bus import BusFault, Login, Word, connected, read_login, said, world
+from ironcrab.shell.bus import Login, connected, read_login
+from ironcrab.shell.bus_message import BusFault, Word, said, world
 from ironcrab.shell.bus_server import COMMANDS, CONTROL_REQUESTS, KILL, login_file, prepare
 from ironcrab.shell.control import Reply, Request
 from tests.live.desk import judged, scenario
