@@ -32,11 +32,16 @@ class Asset(Struct):
     available: int = 0
     locked: int = 0
     total: int = 0
-    known: int = 0
+    known: int = -1
     reported: int | None = None
     reported_slot: int = -1
     filled_slot: int = -1
     seq: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.known < 0:
+            # fresh, or of a state that was written before this was kept
+            self.known = self.total
 
     def hold(self, amount: int) -> bool:
         """Lock an amount if it is there."""

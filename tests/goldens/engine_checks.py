@@ -247,6 +247,18 @@ class Script:
         yield self.buy(require_bundle=True)
         yield self.config(jito_enabled="true")
         yield self.buy(require_bundle=True, bundle_tip_lamports=999)
+        yield from self.instructions_and_tips()
+
+    def instructions_and_tips(self):
+        """Plans that cannot be built, taken and not; a bundle's share of its profit, within the cap and beyond."""
+        yield self.config(plans="required")
+        yield self.buy()
+        yield self.config(plans="built")
+        yield from self.stopped(self.buy())
+        yield self.config(plans="terms", bundle_auction_enabled="true")
+        yield self.buy(require_bundle=True)
+        yield from self.stopped(self.buy(require_bundle=True, expected_roi_bps=9_000))
+        yield self.config(bundle_auction_enabled="false")
 
     def round_trips(self):
         """Two pools of one mint that lie 3 % apart, and one that is empty."""

@@ -44,13 +44,14 @@ CODES = [
     "SIM_UNPROFITABLE",
     "dry_run",
     "refused_route_exists",
+    "PLAN_UNBUILT",
     "send_disabled",
     "confirmed_err",
     "confirm_timeout",
     "confirm_rpc_error",
 ]
-"""The wire contract's codes that this engine can say, and its own SIM_UNPROFITABLE."""
-ROWS = {"cross_dex": "cross_dex_validation", "bundle": None, "bundle_auction": None, "pump_amm_quote_ready": None}
+"""The wire contract's codes that this engine can say, and its own: SIM_UNPROFITABLE, PLAN_UNBUILT."""
+ROWS = {"cross_dex": "cross_dex_validation", "bundle": None, "pump_amm_quote_ready": None}
 """Rows of a check where they are named otherwise; None: it has no row when it passes."""
 
 

@@ -2,12 +2,15 @@
 
 import asyncio
 
+import pytest
+
 from ironcrab.domain.ask import SignedAnswer
+from ironcrab.execution import checks
 from ironcrab.log.recording import Recording
 from ironcrab.mode.arming import Arms, armed_outlets, key_of
 from ironcrab.shell.endpoint import endpoint
 from ironcrab.shell.hosted import served
-from tests.live.armed_process import FAST, instructions, scenario
+from tests.live.armed_process import FAST, built, scenario
 from tests.live.desk import judged
 from tests.live.test_armed import SLOT_MS, coin, explained, give_wrapped, key_file, landings
 from tests.nodes.test_words import run
@@ -15,12 +18,18 @@ from tests.nodes.town import Town, quiet
 from tests.shell.stage import SOL, WALLET, new_chain
 
 
+@pytest.fixture(autouse=True)
+def _plans(monkeypatch):
+    """What the local chain can do, in place of the venues' swaps."""
+    monkeypatch.setattr(checks, "_built", built)
+
+
 class ArmedTown(Town):
     """Its engine holds the key."""
 
     def arm(self, feed_url, rpc_url):
         self.endpoint = endpoint(feed_url)
-        self.arms = Arms(WALLET.address, key_file(self.data), rpc_url, params=FAST, build=instructions)
+        self.arms = Arms(WALLET.address, key_file(self.data), rpc_url, params=FAST)
 
     async def paper(self, durable):
         return await armed_outlets(self.scenario, self.arms, key_of(self.arms), durable)
