@@ -303,11 +303,13 @@ class Node:
     def _heard(self, voice: Voice, message: Message, record: Record) -> None:
         """Cross off a word that the stream holds now."""
         voice.last = max(voice.last, message.seq)
+        if voice is not self.world and not self.in_force:
+            return
         is_ours = bool(voice.waiting) and voice.waiting[0].id == message.id
         if self.is_level and (not is_ours or not voice.tried):
             raise LockFault(self._twin())
         if not is_ours:
-            if voice is not self.world and self.in_force:
+            if voice is not self.world:
                 raise LogFault(f"record {record.seq} is not what {self.role} says there now; {_ANEW}")
             return
         word = voice.waiting.popleft()
@@ -322,7 +324,7 @@ class Node:
         self.run, self.in_force = event.run, equals(event, self.mine)
         for voice in self.voices.values():
             voice.forget()
-        if not self.in_force:
+        if self.hosts and not self.in_force:
             tell(f"{self.role}: run {event.run} of the log has other code or settings than this node; it only listens")
 
     def _look_level(self) -> None:

@@ -58,7 +58,13 @@ def rights(spoken: Mapping[str, tuple[str, ...]]) -> dict[str, Rights]:
             # it says nothing into the log; its streams are those of the contract
             speaks = (*PUBLIC, *(right for stream in CONTRACT for right in (*_reading(stream), _making(stream))))
         found[role] = Rights((*speaks, *_reading(STREAM), *_reading(STATES)), hears)
-    asks = (COMMANDS, CONTROL_REQUESTS, KILL, *(right for stream in CONTRACT for right in _reading(stream)))
+    asks = (
+        COMMANDS,
+        CONTROL_REQUESTS,
+        KILL,
+        "$JS.ACK.>",
+        *(right for stream in CONTRACT for right in _reading(stream)),
+    )
     found[OPERATOR] = Rights(asks, (*PUBLIC, f"_INBOX.{OPERATOR}.>"))
     return found
 

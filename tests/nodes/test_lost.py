@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from ironcrab.domain.control import FeedDisconnected, RunStarted
+from ironcrab.domain.control import FeedDisconnected, RunStarted, WordsAbandoned
 from ironcrab.domain.fault import LogFault
 from ironcrab.log.recording import Recording
 from ironcrab.mode.node_record import BusRecorder, RecorderSettings
@@ -101,6 +101,36 @@ def test_the_server_is_away(tmp_path, capfd):
     err = capfd.readouterr().err
     assert "market-data: no bus at" in err
     assert "the bus is gone; waiting" in err
+
+
+def test_other_settings_open_another_run(tmp_path):
+    """A strategy node of the old settings only listens; the words of the old run are given up by a record."""
+
+    async def go():
+        async with Town(tmp_path, scenario()) as town, fed(town, speed=4.0, slots=60) as chain:
+            town.start_all()
+            await town.derived(60)
+            await town.stop("market-data", "execution-engine")
+            changed = scenario(("momentum.position_lamports", "90000000"))
+            old = town.tasks.pop("momentum-bot")
+            town.scenario = changed
+            for role in ("execution-engine", "market-data"):
+                town.start(role)
+            await asyncio.sleep(1.0)
+            town.start("momentum-bot")
+            await town.derived(120)
+            assert not old.done()
+            old.cancel()
+            await chain.finished.wait()
+            await quiet(tmp_path / "demo")
+            await town.stop_all()
+
+    run(go())
+    report = judged(tmp_path / "demo")
+    assert [one.run for one in report.runs] == [0, 1]
+    assert all(one.derived for one in report.runs)
+    given_up = [record.event for record in Recording.open(tmp_path / "demo").records((WordsAbandoned,))]
+    assert [event.run for event in given_up] == [0]
 
 
 def test_a_slice_of_a_log_of_many_verifies(tmp_path):

@@ -23,7 +23,7 @@ from tests.live.desk import judged, scenario
 from tests.nodes.town import ENV, SCENARIO, Town, fed, quiet
 
 
-def run(coroutine, seconds=28):
+def run(coroutine, seconds=60):
     async def bounded():
         async with asyncio.timeout(seconds):
             return await coroutine
