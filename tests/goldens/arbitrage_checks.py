@@ -5,8 +5,8 @@ makes a round trip earn exactly so many lamports is looked for; a case of a thre
 """
 
 from ironcrab.domain.ask import SimulateAsk
-from ironcrab.domain.control import ClockTick, GapClosed, GapOpened
-from ironcrab.domain.market import PoolStateUpdate, TokenMintInfo, Trade
+from ironcrab.domain.control import ClockTick, ConfigUpdate, GapClosed, GapOpened
+from ironcrab.domain.market import DexPoolAccounts, PoolStateUpdate, TokenMintInfo, Trade
 from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM, USDC_MINT
 from tests.goldens.driving import Chain
 
@@ -40,7 +40,7 @@ def events_of(records):
     script = Script(records)
     acts = (
         script.spreads, script.profits, script.ages, script.venues, script.choices, script.last_trades, script.cycles,
-        script.searches, script.flights, script.side_by_side, script.gaps,
+        script.searches, script.flights, script.side_by_side, script.gaps, script.settings,
     )  # fmt: skip
     for act in acts:
         for event in act():
@@ -354,3 +354,23 @@ class Script(Chain):
         yield self.told(same[0], same[2], "raydium")
         yield self.told(self.names[0], self.names[1], "raydium")
         yield self.told(self.names[0], self.names[2], "raydium_cpmm", quote=good)
+
+    def settings(self):
+        """An operator asks for the accounts of PumpSwap pools, and no more."""
+        good = reserve_for(90_000, MOST, ("raydium", "pump_amm"))
+        self.slot += 60
+        yield from self.blind(good)
+        for target, value in (("momentum-bot", "true"), ("all", "much"), ("arb-strategy", "true"), ("all", "false")):
+            yield ConfigUpdate(target, {"require_pool_accounts": value, "min_profits": "1"})
+            yield from self.blind(good)
+
+    def blind(self, quote):
+        """Pairs over a PumpSwap pool that tells no accounts, too few, those of another pool, its own."""
+        keys = ("ArbKey",) * 13
+        for accounts in ((), ("POOL", *keys[1:]), ("ArbKey", *keys), ("POOL", *keys)):
+            mint, one, other, *_ = self.named()
+            told = tuple(other if key == "POOL" else key for key in accounts)
+            yield DexPoolAccounts("pump_amm", other, mint, SOL_MINT, told, slot=self.slot)
+            yield DexPoolAccounts("raydium", one, mint, SOL_MINT, told[1:], slot=self.slot)
+            yield self.told(mint, one, "raydium")
+            yield self.told(mint, other, "pump_amm", quote=quote)

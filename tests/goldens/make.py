@@ -72,6 +72,7 @@ GOLDENS = {
     "engine-corners": scripted("engine-corners", "engine_corners"),
     "momentum-checks": scripted("momentum-checks", "momentum_checks"),
     "momentum-switches": scripted("momentum-switches", "momentum_checks", "switched_events_of"),
+    "momentum-regimes": scripted("momentum-regimes", "regime_checks"),
     "arbitrage-checks": scripted("arbitrage-checks", "arbitrage_checks"),
     "arbitrage-switches": scripted("arbitrage-switches", "arbitrage_checks"),
     "housekeepers": housekeepers,

@@ -12,11 +12,17 @@ from ironcrab.loop import Loop
 from ironcrab.mode.run import opening
 from ironcrab.mode.scenario import load
 from ironcrab.mode.wiring import Wiring, started
+from tests.goldens import regime_checks
 from tests.goldens.driving import ROOT, drive
 from tests.goldens.momentum_checks import events_of, switched_events_of
 
-SOURCES = ("gates", "shape", "exits", "momentum", "book")
-CODE = re.compile(r'"((?:WAIT|REJECT|ENTER|EXIT|HOLD|SCALE|QUOTE|NOT|NO|PSEUDOPOOL|POOL)_[A-Z_]+[A-Z])"')
+SOURCES = ("gates", "policy", "shape", "exits", "momentum", "book")
+SCRIPTS = {
+    "momentum-checks": events_of,
+    "momentum-switches": switched_events_of,
+    "momentum-regimes": regime_checks.events_of,
+}
+CODE = re.compile(r'"((?:WAIT|STALE|REJECT|ENTER|EXIT|HOLD|SCALE|QUOTE|NOT|NO|PSEUDOPOOL|POOL)_[A-Z_]+[A-Z])"')
 ENDINGS = (
     "REJECT_ENTRY_REFUSED",
     "REJECT_ENTRY_SIM_FAILED",
@@ -43,16 +49,11 @@ OFF_HERE = (
 @cache
 def told(name):
     """Every record of this golden, driven anew."""
-    return drive(name, events_of if name == "momentum-checks" else switched_events_of)
+    return drive(name, SCRIPTS[name])
 
 
 def verdicts():
-    return [
-        record.event
-        for name in ("momentum-checks", "momentum-switches")
-        for record in told(name)[1]
-        if isinstance(record.event, Verdict)
-    ]
+    return [record.event for name in SCRIPTS for record in told(name)[1] if isinstance(record.event, Verdict)]
 
 
 def test_every_code_of_momentum_is_said():
@@ -75,7 +76,7 @@ def test_every_phase_and_regime_occurs():
 
 
 def test_the_script_is_deterministic():
-    for name, script in (("momentum-checks", events_of), ("momentum-switches", switched_events_of)):
+    for name, script in SCRIPTS.items():
         assert drive(name, script)[0] == told(name)[0]
 
 

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 GOLDENS = (
     "momentum-checks",
     "momentum-switches",
+    "momentum-regimes",
     "arbitrage-checks",
     "arbitrage-switches",
     "ema-checks",
