@@ -15,6 +15,7 @@ from ironcrab.app.cli import COMMANDS
 from ironcrab.dex import VENUES
 from ironcrab.domain import ask, control, market, trade
 from ironcrab.domain.event import EVENTS
+from ironcrab.execution.housekeepers import HOUSEKEEPERS
 from ironcrab.strategy import STRATEGIES
 
 ROOT = Path(__file__).parents[1]
@@ -139,11 +140,11 @@ def test_every_venue_and_strategy_file_is_registered():
         assert kind.__doc__
 
 
-@pytest.mark.parametrize("key", [key for key, _ in STRATEGIES] + ["engine"])
+@pytest.mark.parametrize("key", [key for key, _ in (*STRATEGIES, *HOUSEKEEPERS)] + ["engine"])
 def test_every_parameter_is_documented(key):
     from ironcrab.execution.engine import ExecutionEngine
 
-    kind = dict(STRATEGIES).get(key, ExecutionEngine)
+    kind = dict((*STRATEGIES, *HOUSEKEEPERS)).get(key, ExecutionEngine)
     for field in msgspec.structs.fields(kind.Params):
         meta = next((m for m in getattr(field.type, "__metadata__", ()) if isinstance(m, msgspec.Meta)), None)
         assert meta is not None, f"{key}.{field.name} has no Meta"

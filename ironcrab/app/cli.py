@@ -45,6 +45,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("localnet", "hosting", "Serve a local chain on loopback: JSON-RPC and feed over a real virtual machine."),
     ("doctor", "hosting", "Look at what live trading needs: endpoint, clock, disk, key, wallet, versions."),
     ("live", "living", "Run a scenario on a live feed: paper, unless --armed names the wallet."),
+    ("up", "noding", "Run a scenario as separate processes over NATS, supervised."),
+    ("node", "noding", "Run one of these processes."),
     ("kill", "living", "Turn the kill switch of running sessions on."),
     ("reset", "living", "Turn it off."),
     ("set", "living", "Change engine parameters of running sessions."),

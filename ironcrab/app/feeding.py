@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ironcrab.app.settings import environment
 from ironcrab.app.text import emit_json
 from ironcrab.domain.fault import InputFault
 
@@ -56,7 +57,9 @@ def feed_command(
     from ironcrab.shell.endpoint import read_token  # noqa: PLC0415 - as above
     from ironcrab.shell.geyser_chain import Chain  # noqa: PLC0415 - as above
     from ironcrab.shell.geyser_server import GeyserServer, read_tls  # noqa: PLC0415 - as above
+    from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
 
+    refuse_if_key_in_reach(environment(), "feed")
     faults = (*(geyser_faults.load(script) if script else ()), *(geyser_faults.read(text) for text in typed))
     updates = _updates(capture, seed, rate)
     token = None if token_file is None else read_token(token_file)
@@ -145,7 +148,9 @@ def record_command(
     """
     from ironcrab.mode.record import RecordSettings, record  # noqa: PLC0415 - gRPC and the venues load only here
     from ironcrab.shell.endpoint import endpoints  # noqa: PLC0415 - as above
+    from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
 
+    refuse_if_key_in_reach(environment(), "record")
     if Path(name).name != name or name.startswith("."):
         raise click.BadParameter(f"{name!r} is no plain name; the folder stands in --data", param_hint="NAME")
     folder = data / name

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -25,6 +25,18 @@ DATA = click.option(
 )
 
 
+BUS = (
+    click.option("--nats", "bus_url", metavar="URL", help="Ask the engine of this bus instead: nats://host:port."),
+    click.option("--login", type=PATH, help="File with one line: user password; with --nats."),
+)
+
+
+def _over_bus(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(BUS):
+        command = option(command)
+    return command
+
+
 @click.command("live")
 @click.argument("scenario", type=PATH)
 @click.option(
@@ -37,6 +49,13 @@ DATA = click.option(
 @click.option("--key-file", type=PATH, help="Its key, readable by its owner alone.")
 @click.option("--rpc", "rpc_url", metavar="URL", help="A node for unknown accounts; armed, it simulates and sends too.")
 @click.option("--jito", "jito_url", metavar="URL", help="A block engine for intents that tip.")
+@click.option(
+    "--commitment",
+    type=click.Choice(["confirmed", "finalized"]),
+    default="confirmed",
+    show_default=True,
+    help="Armed: what counts as confirmed.",
+)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--keep-hours", type=click.IntRange(1), help="Drop segments of the log older than this.")
 @click.option("--hot", is_flag=True, help="Leave the segments as JSONL; do not seal.")
@@ -52,6 +71,7 @@ def live_command(
     key_file: Path | None,
     rpc_url: str | None,
     jito_url: str | None,
+    commitment: Literal["confirmed", "finalized"],
     seconds: float | None,
     keep_hours: int | None,
     hot: bool,
@@ -66,7 +86,6 @@ def live_command(
     """
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.mode.live import LiveSettings, folder_of, live  # noqa: PLC0415 - gRPC and the venues load only here
-    from ironcrab.mode.outlets import Outlets, paper_outlets  # noqa: PLC0415 - as above
     from ironcrab.mode.scenario import load  # noqa: PLC0415 - as above
     from ironcrab.shell.endpoint import endpoints  # noqa: PLC0415 - as above
     from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
@@ -76,32 +95,41 @@ def live_command(
     first, *more = endpoints(urls, tokens, ca_file)
     settings = LiveSettings(first, data, seconds, hot, keep_hours, more=tuple(more), rpc_url=rpc_url)
     if armed is not None:
-        loaded, outlets = _armed(loaded, armed, key_file, rpc_url, jito_url, settings.endpoint)
+        loaded, outlets = armed_session(loaded, armed, key_file, rpc_url, jito_url, commitment, settings.endpoint)
     else:
         if key_file is not None or jito_url is not None:
             raise click.UsageError("--key-file and --jito go with --armed ADDRESS; else it is paper")
-
-        async def outlets(_: Callable[[], int]) -> Outlets:
-            return paper_outlets(loaded)
-
+        outlets = paper_make(loaded)
     summary = live(loaded, settings, outlets, status_line())
     _tell(folder_of(data, loaded), summary, as_json=as_json)
 
 
-def _armed(
+def paper_make(scenario: "Scenario") -> "Make":
+    """Makes the outlets of a paper session."""
+    from ironcrab.mode.outlets import paper_outlets  # noqa: PLC0415 - as above
+
+    async def outlets(_: Callable[[], int]) -> "Outlets":
+        return paper_outlets(scenario)
+
+    return outlets
+
+
+def armed_session(
     loaded: "Scenario",
     address: str,
     key_file: Path | None,
     rpc_url: str | None,
     jito_url: str | None,
-    own: "Endpoint",
+    commitment: Literal["confirmed", "finalized"] = "confirmed",
+    own: "Endpoint | None" = None,
 ) -> "tuple[Scenario, Make]":
     """The scenario and the outlets of an armed session; every refusal comes before anything is begun."""
     from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of  # noqa: PLC0415 - as above
+    from ironcrab.shell.sender import SenderParams  # noqa: PLC0415 - as above
 
     if key_file is None or rpc_url is None:
         raise click.UsageError("--armed demands --key-file FILE and --rpc URL")
-    arms = Arms(address, key_file, rpc_url, jito_url, own=own)
+    arms = Arms(address, key_file, rpc_url, jito_url, SenderParams(commitment=commitment), own)
     scenario = armed(loaded, address)
     wallet = key_of(arms)
 
@@ -127,7 +155,7 @@ def _tell(folder: Path, summary: "LiveSummary", *, as_json: bool) -> None:
 
 def status_line() -> Callable[["Status"], None]:
     """Prints a session's status on stderr: in place on a terminal, else a line every half minute."""
-    from ironcrab.shell.skew import MOST_SKEW_S, told  # noqa: PLC0415 - as above
+    from ironcrab.shell.skew import MOST_SKEW_S, sentence_of  # noqa: PLC0415 - as above
 
     is_terminal = sys.stderr.isatty()
     looks, before, is_skewed = 0, 0, False
@@ -137,7 +165,7 @@ def status_line() -> Callable[["Status"], None]:
         looks += 1
         if abs(status.skew_s) > MOST_SKEW_S and not is_skewed:
             is_skewed = True
-            click.echo(f"warning: {told(status.skew_s)}", err=True)
+            click.echo(f"warning: {sentence_of(status.skew_s)}", err=True)
         rate, before = status.records - before, status.records
         states = (("DOWN ", not status.is_up), ("KILLED ", status.is_killed), ("DISK LOW ", status.is_low))
         flags = "".join(word for word, holds in states if holds)
@@ -159,14 +187,18 @@ def status_line() -> Callable[["Status"], None]:
 @click.option("--reason", default="operator", show_default=True, help="Recorded, and told by every refusal.")
 @click.option("--liquidate", is_flag=True, help="Ask for the positions to be sold.")
 @DATA
-def kill_command(reason: str, liquidate: bool, data: Path) -> None:
+@_over_bus
+def kill_command(reason: str, liquidate: bool, data: Path, bus_url: str | None, login: Path | None) -> None:
     """Turn the kill switch on in every session of the data folder: no buy is sent until `ironcrab reset`.
 
     Where no session listens a KILL file is made: the next session begins killed.
     """
     from ironcrab.shell.control import KILL_FILE, Request  # noqa: PLC0415 - only here
 
-    if not _all(data, Request("kill", reason, liquidate)):
+    request = Request("kill", reason, liquidate)
+    if bus_url is not None:
+        _ask_bus(bus_url, login, request)
+    elif not _all(data, request):
         path = data / KILL_FILE
         if not data.is_dir():
             raise InputFault(f"{data} is no folder; give that of the sessions: --data DIR")
@@ -176,18 +208,22 @@ def kill_command(reason: str, liquidate: bool, data: Path) -> None:
 
 @click.command("reset")
 @DATA
-def reset_command(data: Path) -> None:
+@_over_bus
+def reset_command(data: Path, bus_url: str | None, login: Path | None) -> None:
     """Turn the kill switch off in every session of the data folder."""
     from ironcrab.shell.control import Request  # noqa: PLC0415 - only here
 
-    if not _all(data, Request("reset")):
+    if bus_url is not None:
+        _ask_bus(bus_url, login, Request("reset"))
+    elif not _all(data, Request("reset")):
         raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
 
 
 @click.command("set")
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @DATA
-def set_command(settings: tuple[str, ...], data: Path) -> None:
+@_over_bus
+def set_command(settings: tuple[str, ...], data: Path, bus_url: str | None, login: Path | None) -> None:
     """Change parameters of the sessions of the data folder while they run; `ironcrab params` lists them.
 
     KEY is `momentum.take_profit_bps`, `arbitrage.min_profit_lamports`, ...; without a table it is the engine's.
@@ -195,7 +231,10 @@ def set_command(settings: tuple[str, ...], data: Path) -> None:
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.shell.control import Request  # noqa: PLC0415 - only here
 
-    if not _all(data, Request("set", settings=dict(pairs(settings)))):
+    wanted = Request("set", settings=dict(pairs(settings)))
+    if bus_url is not None:
+        _ask_bus(bus_url, login, wanted)
+    elif not _all(data, wanted):
         raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
 
 
@@ -210,6 +249,20 @@ def _all(data: Path, request: "Request") -> bool:
     if not all(reply.ok for _, reply in replies):
         raise click.exceptions.Exit(3)
     return bool(replies)
+
+
+def _ask_bus(url: str, login: Path | None, request: "Request") -> None:
+    """Put a request to the engine of a bus and tell the reply; exit 3 where it is a no."""
+    from ironcrab.mode.nodes import ask_engine  # noqa: PLC0415 - NATS loads only here
+    from ironcrab.shell.bus import read_login  # noqa: PLC0415 - as above
+
+    if login is None:
+        raise click.UsageError("--nats goes with --login FILE")
+    reply = ask_engine(read_login(url, login), request)
+    at = "" if reply.seq is None else f" (record {reply.seq})"
+    click.echo(f"execution-engine: {reply.text}{at}")
+    if not reply.ok:
+        raise click.exceptions.Exit(3)
 
 
 @click.command("unit")

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -101,7 +102,11 @@ def body_of(record: Record) -> Iterator[str]:
             yield f"{measure.name} = {measure.value:,}{limit}"
     elif isinstance(event, SimulateAsk | SendAsk):
         yield f"intent=#{event.intent}  attempt={event.attempt}"
-        yield from _fields(event.plan, skip=())
+        yield from _fields(event.plan, skip=("calls",))
+        for call in event.plan.calls:
+            writes = len([flag for flag in call.flags if flag in "wb"])
+            data = b64decode(call.data).hex()
+            yield f"call  {call.program}  accounts={len(call.accounts)} writes={writes}  data={shorten(data)}"
     else:
         yield from _fields(event, skip=("settings", "reducers"))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from ironcrab.check import attempts, links, money, verdicts
+from ironcrab.check import attempts, limits, links, money, verdicts
 from ironcrab.check.finding import Finding
 from ironcrab.log.recording import Recording
 
@@ -29,11 +29,20 @@ CHECKS = (
     Check("one-outcome", "an attempt has exactly one decision, an intent at most one trade", attempts.one_outcome),
     Check("simulate-gate", "nothing is sent without a passed simulation of the same plan", attempts.simulate_gate),
     Check("sent-once", "no attempt is sent twice", attempts.sent_once),
-    Check("kill-switch", "while the kill switch is on no buy is sent", attempts.kill_switch),
+    Check("kill-switch", "while the kill switch is on no buy and no wrap is sent", attempts.kill_switch),
     Check("ttl", "no intent is sent after its time to live or its deadline slot", attempts.ttl),
     Check("reasons", "a refusal has one failed check, its last, and bears that check's code", attempts.reasons),
     Check("pool-locks", "two attempts in flight never share a pool", attempts.pool_locks),
     Check("capital", "what is in flight never exceeds what the wallet holds", money.capital),
+    Check("decided", "every intent whose time has passed has a decision", attempts.decided),
+    Check("rows", "the rows of a decision stand in the order of the check table", attempts.rows),
+    Check("intent-ids", "an intent id reaches simulation once", limits.ids_once),
+    Check("signatures", "a signature belongs to one ask", limits.signatures_once),
+    Check("plan-pools", "a plan trades the mint and the pools that its intent names", limits.plan_pools),
+    Check("origin", "what the engine's own side wishes has a parent", limits.origins),
+    Check("dry-run", "a dry run is never sent", limits.dry_runs),
+    Check("config", "a decision bears the id of the config that was in force", limits.config_ids),
+    Check("daily-loss", "no buy passes its checks after the losses of a day reached the limit", limits.daily_loss),
     Check("max-position", "no buy is larger than the limit that held", money.max_position),
     Check("open-positions", "never more positions are open than the limit that held", money.open_positions),
     Check("least-output", "a confirmed fill is never below the plan's least output", money.least_output),

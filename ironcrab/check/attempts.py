@@ -5,8 +5,11 @@ from typing import Any
 
 from ironcrab.check.finding import Finding
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SimulateAnswer, SimulateAsk
-from ironcrab.domain.control import ControlRequest
+from ironcrab.domain.control import ControlRequest, WordsAbandoned
 from ironcrab.domain.trade import DecisionRecord, TradeIntent
+from ironcrab.domain.units import SOL_MINT
+from ironcrab.execution.checks import CHECKS
+from ironcrab.execution.housekeeping import VENUE
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
 
@@ -64,13 +67,15 @@ def sent_once(recording: Recording) -> Iterator[Finding]:
 
 
 def kill_switch(recording: Recording) -> Iterator[Finding]:
-    """While the kill switch is on no buy is sent."""
+    """While the kill switch is on no buy and no wrap is sent."""
     active: int | None = None
     for record in recording.records(types=(ControlRequest, SendAsk)):
         event: Any = record.event
         if isinstance(event, SendAsk):
-            if active is not None and event.plan.side == "Buy":
-                yield Finding(record.seq, f"a buy is sent while the kill switch is on since #{active}")
+            wraps = event.plan.dex == VENUE and event.plan.output_mint == SOL_MINT
+            if active is not None and (event.plan.side == "Buy" or wraps):
+                what = "a wrap" if wraps else "a buy"
+                yield Finding(record.seq, f"{what} is sent while the kill switch is on since #{active}")
         elif event.kind == "kill_switch":
             active = record.seq if event.active is not False else None
         elif event.kind == "reset_kill_switch":
@@ -130,3 +135,60 @@ def pool_locks(recording: Recording) -> Iterator[Finding]:
         elif isinstance(event, SendAsk | DecisionRecord):
             for pool in [pool for pool, by in held.items() if by == (event.intent, event.attempt)]:
                 del held[pool]
+
+
+OTHERWISE = {
+    "resource_locks": ("resource_lock", "resource_locks"),
+    "cross_dex": ("cross_dex_handler", "cross_dex_validation"),
+    "bundle": ("bundle_config", "bundle_tip_ix"),
+}
+"""Rows of a check that are not called as it is."""
+LAST = ("simulation", "simulation_profit", "send_enabled", "send", "confirm", "rebroadcast")
+"""Rows that follow the check table."""
+TABLE = (*(OTHERWISE.get(one.__name__, (one.__name__,)) for one in CHECKS), *((row,) for row in LAST))
+"""Names of the rows, place by place."""
+ORDER = {name: place for place, names in enumerate(TABLE) for name in names}
+"""Place of each row."""
+LATE = ("kill_switch", "resource_lock")
+"""Rows that may end an attempt at any time after its checks."""
+
+
+def rows(recording: Recording) -> Iterator[Finding]:
+    """The rows of a decision stand in the order of the table; a kill or a preemption may end it late."""
+    for record in recording.records(types=(DecisionRecord,)):
+        event: Any = record.event
+        if event.intent is None:
+            continue
+        named = [row.check_name for row in event.checks]
+        if named and named[-1] in LATE and not event.checks[-1].passed:
+            named.pop()
+        places = [ORDER[name] for name in named if name in ORDER]
+        strange = [name for name in named if name not in ORDER]
+        if strange:
+            yield Finding(record.seq, f"row {strange[0]} is none of the check table")
+        elif places != sorted(places):
+            at = next(place for place in range(1, len(places)) if places[place] < places[place - 1])
+            yield Finding(record.seq, f"row {named[at]} stands after {named[at - 1]}")
+
+
+def decided(recording: Recording) -> Iterator[Finding]:
+    """Every intent whose time has passed has a decision, an open ask, or stands at the end of the log."""
+    waiting: dict[int, tuple[int, str]] = {}
+    now = 0
+    for record in recording.records():
+        event: Any = record.event
+        now = record.time
+        if isinstance(event, TradeIntent):
+            ttl = (event.ttl_ms or DEFAULT_TTL_MS) * MILLI
+            waiting[record.seq] = (record.time + ttl, event.source)
+        elif isinstance(event, DecisionRecord | SimulateAsk) and event.intent is not None:
+            waiting.pop(event.intent, None)
+        elif isinstance(event, WordsAbandoned):
+            waiting.clear()
+    for seq, (until, source) in waiting.items():
+        if now > until + GRACE_MS * MILLI:
+            yield Finding(seq, f"this intent of {source} was never decided")
+
+
+GRACE_MS = 60_000
+"""Beyond its ttl an intent may have waited for a free place: until the next world record."""

@@ -41,8 +41,22 @@ def is_key(text: str) -> bool:
 def on_curve(raw: bytes) -> bool:
     """Whether 32 bytes are a point of Ed25519, as the runtime decides it (sign and range ignored)."""
     y2 = pow(int.from_bytes(raw, "little") & _LOW_255, 2, _P)
-    ratio = (y2 - 1) * (_D * y2 + 1) % _P
-    return pow(ratio, (_P - 1) // 2, _P) in (0, 1)
+    return _jacobi((y2 - 1) * (_D * y2 + 1) % _P, _P) >= 0
+
+
+def _jacobi(top: int, bottom: int) -> int:
+    """The Jacobi symbol (`bottom` odd): of a prime 1 for squares, -1 for others, 0 for 0.
+
+    A power would tell the same in four times the time.
+    """
+    is_minus = False
+    while top:
+        twos = (top & -top).bit_length() - 1
+        top >>= twos
+        is_minus ^= bool(twos & 1) and bottom & 7 in (3, 5)
+        is_minus ^= bool(top & bottom & 2)
+        top, bottom = bottom % top, top
+    return 0 if bottom != 1 else -1 if is_minus else 1
 
 
 def create_program_address(seeds: tuple[bytes, ...], program: str) -> str | None:
@@ -75,6 +89,7 @@ def find_program_address(seeds: tuple[bytes, ...], program: str) -> tuple[str, i
     raise ValueError(f"no bump of these seeds is off the curve for {program}")  # pragma: no cover
 
 
+@lru_cache(maxsize=65536)
 def associated(owner: str, mint: str, token_program: str) -> str:
     """The associated token account of an owner for a mint; the token program is one of its seeds.
 

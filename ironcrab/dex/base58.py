@@ -28,8 +28,9 @@ def encode(raw: bytes) -> str:
     return "1" * zeros + "".join(digits).lstrip("1")
 
 
+@lru_cache(maxsize=65536)
 def decode(text: str) -> bytes:
-    """Base58 to bytes.
+    """Base58 to bytes, remembered: the same keys are met again and again.
 
     Raises:
         ValueError: a character is not of the alphabet.

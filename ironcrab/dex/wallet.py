@@ -1,11 +1,14 @@
 """What a transaction needs round a swap: compute budget, token accounts, wrapped SOL.
 
 Instruction bytes: compute budget program (2 u32 units, 3 u64 micro-lamports a unit), associated token program
-(1 creates where nothing is yet), system program (u32 2, u64 lamports transfers), token programs (9 closes, 17
-syncs native, 45 unwraps). Rent is no constant of the chain: nothing here holds one.
+(1 creates where nothing is yet), system program (u32 2, u64 lamports transfers), token programs (9 closes, 15 burns
+checked, 17 syncs native, 26 4 harvests withheld fees, 45 unwraps). Rent is no constant of the chain: nothing here
+holds one.
 """
 
 from struct import pack
+
+from msgspec import Struct
 
 from ironcrab.dex.address import ASSOCIATED_TOKEN, COMPUTE_BUDGET, SYSTEM, TOKEN, WSOL, associated
 from ironcrab.dex.face import Instruction, Meta
@@ -53,41 +56,72 @@ def close_account(account: str, owner: str, token_program: str) -> Instruction:
     return Instruction(token_program, _emptied(account, owner), b"\x09")
 
 
+def burn_checked(account: str, mint: str, owner: str, token_program: str, amount: int, decimals: int) -> Instruction:
+    """Destroys `amount` raw units of an account; the program refuses wrong decimals (Custom 18) and WSOL (10)."""
+    metas = (
+        Meta(account, signer=False, writable=True),
+        Meta(mint, signer=False, writable=True),
+        Meta(owner, signer=True, writable=False),
+    )
+    return Instruction(token_program, metas, b"\x0f" + pack("<QB", amount, decimals))
+
+
+def harvest(account: str, mint: str, token_program: str) -> Instruction:
+    """Moves transfer fees that an account withholds to its mint: before that it cannot be closed (Custom 35)."""
+    metas = (Meta(mint, signer=False, writable=True), Meta(account, signer=False, writable=True))
+    return Instruction(token_program, metas, b"\x1a\x04")
+
+
+def transfer(payer: str, account: str, lamports: int) -> Instruction:
+    """Lamports from the payer to an account, such as a tip; undone with the transaction if that fails."""
+    metas = (Meta(payer, signer=True, writable=True), Meta(account, signer=False, writable=True))
+    return Instruction(SYSTEM, metas, pack("<IQ", 2, lamports))
+
+
+class Around(Struct, frozen=True, gc=False):
+    """What stands round the swaps of one transaction.
+
+    Attributes:
+        makes: (mint, token program) of associated accounts that are made where they do not exist.
+        wraps: lamports moved into the wrapped account before the swaps.
+        unwraps: lamports taken out of it before the swaps, for a venue that takes lamports themselves.
+        closes: the wrapped account is closed afterwards, so that its SOL is in the wallet again.
+    """
+
+    makes: tuple[tuple[str, str], ...] = ()
+    wraps: int = 0
+    unwraps: int = 0
+    closes: bool = False
+
+    @property
+    def units(self) -> int:
+        """Compute units of all this, the compute budget instructions among it."""
+        moves = bool(self.wraps) + bool(self.unwraps) + self.closes
+        return BUDGET_UNITS + CREATE_UNITS * len(self.makes) + WRAP_UNITS * moves
+
+
 def around(
-    swap: tuple[Instruction, ...],
-    *,
-    user: str,
-    mint_in: str,
-    mint_out: str,
-    program_out: str,
-    units: int,
-    price: int,
-    wrapped: int = 0,
-    close: bool = False,
+    swaps: tuple[Instruction, ...], told: Around, *, user: str, units: int, price: int, tip: tuple[str, int] | None
 ) -> tuple[Instruction, ...]:
-    """A whole transaction's instructions round the swap instructions.
+    """A whole transaction's instructions round the swaps: limits, accounts, wrapping, swaps, closing, tip.
 
     Args:
-        swap: the venue's instructions.
+        swaps: the venues' instructions.
+        told: what stands round them.
         user: fee payer, owner of all token accounts.
-        mint_in: mint paid in; its account exists unless it is wrapped SOL.
-        mint_out: mint bought; its account is made where it does not exist.
-        program_out: token program of `mint_out`.
-        units: compute units of the swap; what stands round it is added here.
+        units: compute limit of the whole.
         price: micro-lamports a compute unit.
-        wrapped: lamports to wrap before the swap, where `mint_in` is wrapped SOL.
-        close: close the wrapped account of either side afterwards, so that its SOL is in the wallet again.
+        tip: who gets how many lamports at the end; None: nobody.
     """
-    before = [create_account(user, user, mint_out, program_out)]
-    if mint_in == WSOL and wrapped:
-        before += (create_account(user, user, WSOL, TOKEN), *wrap(user, wrapped))
-    after = []
-    if close and WSOL in (mint_in, mint_out):
-        after.append(close_account(associated(user, WSOL, TOKEN), user, TOKEN))
-    creations = sum(instruction.program == ASSOCIATED_TOKEN for instruction in before)
-    wraps = int(len(before) > 1) + len(after)
-    budget = units + BUDGET_UNITS + CREATE_UNITS * creations + WRAP_UNITS * wraps
-    return *compute_budget(budget, price), *before, *swap, *after
+    before = [create_account(user, user, mint, program) for mint, program in told.makes]
+    if told.unwraps:
+        before.append(unwrap(user, told.unwraps))
+    if told.wraps:
+        before += wrap(user, told.wraps)
+    after = [close_account(associated(user, WSOL, TOKEN), user, TOKEN)] if told.closes else []
+    if tip is not None:
+        after.append(transfer(user, *tip))
+    return *compute_budget(units, price), *before, *swaps, *after
 
 
 def _emptied(account: str, owner: str) -> tuple[Meta, Meta, Meta]:

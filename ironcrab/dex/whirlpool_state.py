@@ -248,8 +248,12 @@ def _halves(number: int) -> tuple[int, int]:
     return number & _U64, number >> 64
 
 
+@lru_cache(maxsize=512)
 def decode_array(account: Account) -> TickArray | Refusal:
-    """The tick array of an account, fixed (9,988 bytes) or dynamic (148 and 112 a tick). Never raises."""
+    """The tick array of an account, fixed (9,988 bytes) or dynamic (148 and 112 a tick). Never raises.
+
+    Remembered, for a swap's instructions look at the arrays that its quote looked at.
+    """
     data = account.data
     if data[:8] == DYNAMIC_ARRAY:
         return _dynamic(account)

@@ -22,12 +22,30 @@ class PlanHop(Struct, frozen=True, gc=False):
     min_out: U64
 
 
+class PlanCall(Struct, frozen=True, gc=False):
+    """One instruction of the transaction, in order.
+
+    `flags` is one character an account: `-` only read, `w` writable, `s` signer, `b` signer and writable; `data` is
+    base64.
+    """
+
+    program: Key
+    accounts: tuple[Key, ...]
+    flags: str
+    data: str
+
+
 class Plan(Struct, frozen=True, gc=False):
     """The trade as it is to be done: raw amounts, the least output, the fees it may cost.
 
     A path of more than one leg stands in `hops`, all of which land or none; `dex` and `pool_address` are then those
     of the first leg, and `must_earn_lamports` is what must be left of the output after input and all costs.
     `expected_out` is the quote that slippage is learned against.
+
+    `calls` are the instructions of the whole transaction, compute budget and tip among them; () where the accounts
+    that they name were not told, or no wallet was: such a plan is terms only, and nobody signs it. `tables` are the
+    lookup tables that its message uses. `quote_slot` is the slot up to which the feed had told the pool when the least
+    output was quoted, `quote_age_slots` and `quote_age_ms` how long ago that was; None: no quote was used.
     """
 
     side: Side
@@ -45,6 +63,11 @@ class Plan(Struct, frozen=True, gc=False):
     hops: tuple[PlanHop, ...] = ()
     must_earn_lamports: I64 | None = None
     expected_out: U64 | None = None
+    calls: tuple[PlanCall, ...] = ()
+    tables: tuple[Key, ...] = ()
+    quote_slot: Slot | None = None
+    quote_age_slots: U32 | None = None
+    quote_age_ms: U64 | None = None
 
 
 class SimulateAsk(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
@@ -126,9 +149,10 @@ class PricedAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
 
 
 class ConfirmAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
-    """How the transaction ended: `status` confirmed, failed or timeout; fills from token balance deltas.
+    """How the transaction ended; fills from token balance deltas.
 
-    `rebroadcasts`: how often the same bytes were sent again while nobody knew.
+    `status`: confirmed, failed, expired (it is certain that it never lands) or timeout (nobody knows). `rebroadcasts`
+    counts how often the same bytes were handed on again.
     """
 
     ask: Seq

@@ -1,10 +1,11 @@
 """What a confirmed or failed transaction changes: capital, positions, profit and loss. Each of them once."""
 
-from ironcrab.domain.ask import ConfirmAnswer
+from ironcrab.domain.ask import ConfirmAnswer, Plan
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount
 from ironcrab.domain.trade import Pnl
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
+from ironcrab.execution.building import NATIVE
 from ironcrab.execution.positions import Fill
 from ironcrab.execution.progress import cost_lamports
 from ironcrab.execution.state import Attempt, EngineState
@@ -31,7 +32,8 @@ def settle_confirmed(
     """
     plan, capital = attempt.plan, state.capital
     lock = capital.locks.get(attempt.intent)
-    paid = capital.sol() if plan.input_mint == SOL_MINT else plan.input_mint
+    sol = attempt.sol or capital.sol()
+    paid = sol if plan.input_mint == SOL_MINT else plan.input_mint
     if lock is not None:
         paid = lock.asset
     spent = _raw(answer.fill_in, plan.amount_in)
@@ -39,8 +41,12 @@ def settle_confirmed(
     cost = cost_lamports(answer.fees)
     if cost:
         capital.asset(NATIVE_SOL).settle(0, cost, at.slot, seq)
-    got = capital.sol() if plan.output_mint == SOL_MINT else plan.output_mint
+    wraps = plan.input_mint == NATIVE_SOL
+    got = sol if plan.output_mint == SOL_MINT and not wraps else plan.output_mint
+    if got == SOL_MINT and plan.calls and (plan.hops[-1].dex if plan.hops else plan.dex) in NATIVE:
+        got = NATIVE_SOL
     if answer.fill_out is not None:
+        capital.wsol_seen = capital.wsol_seen or (wraps and answer.fill_out.raw > 0)
         capital.asset(got).receive(answer.fill_out.raw, at.slot, seq)
     if plan.hops:
         return _earned(attempt, answer, state, at, cost), []
@@ -75,6 +81,11 @@ def _sold(
     fill = Fill(at.mint, answer.fill_in.raw, answer.fill_in.decimals, at.slot, at.time_ms)
     share, update = state.authority.sold(fill)
     said: list[Event] = [] if update is None else [update]
+    if plan_burns(attempt.plan) and share.cost_lamports is not None:
+        gross = -share.cost_lamports
+        net = gross - share.fee_lamports - cost
+        state.losses.realise(net, at.time_ms)
+        return Pnl(gross, net), said
     if share.cost_lamports is None or answer.fill_out is None or attempt.plan.output_mint != SOL_MINT:
         return None, said
     gross = answer.fill_out.raw - share.cost_lamports
@@ -83,6 +94,11 @@ def _sold(
     if net < 0:
         state.losses.rest(at.mint, at.time_ms, state.params.cooldown_ms)
     return Pnl(gross, net), said
+
+
+def plan_burns(plan: Plan) -> bool:
+    """Whether tokens are destroyed: what comes back is the rent of their account, and no price."""
+    return plan.output_mint == NATIVE_SOL and plan.input_mint != SOL_MINT and plan.amount_in > 0
 
 
 def _raw(amount: ExplicitAmount | None, otherwise: int) -> int:

@@ -6,15 +6,33 @@ cooldown) and rows that only exist as refusals appear only then.
 """
 
 from collections.abc import Callable
+from functools import cached_property
+
+from msgspec.structs import replace
 
 from ironcrab.domain.ask import Plan
 from ironcrab.domain.trade import CheckResult, Read, TradeIntent
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
 from ironcrab.execution.arbitrate import expires_ms
-from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex
-from ironcrab.execution.fees import FeePolicy, Fees, fees_of, liquidation, policy_of, profit_after_fees_bps
+from ironcrab.execution.building import UNBUILT, VARIATIONS, built, means_of, path_units, units_of
+from ironcrab.execution.cross_dex import ARB_SOURCE, CrossDexHandler, Round, is_cross_dex, path_of
+from ironcrab.execution.exact import Fresh, age, exact_quote, too_old
+from ironcrab.execution.fees import (
+    FeePolicy,
+    Fees,
+    fees_of,
+    liquidation,
+    min_profit_for_landing,
+    policy_of,
+    price_of,
+    profit_after_fees_bps,
+    profit_lamports,
+)
+from ironcrab.execution.housekeeping import house_plan, hurt, is_dry, purpose_of
+from ironcrab.execution.learned import learned_units, series_of
 from ironcrab.execution.locks import PoolLock, Refused
-from ironcrab.execution.plan import Refusal, dex_of, learned_plan, make_plan, plan_of_round, token_mint
+from ironcrab.execution.plan import dex_of, hashed, make_plan, plan_of_round, token_mint
+from ironcrab.execution.refusal import Refusal, Untold
 from ironcrab.execution.state import EngineState, Waiting
 from ironcrab.market.known import Known
 from ironcrab.market.quotes import NoQuote
@@ -34,6 +52,7 @@ class Case:
         reads: what was read, for the decision.
         plan: the plan, once `tx_plan` made it.
         round: the quoted path of a round trip, once `cross_dex` found it.
+        fee_source: where the priority fee comes from.
         expected_out: the quote that slippage is learned against, once `quantile_slippage` took it.
         learned_out: the least output by what was learned, raw units.
         preempted: holders that lost their pools to this attempt.
@@ -48,7 +67,7 @@ class Case:
         self.now_ms = known.now.time // 1_000_000
         self.buys = waiting.event.side == "Buy"
         self.policy: FeePolicy = policy_of(state.params, waiting.event)
-        self.fees: Fees = fees_of(state.params, waiting.event, state.fees)
+        self.fee_source = price_of(state.params, waiting.event, state.fees)[1]
         self.reads: list[Read] = []
         self.plan: Plan | None = None
         self.round: Round | None = None
@@ -60,6 +79,49 @@ class Case:
     def label(self) -> str:
         """How texts call the intent: the id it came with, else its seq."""
         return self.intent.intent_id or str(self.waiting.intent)
+
+    @property
+    def builds(self) -> bool:
+        """Whether plans are given instructions where the accounts are known."""
+        return self.params.plans != "terms"
+
+    @property
+    def wrapped(self) -> bool:
+        """Whether the wallet keeps its SOL wrapped."""
+        return self.state.capital.wsol_seen
+
+    @cached_property
+    def quoted(self) -> Fresh | Refusal | Untold:
+        """The exact quote of a plan of one pool; taken once, and not before a check needs it."""
+        resources = self.intent.resources
+        if is_cross_dex(self.intent) or len(resources.pools) != 1:
+            return Untold("one pool")
+        raw = self.intent.required_capital.raw
+        return exact_quote(self.known, self.state, resources.pools[0], resources.input_mint, raw)
+
+    @cached_property
+    def fees(self) -> Fees:
+        """The fee terms: the compute limit is the hint's, else what simulations taught, else the venue's estimate."""
+        estimate = None
+        if self.builds and self.intent.hint_compute_units is None:
+            estimate = learned_units(self.state, self.params, series_of(self.intent))
+            if estimate is None:
+                estimate = self._venue_units()
+        return fees_of(self.params, self.intent, self.state.fees, estimate)
+
+    def _venue_units(self) -> int | None:
+        """The compute limit by the venues' words; None: a venue's pool is not known."""
+        intent = self.intent
+        if is_cross_dex(intent):
+            hops = path_of(intent)
+            legs = tuple((hop.dex, hop.pool_address) for hop in hops)
+            mints = (SOL_MINT, *(hop.output_mint for hop in hops))
+            units = path_units(legs, mints, self.known, wrapped=self.wrapped) if legs else None
+            return None if units is None else min(units, self.params.max_compute_units)
+        fresh, dex = self.quoted, dex_of(intent)
+        if not isinstance(fresh, Fresh) or dex is None:
+            return None
+        return units_of(intent, dex, fresh.quote, self.known, wrapped=self.wrapped)
 
     def read_balance(self, asset: str) -> None:
         """Note which record the balance of this asset comes from."""
@@ -99,13 +161,14 @@ def ttl_valid(case: Case) -> CheckResult:
 
 
 def kill_switch(case: Case) -> CheckResult:
-    """No buys while it is on."""
-    if not case.buys:
+    """No buys while it is on, and no wraps, which serve buys."""
+    wraps = purpose_of(case.intent) == "wrap"
+    if not case.buys and not wraps:
         return _pass("kill_switch", SKIP_SELL)
     kill = case.state.kill
     if kill.active:
         return _fail("kill_switch", "KILL_SWITCH_ACTIVE", kill.reason)
-    return _pass("kill_switch", "inactive (buy_only)")
+    return _pass("kill_switch", "inactive (wrap)" if wraps else "inactive (buy_only)")
 
 
 def max_position_size(case: Case) -> CheckResult:
@@ -290,6 +353,17 @@ def capital_lock(case: Case) -> CheckResult:
     return _pass("capital_lock", f"buy:reserve_lamports_from_{kind}={amount}")
 
 
+def housekeeping(case: Case) -> CheckResult | None:
+    """An action on the own wallet must not hurt an attempt under way, nor burn what is worth something."""
+    purpose = purpose_of(case.intent)
+    if purpose is None:
+        return None
+    refusal = hurt(case.intent, case.waiting.intent, case.state, case.known, case.reads)
+    if refusal is not None:
+        return _fail("housekeeping", refusal.code, refusal.details)
+    return _pass("housekeeping", f"{purpose} (dry run)" if is_dry(case.intent) else purpose)
+
+
 def cross_dex(case: Case) -> CheckResult | None:
     """A path from SOL to SOL must earn its costs and more by quotes of this moment; no row for others."""
     if not is_cross_dex(case.intent):
@@ -304,9 +378,10 @@ def cross_dex(case: Case) -> CheckResult | None:
 
 
 def quantile_slippage(case: Case) -> CheckResult | None:
-    """What own fills taught of this pool and size raises the least output; no row where that is off.
+    """What own fills taught of this pool and size; no row where that is off.
 
-    It never lowers what the intent asks for: a pool that fills badly is then refused by its simulation.
+    A plan with a fresh exact quote allows no more slippage than was learned, within what the intent allows; no plan
+    asks for more than the intent does.
     """
     params, intent = case.params, case.intent
     if not params.quantile_slippage_enabled or case.round is not None or len(intent.resources.pools) != 1:
@@ -333,15 +408,107 @@ def quantile_slippage(case: Case) -> CheckResult | None:
 
 def tx_plan(case: Case) -> CheckResult:
     """A deterministic plan can be built from the intent and what is known."""
-    if case.round is not None:
-        case.plan = plan_of_round(case.intent, case.fees, case.round.hops, case.round.must_earn_lamports)
-        dexes = " ".join(hop.dex for hop in case.plan.hops)
-        return _pass("tx_plan", f"plan_hash={case.plan.plan_hash} hops={len(case.plan.hops)} {dexes}")
-    made = make_plan(case.intent, case.fees, case.known, case.reads)
+    if purpose_of(case.intent) is not None:
+        return _house_plan(case)
+    terms = _terms(case)
+    if isinstance(terms, Refusal):
+        return _fail("tx_plan", terms.code, terms.details)
+    dexes = "".join([f" {hop.dex}" for hop in terms.hops])
+    tail = f" hops={len(terms.hops)}{dexes}" if terms.hops else ""
+    if not case.builds:
+        case.plan = terms = hashed(terms)
+        return _pass("tx_plan", f"plan_hash={terms.plan_hash}{tail}")
+    made = _built(case, terms)
     if isinstance(made, Refusal):
         return _fail("tx_plan", made.code, made.details)
-    case.plan = learned_plan(made, case.learned_out, case.expected_out)
-    return _pass("tx_plan", f"plan_hash={case.plan.plan_hash}")
+    if isinstance(made, Untold):
+        if case.params.plans == "required":
+            return _fail("tx_plan", UNBUILT, f"not told: {made.what}")
+        case.plan = terms = hashed(terms)
+        return _pass("tx_plan", f"plan_hash={terms.plan_hash}{tail} terms only, not told: {made.what}")
+    case.plan = made
+    rows = case.known.pools.accounts.rows
+    case.reads += [Read("table", key, rows[key].seq) for key in made.tables]
+    tables = f" tables={len(made.tables)}" if made.tables else ""
+    quote = f"quote_age={made.quote_age_slots}slots/{made.quote_age_ms}ms min_out={made.min_out}"
+    return _pass("tx_plan", f"plan_hash={made.plan_hash}{tail} calls={len(made.calls)}{tables} {quote}")
+
+
+def _terms(case: Case) -> Plan | Refusal:
+    """The plan without instructions: what a round trip or one pool is to give."""
+    if case.round is not None:
+        return _round_terms(case, case.round)
+    fresh = case.quoted if case.builds else None
+    if isinstance(fresh, Fresh):
+        return make_plan(case.intent, case.fees, case.known, case.reads, fresh, case.learned_out)
+    made = make_plan(case.intent, case.fees, case.known, case.reads)
+    if isinstance(fresh, Refusal) and not isinstance(made, Refusal):
+        return fresh
+    if isinstance(made, Refusal) or case.expected_out is None:
+        return made
+    return replace(made, expected_out=case.expected_out)
+
+
+def _round_terms(case: Case, found: Round) -> Plan | Refusal:
+    """The plan of a round trip, with the greatest age of its quotes where instructions are to follow."""
+    plan = plan_of_round(case.intent, case.fees, found.hops, found.must_earn_lamports)
+    if not case.builds:
+        return plan
+    ages = [age(case.known, case.state, hop.pool_address, hop.input_mint) for hop in found.hops]
+    slots, millis = max(slots for slots, _ in ages), max(millis for _, millis in ages)
+    stale = too_old(slots, millis, case.params)
+    if stale is not None:
+        return Refusal("QUOTE_UNAVAILABLE", stale)
+    return replace(plan, quote_slot=case.known.now.slot - slots, quote_age_slots=slots, quote_age_ms=millis)
+
+
+def _built(case: Case, terms: Plan) -> Plan | Refusal | Untold:
+    """The plan with its instructions, unlike every message that may still be under way."""
+    inexact = case.round.inexact if case.round is not None else None
+    if inexact is not None:
+        return Untold(f"accounts of pool {inexact}")
+    if case.round is None and isinstance(case.quoted, Untold):
+        return case.quoted
+
+    def one(number: int) -> Plan | Refusal | Untold:
+        means = means_of(case.params, case.state.wallet, wrapped=case.wrapped, number=number)
+        return built(terms, case.intent, case.known, means)
+
+    return _unlike_others(case, one)
+
+
+def _house_plan(case: Case) -> CheckResult:
+    """The plan of an action on the own wallet: it always has its instructions."""
+    made = _unlike_others(case, lambda number: house_plan(case.intent, case.fees, case.state.wallet, number))
+    if isinstance(made, Untold):
+        return _fail("tx_plan", UNBUILT, f"not told: {made.what}")
+    if isinstance(made, Refusal):
+        return _fail("tx_plan", made.code, made.details)
+    case.plan = made
+    return _pass("tx_plan", f"plan_hash={made.plan_hash} calls={len(made.calls)}")
+
+
+def _unlike_others(case: Case, make: Callable[[int], Plan | Refusal | Untold]) -> Plan | Refusal | Untold:
+    """The first plan that is no message which may still be under way; `make` is given a number to vary it by."""
+    hashes, number = case.state.hashes, case.waiting.intent + case.waiting.attempt
+    for extra in range(VARIATIONS):
+        one = make(number + extra)
+        if not isinstance(one, Plan) or hashes.get(one.plan_hash, 0) < case.now_ms:
+            return one
+    return Refusal("INTERNAL_ERROR", f"{VARIATIONS} equal messages are under way")
+
+
+def bundle_auction(case: Case) -> CheckResult | None:
+    """Tip and priority fee are no larger a share of a bundle's profit than may be spent; no row where that is off."""
+    if not case.params.bundle_auction_enabled or not case.intent.require_bundle:
+        return None
+    fees, found = case.fees, case.round
+    profit = profit_lamports(case.intent) if found is None else found.profit_lamports + found.cost_lamports
+    least = min_profit_for_landing(case.params, fees.tip_lamports, fees.priority_lamports)
+    text = f"profit={profit} tip={fees.tip_lamports} priority={fees.priority_lamports}"
+    if least is None or profit < least:
+        return _fail("bundle_auction", "FEE_UNPROFITABLE", f"{text} < min={'none' if least is None else least}")
+    return _pass("bundle_auction", f"{text} >= min={least}")
 
 
 def bundle(case: Case) -> CheckResult | None:
@@ -393,9 +560,11 @@ CHECKS: tuple[Check, ...] = (
     fee_profitability,
     resource_locks,
     capital_lock,
+    housekeeping,
     cross_dex,
     quantile_slippage,
     tx_plan,
+    bundle_auction,
     bundle,
     pump_amm_quote_ready,
 )

@@ -9,12 +9,13 @@ from msgspec import Struct
 
 from ironcrab.domain.ask import PlanHop
 from ironcrab.domain.trade import Read, SwapHop, TradeIntent
-from ironcrab.domain.units import BPS, SOL_MINT, Bps, Lamports, SignedBps, ceil_div, floor_div
+from ironcrab.domain.units import BPS, SOL_MINT, Bps, Key, Lamports, SignedBps, ceil_div, floor_div
 from ironcrab.execution.fees import Fees
 from ironcrab.execution.params import EngineParams
-from ironcrab.execution.plan import DEXES, Refusal, least_out
+from ironcrab.execution.plan import DEXES, least_out
+from ironcrab.execution.refusal import Refusal
 from ironcrab.market.known import Known
-from ironcrab.market.quotes import NoQuote
+from ironcrab.market.quotes import NoQuote, PoolQuote
 
 ARB_SOURCE = "arb-strategy"
 """The source whose intents are judged as arbitrage."""
@@ -28,12 +29,14 @@ class Round(Struct, frozen=True, gc=False):
         amount_out: lamports that the last leg is quoted to give.
         cost_lamports: network fee and tip.
         must_earn_lamports: what must be left after input and costs.
+        inexact: a pool whose leg was not quoted by its program on known accounts; None: all were.
     """
 
     hops: tuple[PlanHop, ...]
     amount_out: Lamports
     cost_lamports: Lamports
     must_earn_lamports: Lamports
+    inexact: Key | None
 
     @property
     def spread_bps(self) -> SignedBps:
@@ -75,13 +78,15 @@ class CrossDexHandler:
         hops = self._quoted(intent, path, reads)
         if isinstance(hops, Refusal):
             return hops
-        legs, amount_out = hops
+        legs, quotes = hops
+        amount_out = quotes[-1].amount_out
+        inexact = next((quote.pool_address for quote in quotes if quote.kind != "exact"), None)
         cost = fees.network_lamports + fees.tip_lamports
         must_earn = self._must_earn(intent.required_capital.raw)
         least = max(told, intent.required_capital.raw + cost + must_earn)
         last = legs[-1]
         legs[-1] = PlanHop(last.dex, last.pool_address, last.input_mint, last.output_mint, last.amount_in, least)
-        found = Round(tuple(legs), amount_out, cost, must_earn)
+        found = Round(tuple(legs), amount_out, cost, must_earn, inexact)
         if found.spread_bps < self.params.cross_dex_min_spread_bps or amount_out < least:
             return Refusal("ARB_SPREAD_INSUFFICIENT", found.text)
         return found
@@ -118,12 +123,12 @@ class CrossDexHandler:
 
     def _quoted(
         self, intent: TradeIntent, path: tuple[SwapHop, ...], reads: list[Read]
-    ) -> tuple[list[PlanHop], Lamports] | Refusal:
-        """The legs with their guaranteed amounts, and what the last one is quoted to give."""
+    ) -> tuple[list[PlanHop], list[PoolQuote]] | Refusal:
+        """The legs with their guaranteed amounts, and their quotes."""
         slip: Bps = min(self.params.cross_dex_leg_slippage_bps, intent.max_slippage_bps)
         amount = intent.required_capital.raw
         legs: list[PlanHop] = []
-        amount_out = 0
+        quotes: list[PoolQuote] = []
         for hop in path:
             quote = self.known.quotes.quote(hop.pool_address, hop.input_mint, amount)
             if isinstance(quote, NoQuote):
@@ -131,13 +136,13 @@ class CrossDexHandler:
             reads.append(Read("quote", hop.pool_address, quote.seq))
             if quote.kind == "last_trade" and not self.params.cross_dex_last_trade_quotes:
                 return Refusal("ARB_QUOTE_UNAVAILABLE", f"pool={hop.pool_address} reason=LAST_TRADE_ONLY")
-            amount_out = quote.amount_out
-            least = floor_div(amount_out * (BPS - slip), BPS)
+            quotes.append(quote)
+            least = floor_div(quote.amount_out * (BPS - slip), BPS)
             if least <= 0:
                 return Refusal("ARB_QUOTE_UNAVAILABLE", f"pool={hop.pool_address} reason=ZERO_OUT")
             legs.append(PlanHop(hop.dex, hop.pool_address, hop.input_mint, hop.output_mint, amount, least))
             amount = least
-        return legs, amount_out
+        return legs, quotes
 
 
 def is_cross_dex(intent: TradeIntent) -> bool:

@@ -27,10 +27,11 @@ from ironcrab.domain.control import (
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalanceSnapshot, WalletSnapshotComplete
 from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
-from ironcrab.execution import progress
+from ironcrab.execution import progress, recovery
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
 from ironcrab.execution.arbitrate import expired, expires_ms, ranked
 from ironcrab.execution.checks import CHECKS, Case, Check, judge
+from ironcrab.execution.learned import learn_units, series_of
 from ironcrab.execution.locks import ASSETS_KEPT_SLOTS
 from ironcrab.execution.params import EngineParams, changed, config_snapshot_id
 from ironcrab.execution.plan import token_mint
@@ -39,6 +40,8 @@ from ironcrab.execution.state import Attempt, EngineState, Waiting
 from ironcrab.market.known import Known
 
 Said = list[Event]
+MOST_HASHES = 4_096
+"""Messages under way that are remembered at most."""
 FOLDED = (WalletBalanceSnapshot, WalletSnapshotComplete, PriorityFeePercentiles)
 """Market events whose numbers the engine keeps; of the others it reads no field, they only let time pass."""
 UNFOLDED: Mapping[type[Event], tuple[str, ...]] = {kind: () for kind in MARKET if kind not in FOLDED}
@@ -73,6 +76,7 @@ class ExecutionEngine:
         GapClosed,
         ForkOrphaned,
         ControlRequest,
+        ControlResponse,
     )
     reads = ("mints", "pools", "slippage")
     fields = UNFOLDED
@@ -109,6 +113,8 @@ class ExecutionEngine:
         """Fold one event. Intents are queued and asks noted; everything else is the world's and may decide."""
         state, kind = self.state, type(event)
         if kind in UNFOLDED:
+            now = self.known.now
+            state.fed_ns, state.fed_slot = now.time, now.slot
             return self._world(seq) if state.waiting or state.attempts else ()
         if kind is TradeIntent:
             # an id stands only on an intent that was imported, and such a record is the world's
@@ -117,6 +123,10 @@ class ExecutionEngine:
             return said
         if kind is SimulateAsk or kind is SendAsk:
             self._asked(seq, event)
+            return ()
+        if kind is ControlResponse:
+            return self._recovered(event) + self._world(seq) if event.request_id in state.recoveries else ()
+        if kind is ControlRequest and event.request_id.startswith(recovery.PREFIX):
             return ()
         fold = self.folds.get(kind)
         if fold is None:
@@ -138,12 +148,15 @@ class ExecutionEngine:
         for waiting in ranked(state.waiting, state.params, self.now_ms, self.known.now.slot):
             if self._may_go(waiting):
                 state.waiting.remove(waiting)
+                state.recoveries.pop(waiting.request, None)
                 said += self._judge(seq, Case(waiting, state, self.known))
         return said
 
     def _may_go(self, waiting: Waiting) -> bool:
         """Whether there is a place for it: Tier0 never waits, and what expired needs no place."""
         state = self.state
+        if recovery.waits(waiting, state, self.now_ms):
+            return expired(waiting, state.params, self.now_ms, self.known.now.slot)
         under_way = sum(1 for attempt in state.attempts.values() if attempt.phase != "unknown")
         if under_way < state.params.max_concurrent_intents or waiting.event.tier == "Tier0":
             return True
@@ -156,7 +169,8 @@ class ExecutionEngine:
         said: Said = [self._preempt(holder.intent, case.label) for holder in case.preempted]
         if not rows[-1].passed or case.plan is None:
             self._release(intent)
-            return [*said, progress.refused(case, rows, seq)]
+            said.append(progress.refused(case, rows, seq))
+            return said + self._recover(case.waiting, rows[-1])
         attempt = Attempt(
             intent=intent,
             number=case.waiting.attempt,
@@ -168,10 +182,12 @@ class ExecutionEngine:
             reads=list(progress.reads_of(case)),
             snapshots=progress.snapshots_of(case),
             config_id=state.config_id,
+            sol=state.capital.sol(),
             until_ms=case.now_ms + state.params.simulation_timeout_ms + state.params.capital_lock_ttl_buffer_ms,
         )
         state.attempts[intent] = attempt
         self._mark_processed(case)
+        self._note_hash(case)
         return [*said, SimulateAsk(intent, attempt.number, attempt.plan)]
 
     def _mark_processed(self, case: Case) -> None:
@@ -184,11 +200,28 @@ class ExecutionEngine:
             until = last + case.params.idempotency_window_ms
             processed[case.intent.intent_id] = until
 
+    def _note_hash(self, case: Case) -> None:
+        """No other plan is the same message while this one may still land."""
+        hashes, params = self.state.hashes, case.params
+        for old in [key for key, until in hashes.items() if until < case.now_ms]:
+            del hashes[old]
+        if case.plan is not None and case.plan.calls:
+            waits = params.simulation_timeout_ms + params.confirmation_timeout_ms + params.unknown_hold_ms
+            hashes[case.plan.plan_hash] = case.now_ms + waits
+            if len(hashes) > MOST_HASHES:
+                del hashes[next(iter(hashes))]
+
     def _preempt(self, intent: int, winner: str) -> Event:
-        """End an attempt that lost its pools to a smaller tier; only attempts that were not sent hold pools."""
-        attempt = self.state.attempts[intent]
-        text = f"preempted by {winner}"
-        row = CheckResult("resource_lock", passed=False, reason_code="LOCK_RESOURCE_CONFLICT", details=text)
+        """End an attempt that lost its pools to a smaller tier; only attempts that were not sent hold pools.
+
+        The last preemption that its source suffers, before it is protected for a while, is told by its own code.
+        """
+        attempt, state = self.state.attempts[intent], self.state
+        code, text = "LOCK_RESOURCE_CONFLICT", f"preempted by {winner}"
+        if state.pools.protects(attempt.event.source, self.now_ms, state.params):
+            most = state.params.fairness_max_preemptions_per_source
+            code, text = "FAIRNESS_STARVED", f"{text}, {most} times in the window: {attempt.event.source} is protected"
+        row = CheckResult("resource_lock", passed=False, reason_code=code, details=text)
         return self._end(attempt, row, "Rejected", None)
 
     # asks and answers
@@ -212,6 +245,7 @@ class ExecutionEngine:
             return []
         del self.state.asks[answer.ask]
         attempt.simulate = progress.simulate_info(answer)
+        learn_units(self.state, series_of(attempt.event), attempt.plan, answer)
         row = progress.simulation_row(answer)
         if not row.passed:
             return self._simulation_failed(attempt, row)
@@ -230,33 +264,53 @@ class ExecutionEngine:
             self._end(attempt, row, "SimFailed", None),
             progress.failed_result(attempt, "execution_failed", row.details),
         ]
-        self._retry(attempt, row.details)
+        if not self._retry(attempt, row.details):
+            said += self._recover(Waiting(attempt.intent, attempt.number, attempt.said_ms, attempt.event), row)
         return said
 
-    def _retry(self, attempt: Attempt, error: str | None) -> None:
+    def _recover(self, waiting: Waiting, row: CheckResult) -> Said:
+        """Ask for what an attempt lacked; where its sell must go, a second attempt waits for the answer."""
+        if not recovery.lacks(row.reason_code, row.details, waiting.event):
+            return []
+        found = recovery.request(waiting, self.state, self.now_ms)
+        if found is None:
+            return []
+        told, again = found
+        if again is not None:
+            self.state.waiting.append(again)
+        return [told]
+
+    def _recovered(self, answer: ControlResponse) -> Said:
+        """An answer to an own request; a busy one is not the last."""
+        if answer.status != "busy":
+            self.state.recoveries.pop(answer.request_id, None)
+        return []
+
+    def _retry(self, attempt: Attempt, error: str | None) -> bool:
         """A sell on a curve that turned out complete is tried once more, on the mint's PumpSwap pool."""
         event = attempt.event
         if attempt.number or event.side != "Sell" or attempt.plan.dex != "pumpfun":
-            return
+            return False
         if not progress.curve_is_complete(error):
-            return
+            return False
         pools = self.known.pools.of_mint(event.resources.input_mint)
         pool = next((row for row in pools if row.dex == "pump_amm" and row.stale is None), None)
         if pool is None:
-            return
+            return False
         resources = msgspec.structs.replace(event.resources, pools=(pool.pool_address,), accounts=pool.accounts)
         metadata = {**event.metadata, "dex": "pump_amm"}
         again = msgspec.structs.replace(event, resources=resources, metadata=metadata)
         self.state.waiting.append(Waiting(attempt.intent, attempt.number + 1, attempt.said_ms, again))
+        return True
 
     def _signed(self, _seq: int, answer: SignedAnswer) -> Said:
-        attempt = self._attempt_of(answer.ask, ("sending",))
+        attempt = self._attempt_of(answer.ask, ("sending", "signed"))
         if attempt is not None:
-            attempt.signature = answer.signature
+            attempt.phase, attempt.signature = "signed", answer.signature
         return []
 
     def _sent(self, _seq: int, answer: SendAnswer) -> Said:
-        attempt = self._attempt_of(answer.ask, ("sending",))
+        attempt = self._attempt_of(answer.ask, ("sending", "signed"))
         if attempt is None:
             return []
         attempt.send = progress.send_info(attempt, answer)
@@ -275,9 +329,11 @@ class ExecutionEngine:
         return [progress.sent_result(attempt, answer)]
 
     def _confirmed(self, seq: int, answer: ConfirmAnswer) -> Said:
-        attempt = self._attempt_of(answer.ask, ("sending", "sent", "unknown"))
+        attempt = self._attempt_of(answer.ask, ("sending", "signed", "sent", "unknown"))
         if attempt is None:
             return []
+        if answer.status == "expired":
+            return self._expired(attempt, answer)
         if answer.status not in ("confirmed", "failed"):
             return [] if attempt.phase == "unknown" else self._give_up(attempt, answer)
         slot = self.known.now.slot if answer.slot is None else answer.slot
@@ -308,6 +364,14 @@ class ExecutionEngine:
             progress.decision(attempt, "Sent", self.state, answer),
             progress.confirm_result(attempt, answer, None, self.now_ms),
         ]
+
+    def _expired(self, attempt: Attempt, answer: ConfirmAnswer) -> Said:
+        """It is certain that it never lands: the capital is free at once."""
+        result = progress.confirm_result(attempt, answer, None, self.now_ms)
+        if attempt.phase == "unknown":
+            self._forget(attempt)
+            return [result]
+        return [self._end(attempt, progress.confirm_row(attempt, answer), "Sent", answer), result]
 
     # ends
 

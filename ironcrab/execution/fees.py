@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ironcrab.domain.market import PriorityFeePercentiles
 from ironcrab.domain.trade import TradeIntent
-from ironcrab.domain.units import BPS, floor_div
+from ironcrab.domain.units import BPS, ceil_div, floor_div
 from ironcrab.execution.params import EngineParams
 
 SIGNATURE_LAMPORTS = 5_000
@@ -62,10 +62,12 @@ def policy_of(params: EngineParams, intent: TradeIntent) -> FeePolicy:
     )
 
 
-def compute_units(params: EngineParams, intent: TradeIntent) -> int:
-    """Compute limit: the capped hint, else that of a bundle, else the default."""
+def compute_units(params: EngineParams, intent: TradeIntent, estimate: int | None = None) -> int:
+    """Compute limit: the capped hint, else the estimate (which may exceed the cap: a check), else a default."""
     if intent.hint_compute_units is not None:
         return min(intent.hint_compute_units, params.max_compute_units)
+    if estimate is not None:
+        return estimate
     return params.arb_compute_units if intent.require_bundle else params.default_compute_units
 
 
@@ -92,23 +94,64 @@ def recommended_fee(params: EngineParams, intent: TradeIntent, seen: PriorityFee
     return floor_div(percentile * params.tier1_fee_multiplier_bps, BPS)
 
 
-def fees_of(params: EngineParams, intent: TradeIntent, seen: PriorityFeePercentiles | None) -> Fees:
-    """The fee terms of an attempt: the larger of static and recommended fee (which may exceed the cap: a check)."""
-    units = compute_units(params, intent)
+def price_of(params: EngineParams, intent: TradeIntent, seen: PriorityFeePercentiles | None) -> tuple[int, str]:
+    """Micro-lamports per cu and where they come from: the larger of static and recommended fee (may exceed the cap)."""
     static = static_fee(params, policy_of(params, intent), intent)
     recommended = recommended_fee(params, intent, seen)
-    fee = max(static, recommended)
-    tip = 0
-    if intent.require_bundle:
-        tip = params.jito_tip_lamports if intent.bundle_tip_lamports is None else intent.bundle_tip_lamports
+    return max(static, recommended), "dynamic" if recommended > static else "static_floor"
+
+
+def fees_of(
+    params: EngineParams, intent: TradeIntent, seen: PriorityFeePercentiles | None, estimate: int | None = None
+) -> Fees:
+    """The fee terms of an attempt; `estimate` is the compute limit that its venue or simulations tell, if any does.
+
+    The priority fee is floored as the wire contract has it; of plans with instructions it is rounded up, as the chain
+    charges it.
+    """
+    units = compute_units(params, intent, estimate)
+    fee, source = price_of(params, intent, seen)
+    rounded = floor_div if params.plans == "terms" else ceil_div
     return Fees(
         compute_units=units,
         priority_fee_micro_lamports=fee,
-        source="dynamic" if recommended > static else "static_floor",
+        source=source,
         base_lamports=SIGNATURE_LAMPORTS,
-        priority_lamports=floor_div(fee * units, MICRO),
-        tip_lamports=tip,
+        priority_lamports=rounded(fee * units, MICRO),
+        tip_lamports=tip_of(params, intent),
     )
+
+
+def profit_lamports(intent: TradeIntent) -> int:
+    """The profit that an intent expects, before all costs: its return on its capital, never below 0."""
+    return max(floor_div(intent.expected_roi_bps * intent.required_capital.raw, BPS), 0)
+
+
+def tip_of(params: EngineParams, intent: TradeIntent) -> int:
+    """The tip: what a bundle names, else a fixed one, else in an auction a share of the profit between two bounds."""
+    if not intent.require_bundle:
+        return 0
+    if intent.bundle_tip_lamports is not None:
+        return intent.bundle_tip_lamports
+    if not params.bundle_auction_enabled:
+        return params.jito_tip_lamports
+    least = max(params.bundle_tip_min_lamports, params.jito_bundle_tip_floor_lamports)
+    share = floor_div(profit_lamports(intent) * params.bundle_tip_default_bps, BPS)
+    return max(min(share, params.bundle_tip_max_lamports), least)
+
+
+def min_profit_for_landing(params: EngineParams, tip_lamports: int, priority_lamports: int) -> int | None:
+    """The least profit of which tip and priority fee are no larger a share than may be spent; None: no profit is.
+
+    ceil((tip + priority) x 10,000 / max_spend_bps), where the tip is at least the least one (wire contract, 1.12).
+    """
+    if params.bundle_min_profit_lamports:
+        return params.bundle_min_profit_lamports
+    spend = params.bundle_auction_max_spend_bps
+    if not spend:
+        return None
+    tip = max(params.bundle_tip_min_lamports, tip_lamports, params.jito_bundle_tip_floor_lamports)
+    return ceil_div((tip + priority_lamports) * BPS, spend)
 
 
 def profit_after_fees_bps(expected_roi_bps: int, network_lamports: int, capital_raw: int) -> int | None:

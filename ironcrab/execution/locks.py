@@ -24,6 +24,7 @@ ASSETS_KEPT_SLOTS = 9_000
 class Asset(Struct):
     """What the wallet holds of one asset, raw units, and which slot and record say so.
 
+    `known` is the balance by the newest snapshot and the fills after it; `total` is more only while locks exceed it.
     `reported` is the newest on-chain balance and `reported_slot` its slot; `filled_slot` is the slot of the newest
     settled fill; `seq` the record that changed it last.
     """
@@ -31,10 +32,16 @@ class Asset(Struct):
     available: int = 0
     locked: int = 0
     total: int = 0
+    known: int = -1
     reported: int | None = None
     reported_slot: int = -1
     filled_slot: int = -1
     seq: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.known < 0:
+            # fresh, or of a state that was written before this was kept
+            self.known = self.total
 
     def hold(self, amount: int) -> bool:
         """Lock an amount if it is there."""
@@ -48,32 +55,38 @@ class Asset(Struct):
     def free(self, amount: int) -> None:
         """Give a locked amount back."""
         self.locked -= amount
-        self.available += amount
-        self._conserved()
+        self._count()
 
     def snapshot(self, raw: int, slot: int, seq: int) -> bool:
         """Take the chain's word on the balance, unless a later fill was settled or a later word came."""
         if slot < max(self.filled_slot, self.reported_slot):
             return False
         self.reported, self.reported_slot, self.seq = raw, slot, seq
-        self._total(raw)
+        self.known = raw
+        self._count()
         return True
 
     def settle(self, locked: int, spent: int, slot: int, seq: int) -> None:
         """End a lock whose attempt reached the chain: `spent` left the wallet in `slot`."""
         self.locked -= locked
-        known = self.reported is not None and self.reported_slot >= slot
-        self._total(self.reported if known and self.reported is not None else self.total - spent)
+        if not self._shows(slot):
+            self.known = max(self.known - spent, 0)
+        self._count()
         self.filled_slot, self.seq = max(self.filled_slot, slot), seq
 
     def receive(self, amount: int, slot: int, seq: int) -> None:
         """Add what a fill brought in `slot`, unless a snapshot of that slot or later shows it already."""
-        if self.reported is None or self.reported_slot < slot:
-            self._total(self.total + amount)
+        if not self._shows(slot):
+            self.known += amount
+            self._count()
         self.filled_slot, self.seq = max(self.filled_slot, slot), seq
 
-    def _total(self, total: int) -> None:
-        self.total = max(total, self.locked)
+    def _shows(self, slot: int) -> bool:
+        """Whether the newest snapshot shows what was filled in this slot."""
+        return self.reported is not None and self.reported_slot >= slot
+
+    def _count(self) -> None:
+        self.total = max(self.known, self.locked)
         self.available = self.total - self.locked
         self._conserved()
 
@@ -199,7 +212,7 @@ class Pools(Struct):
             holder = self.locks.get(pool)
             if holder is None or holder.intent == asker.intent:
                 continue
-            protected = self._protected(holder.source, now_ms, params)
+            protected = self.protects(holder.source, now_ms, params)
             if TIER_RANK[asker.tier] >= TIER_RANK[holder.tier] or protected:
                 return Refused(pool, holder, protected and TIER_RANK[asker.tier] < TIER_RANK[holder.tier])
             victims[holder.intent] = holder
@@ -215,7 +228,8 @@ class Pools(Struct):
         for pool in [pool for pool, holder in self.locks.items() if holder.intent == intent]:
             del self.locks[pool]
 
-    def _protected(self, source: str, now_ms: int, params: EngineParams) -> bool:
+    def protects(self, source: str, now_ms: int, params: EngineParams) -> bool:
+        """Whether a source was preempted so often that nobody takes a pool from it now."""
         row = self.sources.get(source)
         return params.fairness_enabled and row is not None and now_ms < row.protected_until_ms
 

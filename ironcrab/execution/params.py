@@ -4,7 +4,7 @@ Names and defaults are the wire contract's (sections 1.12, 1.13, 1.15); a multip
 a missing optional number as 0, because nothing decides on floats and every value has one form.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from blake3 import blake3
@@ -24,6 +24,14 @@ def _text(what: str) -> Meta:
 
 _BIG = 2**63 - 1
 
+TIP_ACCOUNTS = (
+    "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5 HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe "
+    "Cw8CFyM9FkoMi7K7Crf6HNQqf4uEMzpKw6QNghXLvLkY ADaUMid9yfUytqMBgopwjb2DTLSokTSzL1zt6iGPaS49 "
+    "DfXygSm4jCyNCybVYYK6DwvWqjKee8pbDmJGcLWNDXjh ADuUkR4vqLUMWXxW9gh6D6L8pMSawimctcNZ5pGwDcEt "
+    "DttWaMuVvTiduZRnguLF7jNxTgiMBZ1hyAumKUiL2KRL 3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT"
+)
+"""The block engine's eight tip accounts (fact sheet on sending, section 6); an armed session asks whether they are."""
+
 PAPER_WALLET = "4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi"
 """Base58 of 32 bytes 0x01: the wallet that the original's replay pretends to have."""
 
@@ -38,6 +46,21 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     send_enabled: Annotated[bool, Meta(description="false: stop after a passed simulation", extra={"unit": "flag"})] = (
         False
     )
+
+    plans: Annotated[
+        Literal["terms", "built", "required"],
+        Meta(
+            description="terms: no instructions; built: with instructions, and least outputs by fresh exact quotes, "
+            "where the accounts are known; required: what cannot be built so is refused",
+            extra={"unit": "word"},
+        ),
+    ] = "terms"
+    quote_max_age_slots: Annotated[
+        int, _meta("a plan's quote may be so far behind the feed's position", "slots", 0, 1_000)
+    ] = 2
+    quote_max_age_ms: Annotated[int, _meta("the same in time", "ms", 0, 60_000)] = 50
+    lookup_tables: Annotated[str, _text("lookup tables a plan may use, addresses with spaces between")] = ""
+    tip_accounts: Annotated[str, _text("who may be tipped, addresses with spaces between")] = TIP_ACCOUNTS
 
     max_position_size_lamports: Annotated[int, _meta("largest capital of one buy", "lamports", 1, _BIG)] = 500_000_000
     daily_loss_limit_lamports: Annotated[int, _meta("realised losses that end a UTC day", "lamports", 1, _BIG)] = (
@@ -66,9 +89,20 @@ class EngineParams(Struct, frozen=True, kw_only=True):
         int, _meta("a complete wallet snapshot does not remove a mint traded so recently", "ms", 0, 3_600_000)
     ] = 90_000
 
+    recovery_wait_ms: Annotated[
+        int, _meta("a sell that must go waits so long for market-data and is tried again; 0 off", "ms", 0, 120_000)
+    ] = 0
+    recovery_cooldown_ms: Annotated[
+        int, _meta("rest of a mint between requests of other sells", "ms", 0, 3_600_000)
+    ] = 60_000
+
     default_compute_units: Annotated[int, _meta("compute limit without a hint", "cu", 1, 1_400_000)] = 200_000
     max_compute_units: Annotated[int, _meta("largest compute limit", "cu", 1, 1_400_000)] = 1_400_000
     arb_compute_units: Annotated[int, _meta("compute limit of a bundle without a hint", "cu", 1, 1_400_000)] = 400_000
+    learned_compute_enabled: Annotated[
+        bool, Meta(description="built plans take the limit that simulations taught", extra={"unit": "flag"})
+    ] = True
+    learned_compute_margin_bps: Annotated[int, _meta("more than simulations used", "bps", 0, 100_000)] = 1_000
     default_priority_fee_micro_lamports: Annotated[int, _meta("static fee of Tier1", "micro-lamports/cu", 0, _BIG)] = (
         1_000
     )
@@ -101,6 +135,20 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     jito_enabled: Annotated[bool, Meta(description="bundles can be sent", extra={"unit": "flag"})] = False
     jito_tip_lamports: Annotated[int, _meta("tip of a bundle that names none", "lamports", 0, _BIG)] = 10_000
     jito_bundle_tip_floor_lamports: Annotated[int, _meta("least tip a bundle may carry", "lamports", 0, _BIG)] = 1_000
+    bundle_auction_enabled: Annotated[
+        bool, Meta(description="tips are a share of the profit, and spending is capped by it", extra={"unit": "flag"})
+    ] = False
+    bundle_tip_min_lamports: Annotated[int, _meta("auction: least tip", "lamports", 0, _BIG)] = 100_000
+    bundle_tip_max_lamports: Annotated[int, _meta("auction: largest tip", "lamports", 0, _BIG)] = 2_000_000
+    bundle_tip_default_bps: Annotated[
+        int, _meta("auction: tip where none is named, of the profit", "bps", 0, 10_000)
+    ] = 1_000
+    bundle_auction_max_spend_bps: Annotated[
+        int, _meta("auction: tip and priority fee at most, of the profit; 0: nothing may be spent", "bps", 0, 10_000)
+    ] = 1_500
+    bundle_min_profit_lamports: Annotated[
+        int, _meta("auction: least profit of a bundle; 0: what the spending needs", "lamports", 0, _BIG)
+    ] = 0
     cross_dex_enabled: Annotated[bool, Meta(description="two-pool arbitrage is judged", extra={"unit": "flag"})] = True
     cross_dex_min_spread_bps: Annotated[int, _meta("least spread of a two-pool arbitrage", "bps", 0, 10_000)] = 30
     cross_dex_min_profit_lamports: Annotated[
@@ -136,6 +184,8 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     fairness_starvation_block_ms: Annotated[int, _meta("protection after that many", "ms", 0, 3_600_000)] = 30_000
 
 
+Params = TypeVar("Params", bound=Struct)
+
 FIELDS = {field.name: field for field in msgspec.structs.fields(EngineParams)}
 """Field by key, in the order of the class: the one list of what can be set."""
 
@@ -147,6 +197,10 @@ def text_of(value: object) -> str:
 
 LATER = (
     *(key for key in FIELDS if key.startswith("quantile_")),
+    *(key for key in FIELDS if key.startswith(("quote_max_age_", "learned_compute_", "bundle_", "recovery_"))),
+    "plans",
+    "lookup_tables",
+    "tip_accounts",
     "cross_dex_min_profit_lamports",
     "cross_dex_leg_slippage_bps",
     "cross_dex_max_hops",
@@ -155,41 +209,43 @@ LATER = (
 """Keys that came after logs were written: at its default such a key does not count, so that their ids stand."""
 
 
-def config_snapshot_id(params: EngineParams) -> str:
+def config_snapshot_id(params: Struct) -> str:
     """The id of a config in force: `cfg-` and 16 hex digits of blake3 over `key=value` lines in field order."""
-    told = [key for key in FIELDS if key not in LATER or getattr(params, key) != FIELDS[key].default]
+    fields = {field.name: field for field in msgspec.structs.fields(type(params))}
+    told = [key for key in fields if key not in LATER or getattr(params, key) != fields[key].default]
     lines = "".join(f"{key}={text_of(getattr(params, key))}\n" for key in told)
     return f"cfg-{blake3(lines.encode()).hexdigest()[:16]}"
 
 
 def changed(
-    params: EngineParams, config: dict[str, str], origin: str
-) -> tuple[EngineParams, tuple[Setting, ...], tuple[Setting, ...]]:
-    """Judge an operator's wishes key by key.
+    params: Params, config: dict[str, str], origin: str
+) -> tuple[Params, tuple[Setting, ...], tuple[Setting, ...]]:
+    """Judge an operator's wishes key by key, for the params of any component.
 
     Returns:
         The params that hold now, what was applied (origin as given), and what was rejected (origin: the reason).
     """
+    fields = {field.name: field for field in msgspec.structs.fields(type(params))}
     applied: list[Setting] = []
     rejected: list[Setting] = []
-    moved: dict[str, Any] = {}
     for key, text in config.items():
-        reason = _refusal(key)
+        reason = _refusal(fields.get(key))
         if reason is None:
             try:
-                moved[key] = msgspec.convert(text, FIELDS[key].type, strict=False)
-            except msgspec.ValidationError as fault:
+                value = msgspec.convert(text, fields[key].type, strict=False)
+                params = msgspec.structs.replace(params, **{key: value})
+            except ValueError as fault:
+                # out of range, or against another parameter (msgspec's own error is a ValueError)
                 reason = str(fault)
         if reason is None:
-            applied.append(Setting(key, text_of(moved[key]), origin))
+            applied.append(Setting(key, text_of(value), origin))
         else:
             rejected.append(Setting(key, text, reason))
-    return msgspec.structs.replace(params, **moved), tuple(applied), tuple(rejected)
+    return params, tuple(applied), tuple(rejected)
 
 
-def _refusal(key: str) -> str | None:
-    """Why a running engine refuses to change this key at all; None: it may."""
-    field = FIELDS.get(key)
+def _refusal(field: Any) -> str | None:
+    """Why a running component refuses to change this parameter at all; None: it may."""
     if field is None:
         return "unknown key"
     kind = msgspec.inspect.type_info(field.type)

@@ -1,27 +1,26 @@
-"""From an intent to a plan. One function is the seam: real instructions take its inside over later."""
+"""From an intent to the terms of a plan; its instructions follow in `building`.
+
+The least output is the intent's. Where a fresh exact quote of the pool is had, it is that quote less the slippage that
+the intent allows, or less what was learned where that is tighter, and never above the intent's: a price that moved
+against the intent since it was said is still traded at, within its slippage of the price that now holds.
+"""
 
 from hashlib import sha256
 
 import msgspec
-from msgspec import Struct
 
 from ironcrab.dex import base58
 from ironcrab.domain.ask import Plan, PlanHop
 from ironcrab.domain.trade import Read, TradeIntent
 from ironcrab.domain.units import SOL_MINT, Lamports
+from ironcrab.execution.exact import Fresh
 from ironcrab.execution.fees import Fees
+from ironcrab.execution.refusal import Refusal
 from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
 
 DEXES = ("raydium", "raydium_cpmm", "orca", "meteora_dlmm", "pumpfun", "pump_amm")
 """Venues a plan can be built for, in the wire contract's canonical spelling."""
-
-
-class Refusal(Struct, frozen=True, gc=False):
-    """Why no plan can be built: a reason code of the wire contract, and the numbers."""
-
-    code: str
-    details: str
 
 
 def dex_of(intent: TradeIntent) -> str | None:
@@ -35,8 +34,24 @@ def token_mint(intent: TradeIntent) -> str:
     return intent.resources.output_mint if intent.side == "Buy" else intent.resources.input_mint
 
 
-def make_plan(intent: TradeIntent, fees: Fees, known: Known, reads: list[Read]) -> Plan | Refusal:
-    """The plan of a one-pool swap, from the intent and what is known; appends what it read to `reads`."""
+def make_plan(
+    intent: TradeIntent,
+    fees: Fees,
+    known: Known,
+    reads: list[Read],
+    fresh: Fresh | None = None,
+    learned: int | None = None,
+) -> Plan | Refusal:
+    """The terms of a one-pool swap, not hashed yet, from the intent and what is known; appends what it read to `reads`.
+
+    Args:
+        intent: what is wanted.
+        fees: what it may cost.
+        known: what is known of the market.
+        reads: notes what was read.
+        fresh: the pool's exact quote; None: none, the least output is the intent's.
+        learned: the least output by what own fills taught; None: nothing, or none are asked.
+    """
     refusal = _terms(intent)
     if refusal is not None:
         return refusal
@@ -51,7 +66,13 @@ def make_plan(intent: TradeIntent, fees: Fees, known: Known, reads: list[Read]) 
     out = least_out(intent)
     if isinstance(out, Refusal):
         return out
-    plan = Plan(
+    if fresh is not None:
+        reads.append(Read("quote", pool, fresh.seq))
+        out = min(out, max(fresh.least(intent.max_slippage_bps), learned or 0))
+        if out <= 0:
+            text = f"expected={fresh.amount_out} less {intent.max_slippage_bps}bps is nothing"
+            return Refusal("QUOTE_UNAVAILABLE", text)
+    return Plan(
         side=intent.side,
         dex=row.dex,
         pool_address=pool,
@@ -64,14 +85,17 @@ def make_plan(intent: TradeIntent, fees: Fees, known: Known, reads: list[Read]) 
         priority_fee_micro_lamports=fees.priority_fee_micro_lamports,
         tip_lamports=fees.tip_lamports,
         plan_hash="",
+        expected_out=None if fresh is None else fresh.amount_out,
+        quote_slot=None if fresh is None else fresh.slot,
+        quote_age_slots=None if fresh is None else fresh.age_slots,
+        quote_age_ms=None if fresh is None else fresh.age_ms,
     )
-    return msgspec.structs.replace(plan, plan_hash=plan_hash(plan))
 
 
 def plan_of_round(intent: TradeIntent, fees: Fees, legs: tuple[PlanHop, ...], must_earn: Lamports) -> Plan:
-    """The plan of a path that was quoted and found good."""
+    """The terms of a path that was quoted and found good, not hashed yet."""
     first, last = legs[0], legs[-1]
-    plan = Plan(
+    return Plan(
         side=intent.side,
         dex=first.dex,
         pool_address=first.pool_address,
@@ -87,15 +111,11 @@ def plan_of_round(intent: TradeIntent, fees: Fees, legs: tuple[PlanHop, ...], mu
         hops=legs,
         must_earn_lamports=must_earn,
     )
+
+
+def hashed(plan: Plan) -> Plan:
+    """The plan with the hash of its terms."""
     return msgspec.structs.replace(plan, plan_hash=plan_hash(plan))
-
-
-def learned_plan(plan: Plan, least: int | None, expected: int | None) -> Plan:
-    """The plan with its least output raised to what was learned, if anything was."""
-    if least is None:
-        return plan
-    raised = msgspec.structs.replace(plan, min_out=max(plan.min_out, least), expected_out=expected)
-    return msgspec.structs.replace(raised, plan_hash=plan_hash(raised))
 
 
 def plan_hash(plan: Plan) -> str:

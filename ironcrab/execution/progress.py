@@ -14,6 +14,7 @@ from ironcrab.domain.trade import (
     SimulateInfo,
 )
 from ironcrab.execution.checks import Case
+from ironcrab.execution.housekeeping import is_dry, purpose_of
 from ironcrab.execution.plan import token_mint
 from ironcrab.execution.state import Attempt, EngineState
 
@@ -54,8 +55,11 @@ def before_send(attempt: Attempt, answer: SimulateAnswer, state: EngineState) ->
     earned = earned_row(attempt, answer)
     if earned is not None:
         attempt.rows.append(earned)
-    if attempt.event.side == "Buy" and state.kill.active:
+    stops_when_killed = attempt.event.side == "Buy" or purpose_of(attempt.event) == "wrap"
+    if stops_when_killed and state.kill.active:
         return CheckResult("kill_switch", passed=False, reason_code="KILL_SWITCH_ACTIVE", details=state.kill.reason)
+    if is_dry(attempt.event):
+        return CheckResult("send_enabled", passed=False, reason_code="dry_run", details="simulated, not to be sent")
     if not state.params.send_enabled:
         text = "execution-engine config.send_enabled=false"
         return CheckResult("send_enabled", passed=False, reason_code="send_disabled", details=text)
@@ -113,7 +117,7 @@ def confirm_row(attempt: Attempt, answer: ConfirmAnswer) -> CheckResult:
     bundled = bool(attempt.event.require_bundle)
     if answer.status == "failed":
         code = "BUNDLE_FAILED" if bundled else "confirmed_err"
-    elif answer.status == "timeout":
+    elif answer.status in ("timeout", "expired"):
         code = "BUNDLE_TIMEOUT" if bundled else "confirm_timeout"
     else:
         code = "confirm_rpc_error"
@@ -151,7 +155,7 @@ def refused(case: Case, rows: list[CheckResult], decided_at: int) -> DecisionRec
 
 def snapshots_of(case: Case) -> dict[str, str]:
     """What the decision says of its inputs."""
-    return {"fee_policy": case.policy.name, "priority_fee_source": case.fees.source}
+    return {"fee_policy": case.policy.name, "priority_fee_source": case.fee_source}
 
 
 def reads_of(case: Case) -> tuple[Read, ...]:

@@ -7,29 +7,36 @@ from msgspec import Struct, field
 from ironcrab.domain.ask import Plan
 from ironcrab.domain.market import PriorityFeePercentiles
 from ironcrab.domain.trade import CheckResult, Read, SendInfo, SimulateInfo, TradeIntent
+from ironcrab.domain.units import Nanos, Slot
 from ironcrab.execution.limits import KillSwitch, Losses
 from ironcrab.execution.locks import Capital, Pools
 from ironcrab.execution.params import EngineParams
 from ironcrab.execution.positions import PositionAuthority
 
-Phase = Literal["simulating", "sending", "sent", "unknown"]
-"""Where an attempt is: asked to simulate, asked to send, left the host, decided although its end is not known."""
+Phase = Literal["simulating", "sending", "signed", "sent", "unknown"]
+"""Where an attempt is: asked to simulate, asked to send, signed and recorded, left the host, decided although its end
+is not known. What waits is planned next; confirmed, failed and expired are ends, and an end forgets the attempt."""
 
 
 class Waiting(Struct, frozen=True, gc=False):
-    """An attempt of an intent that is not decided yet; `said_ms` is the time of the intent's record."""
+    """An attempt of an intent that is not decided yet; `said_ms` is the time of the intent's record.
+
+    `request` is the control request whose answer it waits for; "": none.
+    """
 
     intent: int
     attempt: int
     said_ms: int
     event: TradeIntent
+    request: str = ""
 
 
 class Attempt(Struct):
     """An attempt that passed its checks: what was decided at record `decided_at`, and how far it came.
 
     `until_ms` ends the phase: no simulation answer, no confirmation, or no landing any more. `snapshots` is replaced
-    when it grows, never changed in place: a decision that was said holds the same map.
+    when it grows, never changed in place: a decision that was said holds the same map. `sol` is the asset that its SOL
+    comes from and goes to, as the plan was made: wrapped or native.
     """
 
     intent: int
@@ -49,6 +56,7 @@ class Attempt(Struct):
     asked_ms: int = 0
     signature: str | None = None
     slot_at_send: int | None = None
+    sol: str = ""
 
 
 class EngineState(Struct):
@@ -69,6 +77,12 @@ class EngineState(Struct):
         losses: realised losses.
         wallet: the own wallet, empty: unknown.
         fees: the newest recorded priority fees.
+        fed_ns: log time of the newest market record: the feed's position.
+        fed_slot: the highest slot at that record.
+        units: the most compute units that simulations lately used, by pools and side.
+        recoveries: control requests that attempts wait for, until which time (ms).
+        cooling: mints for which nothing is asked again until this time (ms).
+        hashes: messages that may still be under way, until which time (ms): no other plan is one of them.
     """
 
     params: EngineParams
@@ -85,3 +99,9 @@ class EngineState(Struct):
     losses: Losses = field(default_factory=Losses)
     wallet: str = ""
     fees: PriorityFeePercentiles | None = None
+    fed_ns: Nanos = 0
+    fed_slot: Slot = 0
+    units: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, int] = field(default_factory=dict)
+    recoveries: dict[str, int] = field(default_factory=dict)
+    cooling: dict[str, int] = field(default_factory=dict)

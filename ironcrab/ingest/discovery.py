@@ -8,6 +8,7 @@ comes in: the pool names its vaults, the price says which tick or bin arrays lie
 from msgspec import Struct
 
 from ironcrab.dex import VENUES, Venue
+from ironcrab.dex.address import WSOL, is_key
 from ironcrab.dex.face import Account
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import AccountWritten, DexPoolAccounts, PoolCreated, Trade
@@ -115,6 +116,8 @@ class GeyserPoolDiscovery:
 
     def _asked(self, pool: str, found: _Found) -> tuple[Need, ...]:
         keys = {pool: None, **found.keys}
+        # instructions are built for a mint's token program, which is the owner of its account
+        keys |= dict.fromkeys(mint for mint in found.mints if mint != WSOL and is_key(mint))
         for mint in found.mints:
             keys |= dict.fromkeys(found.venue.needs(pool, found.accounts, mint))
         if len(keys) > MOST_KEYS:

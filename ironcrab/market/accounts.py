@@ -27,9 +27,10 @@ from ironcrab.dex.pumpfun import GLOBAL as PUMP_GLOBAL
 from ironcrab.dex.pumpswap import FEE_CONFIG as SWAP_FEES
 from ironcrab.dex.pumpswap import GLOBAL_CONFIG as SWAP_GLOBAL
 from ironcrab.domain.market import AccountWritten, LatestBlockhash, SlotUpdate
-from ironcrab.domain.units import U64, Key, Lamports, Seq, Signature, Slot, floor_div
+from ironcrab.domain.units import U64, Key, Lamports, Nanos, Seq, Signature, Slot, floor_div
 from ironcrab.loop import Now
 from ironcrab.market.bound import forget_oldest
+from ironcrab.market.rent import RENT_SYSVAR
 
 MOST_ACCOUNTS = 65_536
 """Accounts remembered at most; beyond it those written longest ago are forgotten."""
@@ -39,8 +40,8 @@ MOST_STAGED = 4_096
 """Transactions staged at most; beyond it what the oldest one wrote becomes unknown."""
 MOST_READY = 4_096
 """Pools decoded until all of them are decoded anew at their next quote, which bounds who is noted to read what."""
-SHARED = (PUMP_GLOBAL, PUMP_FEES, SWAP_GLOBAL, SWAP_FEES)
-"""Accounts that every pool of a venue needs and that are hardly ever written: never forgotten for their age."""
+SHARED = (PUMP_GLOBAL, PUMP_FEES, SWAP_GLOBAL, SWAP_FEES, RENT_SYSVAR)
+"""Accounts that many need and that are hardly ever written: never forgotten for their age."""
 CLOCK_SYSVAR = "SysvarC1ock11111111111111111111111111111111"
 """Clock sysvar: u64 slot at 0, i64 epoch start at 8, u64 epoch at 16, u64 schedule epoch at 24, i64 unix time at 32."""
 SLOTS_PER_EPOCH = 432_000
@@ -72,10 +73,11 @@ class AccountRow(Struct, gc=False, array_like=True):
 
 
 class Staged(Struct, gc=False, array_like=True):
-    """What a transaction of `slot` wrote so far, by address."""
+    """What a transaction of `slot` wrote so far, by address; `time` is log time of its first write."""
 
     slot: Slot
     rows: dict[str, AccountRow] = field(default_factory=dict)
+    time: Nanos = 0
 
 
 class AccountsState(Struct):
@@ -182,7 +184,7 @@ class Accounts:
             return changed + self._show({event.pubkey: row})
         staged = self.staged.get(signature)
         if staged is None:
-            staged = self.staged[signature] = Staged(slot)
+            staged = self.staged[signature] = Staged(slot, time=self.now.time)
             if len(self.staged) > MOST_STAGED:
                 self._abandon(next(iter(self.staged)))
         known = staged.rows.get(event.pubkey)
@@ -283,6 +285,23 @@ class Accounts:
             if time is None or told >= state.block_slot:
                 time = int.from_bytes(sysvar.data[32:40], "little", signed=True)
         return Clock(slot, floor_div(self.now.time, 1_000_000_000) if time is None else time, epoch)
+
+    def seen(self, *named: str) -> Reading:
+        """The known accounts for whoever builds from them; who looks through finds those `named`."""
+        return Reading(self.rows, dict.fromkeys(named))
+
+    def behind(self, pool: str, mint_in: str) -> Staged | None:
+        """The oldest transaction that wrote what this pool's quote reads and is not visible yet; None: none did.
+
+        What it reads is told by the pool's account alone, so that it does not depend on quotes taken before.
+        """
+        account, writers = self.get(pool), self.writers
+        venue = None if account is None or not writers else venue_of(account.owner)
+        if account is None or venue is None:
+            return None
+        read = (pool, *venue.needs(pool, {pool: account}, mint_in))
+        open_ones = [self.staged[writers[address]] for address in read if address in writers]
+        return min(open_ones, key=lambda staged: (staged.time, staged.slot)) if open_ones else None
 
     def lacks(self, pool: str, mint_in: str) -> tuple[str, ...]:
         """Addresses that an exact quote of this pool still needs; (): none, or no venue's pool."""

@@ -12,7 +12,6 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
-from ironcrab.mode.building import Building
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.scenario import ARMED, Scenario
 from ironcrab.shell.clock import now_ns
@@ -20,10 +19,11 @@ from ironcrab.shell.endpoint import Endpoint
 from ironcrab.shell.own_feed import OwnFeed
 from ironcrab.shell.routes import JitoRoute, Route, RpcRoute
 from ironcrab.shell.rpc import Rpc, RpcFault
-from ironcrab.shell.samples import read_fees, read_wallet
+from ironcrab.shell.samples import Told, read_accounts, read_fees, read_wallet
 from ironcrab.shell.sender import Sender, SenderParams
-from ironcrab.shell.simulator import Build, Simulator
-from ironcrab.shell.skew import MOST_SKEW_S, skew_of, told
+from ironcrab.shell.simulator import Simulator
+from ironcrab.shell.skew import MOST_SKEW_S, sentence_of, skew_of
+from ironcrab.shell.transaction import Tables
 from ironcrab.shell.wallet import Wallet, load_wallet
 
 LIMITS = ("max_position_size_lamports", "daily_loss_limit_lamports", "max_open_positions")
@@ -41,7 +41,6 @@ class Arms(Struct, frozen=True):
         rpc_url: the node that simulates, sends and confirms; it may hold a token and is never printed.
         jito_url: a block engine for plans that tip; None: none.
         params: of the sender.
-        build: a plan's instructions; None: by the venues.
         own: endpoint of a feed that tells of the wallet's transactions; None: nodes alone are asked what landed.
     """
 
@@ -50,7 +49,6 @@ class Arms(Struct, frozen=True):
     rpc_url: str
     jito_url: str | None = None
     params: SenderParams = SenderParams()
-    build: Build | None = None
     own: Endpoint | None = None
 
 
@@ -58,7 +56,8 @@ def armed(scenario: Scenario, address: str) -> Scenario:
     """The scenario as it is recorded when it is armed.
 
     Raises:
-        InputFault: it names another wallet, does not send, or leaves a limit to its default.
+        InputFault: it names another wallet, does not send, takes plans without instructions, or leaves a limit to its
+            default.
     """
     engine = scenario.engine
     if engine.wallet != address:
@@ -68,6 +67,11 @@ def armed(scenario: Scenario, address: str) -> Scenario:
         )
     if not engine.send_enabled:
         raise InputFault(f"scenario {scenario.name} does not send; set engine.send_enabled = true")
+    if engine.plans != "required":
+        raise InputFault(
+            f'scenario {scenario.name} has engine.plans = "{engine.plans}", and terms without instructions cannot be '
+            f'signed; set engine.plans = "required"'
+        )
     given = {setting.key for setting in scenario.settings if setting.origin != "default"}
     silent = [key for key in LIMITS if f"engine.{key}" not in given]
     if silent:
@@ -88,7 +92,8 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
     """Simulator and sender of this wallet, after a look at the clock and at its money.
 
     Raises:
-        InputFault: host and chain differ in time, or the wallet holds less than the limits assume.
+        InputFault: host and chain differ in time, it holds less than the limits assume, or the block engine has other
+            tip accounts.
         RpcFault: the node gives no answer.
     """
     arrived = asyncio.Event()
@@ -96,18 +101,19 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
         rpc = await stack.enter_async_context(Rpc(arms.rpc_url))
         skew_s = await skew_of(rpc)
         if abs(skew_s) > MOST_SKEW_S:
-            raise InputFault(told(skew_s))
+            raise InputFault(sentence_of(skew_s))
         money = await read_wallet(rpc, wallet.address)
         _refuse_poor(money, scenario, wallet.address)
+        told: Told | None = {} if any(one.params.enabled for one in scenario.housekeepers) else None
+        accounts = () if told is None else await read_accounts(rpc, wallet.address, told)
         routes: tuple[Route, ...] = (RpcRoute(rpc),)
-        tips: tuple[str, ...] = ()
         if arms.jito_url is not None:
             jito = JitoRoute(await stack.enter_async_context(Rpc(arms.jito_url)))
-            routes, tips = (*routes, jito), await jito.tip_accounts()
-        building = Building(wallet.address)
-        build = arms.build or building.instructions
-        simulator = Simulator(wallet.address, rpc, build, arrived, tips=tips)
-        sender = Sender(wallet, routes, (rpc,), build, durable, arrived, tips=tips, params=arms.params)
+            _refuse_other_tips(await jito.tip_accounts(), scenario)
+            routes = (*routes, jito)
+        tables = Tables()
+        simulator = Simulator(wallet.address, rpc, tables, arrived)
+        sender = Sender(wallet, routes, (rpc,), tables, durable, arrived, params=arms.params)
 
         if arms.own is not None:
             listening = asyncio.create_task(OwnFeed(arms.own, wallet.address, sender.hear).run())
@@ -116,13 +122,13 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
         async def samples(take: Callable[[Event], object]) -> None:
             while True:
                 await asyncio.sleep(SAMPLE_S)
-                for event in await _sampled(rpc, wallet.address):
+                for event in await _sampled(rpc, wallet.address, told):
                     take(event)
 
         return Outlets(
-            (building, simulator, sender),
+            (tables, simulator, sender),
             clock=now_ns,
-            wallet=money,
+            wallet=(*accounts, *money),
             working=(simulator, sender),
             arrived=arrived,
             samples=samples,
@@ -130,13 +136,30 @@ async def armed_outlets(scenario: Scenario, arms: Arms, wallet: Wallet, durable:
         )
 
 
-async def _sampled(rpc: Rpc, address: str) -> tuple[Event, ...]:
-    """Wallet and priority fees; nothing where the node is silent: what was told last goes on to hold."""
+async def _sampled(rpc: Rpc, address: str, told: Told | None) -> tuple[Event, ...]:
+    """Wallet and priority fees; nothing where the node is silent: what was told last goes on to hold.
+
+    `told`: the token accounts as they were told last, for housekeepers; None: nobody needs them.
+    """
     try:
         fees = await read_fees(rpc, [])
-        return (*await read_wallet(rpc, address, periodic=True), *(() if fees is None else (fees,)))
+        accounts = () if told is None else await read_accounts(rpc, address, told)
+        return (
+            *accounts,
+            *await read_wallet(rpc, address, periodic=True),
+            *(() if fees is None else (fees,)),
+        )
     except RpcFault:
         return ()
+
+
+def _refuse_other_tips(told: tuple[str, ...], scenario: Scenario) -> None:
+    strange = [account for account in scenario.engine.tip_accounts.split() if account not in told]
+    if strange:
+        raise InputFault(
+            f"scenario {scenario.name} tips {strange[0]}, which the block engine does not name; "
+            f'set engine.tip_accounts = "{" ".join(told)}"'
+        )
 
 
 def _refuse_poor(money: tuple[Event, ...], scenario: Scenario, address: str) -> None:

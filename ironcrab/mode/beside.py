@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+from ironcrab.domain.control import RunStarted
 from ironcrab.domain.fault import Fault
 from ironcrab.log import snapshot
 from ironcrab.log.contents import head_before
@@ -32,7 +33,7 @@ NICE = 10
 _PR_SET_PDEATHSIG = 1
 
 
-def tend(folder: str, keep_hours: int | None = None) -> None:
+def tend(folder: str, margin: int, keep_hours: int | None = None) -> None:
     """Seal what is closed, leave states, drop what is too old. A fault ends it: the next one tries again."""
     os.nice(NICE)
     if sys.platform == "linux":
@@ -40,21 +41,25 @@ def tend(folder: str, keep_hours: int | None = None) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
         seal(folder)
-        leave_states(Recording.open(folder))
+        leave_states(Recording.open(folder), margin)
         if keep_hours is not None:
             retain(Recording.open(folder), max_age_hours=keep_hours, max_bytes=None, dry_run=False)
     except Fault as fault:
         sys.stderr.write(f"beside the log: {fault}\n")
 
 
-def leave_states(recording: Recording) -> int | None:
-    """Write the states at the beginning of the last turn; the seq, None: nothing to do, or not by this code."""
+def leave_states(recording: Recording, margin: int = 0) -> int | None:
+    """Write the states at the beginning of the last turn; the seq, None: nothing to do, or not by this code.
+
+    States stand where nothing that was said waits to be recorded. In a log of one process each turn begins so; of one
+    that several wrote the first such place within the last `margin` records is taken.
+    """
     runs = runs_within(recording)
     end = _last_turn(recording)
     if not runs or end is None:
         return None
-    seq, started = runs[-1]
-    follower = Follower(started, seq)
+    _, started = runs[-1]
+    follower = Follower(started, runs[-1][0])
     if follower.code_differs:
         return None
     states, opening = nearest(recording, runs, started), start_of(recording)
@@ -63,13 +68,37 @@ def leave_states(recording: Recording) -> int | None:
     begin = recording.first_seq if states is None else states.seq
     if states is not None:
         restore_states(follower.wiring.reducers, follower.wiring.now, states.states)
-    for record in recording.records(seq_from=begin, seq_to=end):
-        follower.said(record)
+    seq = _fold_to_rest(recording, follower, begin, max(begin + 1, end - margin))
+    if seq is None:
+        return None
     encoded = encode_states(follower.wiring.reducers, follower.wiring.now)
-    snapshot.save(recording, Snapshot(end, head_before(recording, end), encoded, made_by(started)))
+    snapshot.save(recording, Snapshot(seq, head_before(recording, seq), encoded, made_by(started)))
     for old in snapshot.files(recording)[:-KEPT_STATES]:
         old.unlink()
-    return end
+    return seq
+
+
+def _fold_to_rest(recording: Recording, follower: Follower, begin: int, wanted: int) -> int | None:
+    """Fold up to the first world record from `wanted` on before which every word is recorded; its seq."""
+    names = [reducer.name for reducer in follower.loop.reducers]
+    waiting: dict[tuple[int, str], int] = {}
+    for record in recording.records(seq_from=begin):
+        if record.cause is None:
+            if record.seq >= wanted and not waiting:
+                return record.seq
+        elif record.by in names:
+            _count(waiting, (record.cause, record.by), -1)
+        if isinstance(record.event, RunStarted):
+            waiting.clear()
+        for name, _ in follower.said(record):
+            _count(waiting, (record.seq, name), 1)
+    return None
+
+
+def _count(waiting: dict[tuple[int, str], int], key: tuple[int, str], by: int) -> None:
+    waiting[key] = waiting.get(key, 0) + by
+    if not waiting[key]:
+        del waiting[key]
 
 
 def _last_turn(recording: Recording) -> int | None:
@@ -88,12 +117,17 @@ class Beside:
     Args:
         folder: the recording.
         keep_hours: older segments go; None: none.
+        states_every: records between two states.
+        margin: as of `leave_states`.
     """
 
-    def __init__(self, folder: Path, keep_hours: int | None = None, states_every: int = STATES_EVERY) -> None:
+    def __init__(
+        self, folder: Path, keep_hours: int | None = None, states_every: int = STATES_EVERY, margin: int = 0
+    ) -> None:
         self.folder = folder
         self.keep_hours = keep_hours
         self.states_every = states_every
+        self.margin = margin
         self._segments = 0
         self._seq: int | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -111,6 +145,7 @@ class Beside:
                 "-c",
                 "import sys; from ironcrab.mode.beside import tend; tend(sys.argv[1], *map(int, sys.argv[2:]))",
                 str(self.folder),
+                str(self.margin),
                 *(() if self.keep_hours is None else (str(self.keep_hours),)),
                 start_new_session=True,
             )

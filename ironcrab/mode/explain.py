@@ -22,6 +22,8 @@ ADDRESS = re.compile(r"^(dec|int|exe|evt)-([0-9a-f]{8})-(\d+)$")
 """Ids that export writes: kind, first eight hex digits of the log id, seq."""
 NEAR, FAR, AFTER = 1_000, 50_000, 8
 """Records before a record that are read with it, at least and at most; records after it (its turn's end)."""
+EXIT = (TradeIntent, DecisionRecord, ExecutionResult, PositionUpdate)
+"""What an exit is made of."""
 PROGRESS = (*ASK, *ANSWER, ExecutionResult)
 """What stands between an intent and its outcome."""
 
@@ -43,6 +45,8 @@ class Reproduction(Struct, frozen=True):
 
 class Explanation(Struct, frozen=True):
     """The road to one record, oldest stop first, and its reproduction (None: nobody of ours said it).
+
+    Of a confirmed buy the stops go on to the exit: the sell that gave of its mint first, its result and the position.
 
     `beyond` are seqs before the start state of a slice, where the road leaves the recording.
     """
@@ -100,6 +104,8 @@ def explain(recording: Recording, seq: int) -> Explanation:
         record = road.record(at)
         stops[at] = Stop(role, record)
         todo.extend(reversed(list(road.backwards(record))))
+    for later, role in road.exit(stops[seq].record):
+        stops[later.seq] = Stop(role, later)
     ordered = tuple(stops[at] for at in sorted(stops))
     return Explanation(seq, ordered, road.reproduce(stops[seq].record), tuple(sorted(beyond)))
 
@@ -177,6 +183,33 @@ class Road:
                 yield near.seq, "result"
             elif isinstance(said, PositionUpdate) and near.cause == record.cause:
                 yield near.seq, "position"
+
+    def exit(self, record: Record) -> Iterator[tuple[Record, str]]:
+        """Of a decision on a confirmed buy: the first confirmed sell of its mint, and what that led to."""
+        event = record.event
+        if not isinstance(event, DecisionRecord) or event.outcome != "Confirmed" or event.intent is None:
+            return
+        if event.intent < self.recording.first_seq:
+            return
+        bought: Any = self.record(event.intent).event
+        if not isinstance(bought, TradeIntent) or bought.side != "Buy" or len(bought.swap_path) > 1:
+            return
+        mint = bought.resources.output_mint
+        sells: dict[int, Record] = {}
+        sold: Record | None = None
+        for later in self.recording.records(EXIT, record.seq + 1, min(record.seq + FAR, self.recording.next_seq)):
+            said: Any = later.event
+            if sold is not None:
+                if later.cause != sold.cause:
+                    return
+                if isinstance(said, ExecutionResult | PositionUpdate):
+                    yield later, "exit: result" if isinstance(said, ExecutionResult) else "exit: position"
+            elif isinstance(said, TradeIntent) and said.side == "Sell" and said.resources.input_mint == mint:
+                sells[later.seq] = later
+            elif isinstance(said, DecisionRecord) and said.outcome == "Confirmed" and said.intent in sells:
+                sold = later
+                yield sells[said.intent], "exit: intent"
+                yield later, "exit: decided"
 
     def reproduce(self, record: Record) -> Reproduction | None:
         """Say the record anew: fold from the nearest states to its cause, and compare."""

@@ -22,7 +22,7 @@ class Operator:
     """See the module.
 
     Attributes:
-        changed: the newest answer to a change of settings; whoever appends records sets it.
+        changed: the newest answer of each component to a change of settings; whoever appends records notes it.
 
     Args:
         take: takes a world event; gives its seq.
@@ -32,6 +32,7 @@ class Operator:
         folder: the data folder.
         room: of the disk.
         log_id: of the log.
+        patience_s: how long a component may take to answer; 0: it answers in the turn that tells it.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Operator:
         folder: Path,
         room: Room,
         log_id: str,
+        patience_s: float = 0.0,
     ) -> None:
         self.take = take
         self.engine = engine
@@ -51,7 +53,8 @@ class Operator:
         self.folder = folder
         self.room = room
         self.log_id = log_id
-        self.changed: ConfigChanged | None = None
+        self.patience_s = patience_s
+        self.changed: dict[str, ConfigChanged] = {}
 
     async def answer(self, request: Request) -> Reply:
         """Perform a request; the reply comes when its record is on the disk."""
@@ -79,8 +82,9 @@ class Operator:
             wishes.setdefault(component, {})[key if dot else dotted] = text
         texts, is_ok, seq = list[str](), True, None
         for component, config in wishes.items():
-            seq = self._wish(component, config)
-            changed: ConfigChanged | None = self.changed
+            self.changed.pop(component, None)
+            seq = self._wish(ConfigUpdate(component, config))
+            changed = await self._answered(component)
             if changed is None:
                 texts.append(f"{component} takes no settings while it runs")
                 is_ok = False
@@ -92,10 +96,15 @@ class Operator:
             await self._durable(seq)
         return Reply(ok=is_ok, text="; ".join(texts), seq=seq)
 
-    def _wish(self, component: str, config: dict[str, str]) -> int:
-        """Tell a component; its answer then stands in `changed`. The seq of the update."""
-        self.changed = None
-        return self.take(lambda _: ConfigUpdate(component, config))
+    def _wish(self, told: ConfigUpdate) -> int:
+        return self.take(lambda _: told)
+
+    async def _answered(self, component: str) -> ConfigChanged | None:
+        """What a component says to its change; None: it says nothing."""
+        last = asyncio.get_running_loop().time() + self.patience_s
+        while component not in self.changed and asyncio.get_running_loop().time() < last:  # noqa: ASYNC110 - rare
+            await asyncio.sleep(POLL_S)
+        return self.changed.get(component)
 
     def look(self) -> None:
         """The KILL file and the disk, once a second."""

@@ -27,14 +27,24 @@ from ironcrab.domain.ask import (
     SimulateAnswer,
     SimulateAsk,
 )
-from ironcrab.domain.control import ForkOrphaned
+from ironcrab.domain.control import ForkOrphaned, RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import MARKET, ExplicitAmount, PriorityFeePercentiles, Trade, WalletBalanceSnapshot
+from ironcrab.domain.market import (
+    MARKET,
+    AccountWritten,
+    ExplicitAmount,
+    PriorityFeePercentiles,
+    TokenMintInfo,
+    Trade,
+    WalletBalanceSnapshot,
+)
 from ironcrab.domain.trade import ResultFees
-from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT, floor_div
+from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, USDC_MINT, USDT_MINT, ceil_div, floor_div
+from ironcrab.execution.housekeeping import VENUE
 from ironcrab.loop import Record
 from ironcrab.mode.fills import Fill, Fills, Impact, NoFill
 from ironcrab.mode.landing import FEE_STEPS, Landing, Latency, by_fee, draw
+from ironcrab.mode.purse import MONEY, Purse
 
 QUOTE_DECIMALS = {SOL_MINT: 9, USDC_MINT: 6, USDT_MINT: 6}
 """Decimals of the mints a trade is paid in (their mints never change)."""
@@ -42,12 +52,19 @@ SIGNATURE_LAMPORTS = 5_000
 MOST_POOLS = 262_144
 """Pools whose last trade is remembered at most; beyond it the one that traded longest ago is forgotten."""
 
+TELLING = (WalletBalanceSnapshot, AccountWritten, TokenMintInfo, RunStarted)
+"""What tells of the wallet and of mints."""
+
 USED: Mapping[type[Event], tuple[str, ...]] = {
     Trade: ("pool_address", "mint", "quote_mint", "sol_amount", "token_amount", "token_decimals", "slot"),
     WalletBalanceSnapshot: ("mint",),
     PriorityFeePercentiles: ("p25", "p50", "p75", "p90"),
 }
 """What the outlet itself uses of market events."""
+PURSE_USED: Mapping[type[Event], tuple[str, ...]] = {
+    kind: kind.__struct_fields__ for kind in (WalletBalanceSnapshot, AccountWritten, TokenMintInfo)
+}
+"""What it uses beyond where it keeps the wallet."""
 
 NO_TRADE = "PAPER_NO_TRADE"
 BELOW_MIN_OUT = "PAPER_BELOW_MIN_OUT"
@@ -55,6 +72,7 @@ NO_DECIMALS = "PAPER_NO_DECIMALS"
 POOL_TWICE = "PAPER_POOL_TWICE"
 BASES = ("exact", "executable", "last_trade")
 """What a fill may rest on, the surest first."""
+NO_WALLET = "PAPER_WALLET: not kept, set paper.tell_wallet = true"
 LOST = "PAPER_LOST"
 EXPIRED = "PAPER_EXPIRED"
 
@@ -103,6 +121,9 @@ class PaperParams(Struct, frozen=True, kw_only=True):
     token_account_rent_lamports: Annotated[
         int, Meta(ge=0, le=10**10, description="paid with the first buy of a mint", extra={"unit": "lamports"})
     ] = 0
+    tell_wallet: Annotated[
+        bool, Meta(description="keep the wallet: housekeepers act on it, each landing tells its balances and accounts")
+    ] = False
 
     def __post_init__(self) -> None:
         if self.latency == "measured" and not self.latency_quantiles_slots:
@@ -137,10 +158,13 @@ class Paper:
         self.plans: dict[int, Plan] = {}
         self.held: dict[str, None] = {}
         self.percentiles: PriorityFeePercentiles | None = None
+        self.purse = Purse(params.token_account_rent_lamports) if params.tell_wallet else None
+        self.told: list[Event] = []
         self.fills = Fills(params.impact) if params.fill == "venue" else None
         folded = () if self.fills is None else self.fills.wants
+        used = USED if self.purse is None else {**USED, **PURSE_USED}
         self.fields: Mapping[type[Event], tuple[str, ...]] = {
-            kind: USED.get(kind, ()) for kind in MARKET if kind not in folded
+            kind: used.get(kind, ()) for kind in MARKET if kind not in folded
         }
 
     def see(self, record: Record) -> None:
@@ -166,17 +190,20 @@ class Paper:
             self._orphaned(event.orphaned_slot)
         elif kind is PriorityFeePercentiles:
             self.percentiles = event
-        elif kind is WalletBalanceSnapshot and event.mint not in (NATIVE_SOL, SOL_MINT):
-            self._holds(event.mint)
+        elif kind in TELLING:
+            self._told(event)
 
     @property
     def is_due(self) -> bool:
         """Whether an answer is owed at once."""
-        return bool(self.open) and any(owed.due is None for owed in self.open.values())
+        return bool(self.told) or any(owed.due is None for owed in self.open.values())
 
     def due(self, slot: int | None) -> Iterator[Event]:
         """Answers to take before the first record of `slot`; None: only those that are owed at once."""
-        while self.open:
+        while self.open or self.told:
+            if self.told:
+                yield self.told.pop(0)
+                continue
             ready = [
                 key for key, owed in self.open.items() if owed.due is None or (slot is not None and slot > owed.due)
             ]
@@ -215,7 +242,9 @@ class Paper:
     def _landed(self, answer: ConfirmAnswer) -> None:
         """An own swap ended: its account exists, and the pool moves as the scenario says."""
         plan = self.plans.pop(answer.ask, None)
-        if plan is None or answer.status != "confirmed" or answer.slot is None:
+        if plan is not None and self.purse is not None:
+            self.told += self.purse.landed(plan, answer)
+        if plan is None or plan.dex == VENUE or answer.status != "confirmed" or answer.slot is None:
             return
         self._holds(plan.output_mint)
         if self.fills is not None:
@@ -223,6 +252,15 @@ class Paper:
             legs: tuple[Plan | PlanHop, ...] = plan.hops or (plan,)
             for leg in legs:
                 self.fills.filled(leg)
+
+    def _told(self, event: Any) -> None:
+        """Something of the wallet or of a mint was told; by ourselves: it is owed no more."""
+        if event in self.told:
+            self.told.remove(event)
+        if self.purse is not None:
+            self.purse.see(event)
+        if type(event) is WalletBalanceSnapshot and event.mint not in (NATIVE_SOL, SOL_MINT):
+            self._holds(event.mint)
 
     def _holds(self, mint: str) -> None:
         """The wallet has an account of this mint."""
@@ -315,11 +353,13 @@ class Paper:
 
     def _rent(self, plan: Plan) -> int:
         """What the first buy of a mint pays for the account that holds it."""
-        is_new = plan.output_mint != SOL_MINT and plan.output_mint not in self.held
+        is_new = plan.dex != VENUE and plan.output_mint != SOL_MINT and plan.output_mint not in self.held
         return self.params.token_account_rent_lamports if is_new else 0
 
     def _fill(self, plan: Plan) -> Fill | NoFill:
         """What the whole plan takes and pays now, on its weakest basis; 0: a leg before the last pays too little."""
+        if plan.dex == VENUE:
+            return NoFill(NO_WALLET) if self.purse is None else self.purse.fill(plan, self.slot)
         fills: list[Fill] = []
         legs: tuple[Plan | PlanHop, ...] = plan.hops or (plan,)
         if self.fills is not None and len({leg.pool_address: None for leg in legs}) < len(legs):
@@ -365,6 +405,8 @@ class Paper:
         trade = self.trades.get(plan.pool_address)
         if trade is not None and mint == trade.mint and self.fills is None:
             return trade.token_decimals
+        if plan.dex == VENUE:
+            return None if self.purse is None else self.purse.decimals(mint)
         told = QUOTE_DECIMALS.get(mint)
         if told is None and self.fills is not None:
             told = self.fills.decimals(mint)
@@ -379,10 +421,11 @@ def _below(fill: Fill, plan: Plan) -> str:
 
 def _network(plan: Plan) -> int:
     """Lamports for signature and priority fee."""
-    return SIGNATURE_LAMPORTS + floor_div(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
+    rounded = ceil_div if plan.calls else floor_div
+    return SIGNATURE_LAMPORTS + rounded(plan.priority_fee_micro_lamports * plan.compute_units, 1_000_000)
 
 
 def _sol_delta(plan: Plan, fill: Fill, cost: int) -> int:
     """By how much the fill changes the wallet's SOL, native and wrapped."""
-    delta = -cost - (fill.amount_in if plan.input_mint == SOL_MINT else 0)
-    return delta + (fill.amount_out if plan.output_mint == SOL_MINT else 0)
+    delta = -cost - (fill.amount_in if plan.input_mint in MONEY else 0)
+    return delta + (fill.amount_out if plan.output_mint in MONEY else 0)

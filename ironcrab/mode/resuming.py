@@ -4,7 +4,8 @@ The tail of the log says how far each slot was told. The feed is asked to replay
 one; events of that span that stand in the log already are dropped, one for one, by their content without their time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 import msgspec
 
@@ -14,6 +15,7 @@ from ironcrab.domain.market import DexPoolAccounts, LatestBlockhash, SlotUpdate
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
+from ironcrab.loop import Record
 
 TAIL = 100_000
 """Records read back at most: some 20 s of a busy feed."""
@@ -39,10 +41,23 @@ class Tail:
 
     def __init__(self, recording: Recording, normaliser: Normaliser) -> None:
         records = list(recording.records(seq_from=max(recording.first_seq, recording.next_seq - TAIL)))
-        events = [record.event for record in records]
-        for told in recording.records((DexPoolAccounts,)):
-            normaliser.pools[getattr(told.event, "pool_address", "")] = None
+        pools = [getattr(told.event, "pool_address", "") for told in recording.records((DexPoolAccounts,))]
+        self.restore(records, pools, normaliser)
         self.run = max((event.run for _, event in runs_of(recording)), default=-1) + 1
+
+    @classmethod
+    def of_records(cls, records: Sequence[Record], pools: Iterable[str], run: int, normaliser: Normaliser) -> Self:
+        """The same of a log that is no folder: its last records, the pools it has told, the number of the next run."""
+        tail = cls.__new__(cls)
+        tail.restore(records, pools, normaliser)
+        tail.run = run
+        return tail
+
+    def restore(self, records: Sequence[Record], pools: Iterable[str], normaliser: Normaliser) -> None:
+        """Put the normaliser where these records leave it, and keep what they tell."""
+        events = [record.event for record in records]
+        for pool in pools:
+            normaliser.pools[pool] = None
         normaliser.slots.restore(event for event in events if isinstance(event, _FEED))
         nodes = normaliser.slots.nodes
         whole = max((slot for slot, node in nodes.items() if node.sealed), default=None)

@@ -23,7 +23,7 @@ from ironcrab.domain.control import (
 )
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
-from ironcrab.domain.market import WalletBalanceSnapshot
+from ironcrab.domain.market import AccountWritten, WalletBalanceSnapshot
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, Verdict
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM, floor_div
 from ironcrab.log import snapshot
@@ -33,7 +33,9 @@ from ironcrab.log.recording import Recording
 from ironcrab.log.session import Session
 from ironcrab.log.snapshot import DEEPEST, Snapshot
 from ironcrab.loop import Loop, Outlet, Record
+from ironcrab.market.rent import RENT_SYSVAR, SYSVARS, rent_data
 from ironcrab.mode.paper import Paper
+from ironcrab.mode.purse import PAPER
 from ironcrab.mode.scenario import Scenario
 from ironcrab.mode.states import RECORDS_PER_BYTE, SNAPSHOT_EVERY, encode_states, made_by
 from ironcrab.mode.wiring import Wiring, started
@@ -54,6 +56,8 @@ RESTED = 256
 """Records between two rests: a run looks up from its work only so often."""
 SCENARIO = "scenario"
 """`source` of the wallet snapshots that a run itself puts in."""
+TOLD = (WalletBalanceSnapshot, AccountWritten)
+"""Market events that a run or its paper world may tell of the own wallet."""
 
 
 Progress = Callable[[int], None] | None
@@ -77,7 +81,7 @@ def source(records: Iterable[Record]) -> Iterator[tuple[int, Any]]:
         kind = type(event)
         if record.cause is not None or kind in OURS:
             continue
-        if kind is WalletBalanceSnapshot and event.source == SCENARIO:
+        if kind in TOLD and event.source in (SCENARIO, PAPER):
             continue
         yield record.time, event
 
@@ -108,7 +112,9 @@ def with_ticks(events: Iterable[tuple[int, Event]], since: int | None = None) ->
 def opening(scenario: Scenario) -> tuple[Event, ...]:
     """The wallet as the scenario says it stands when the run opens."""
     wallet = scenario.wallet
+    rent = AccountWritten(RENT_SYSVAR, SYSVARS, 1, rent_data(wallet.lamports_per_byte), source=SCENARIO)
     return (
+        *((rent,) if wallet.lamports_per_byte else ()),
         WalletBalanceSnapshot(NATIVE_SOL, wallet.native_sol_lamports, 9, TOKEN_PROGRAM, source=SCENARIO),
         WalletBalanceSnapshot(SOL_MINT, wallet.wsol_lamports, 9, TOKEN_PROGRAM, source=SCENARIO),
     )

@@ -6,6 +6,7 @@
     [engine]              limits and fees of the execution engine
     [paper]               the pretend world's fees and latency
     [wallet]              what the wallet holds when the run opens
+    [wsol_manager]        and [account_janitor], [liquidation]: housekeepers, off unless enabled
 
 It never names its recording or endpoint: those are arguments. An unknown key is an error.
 """
@@ -21,6 +22,7 @@ from msgspec import Meta, Struct
 from ironcrab.domain.control import RunStarted, Setting
 from ironcrab.domain.fault import ScenarioFault
 from ironcrab.execution.engine import ExecutionEngine
+from ironcrab.execution.housekeepers import HOUSEKEEPERS
 from ironcrab.mode.code import is_here, load_class
 from ironcrab.mode.paper import PaperParams
 from ironcrab.strategy import STRATEGIES
@@ -35,10 +37,13 @@ class WalletParams(Struct, frozen=True):
     wsol_lamports: Annotated[
         int, Meta(ge=0, le=10**18, description="wrapped SOL at the start", extra={"unit": "lamports"})
     ] = 0
+    lamports_per_byte: Annotated[
+        int, Meta(ge=0, le=10**9, description="rent told at the start; 0: none is", extra={"unit": "lamports/byte"})
+    ] = 0
 
 
 class Strategy(Struct, frozen=True):
-    """A strategy of a scenario: its table's key, its class, its parameters."""
+    """A strategy or housekeeper of a scenario: its table's key, its class, its parameters."""
 
     key: str
     kind: type[Any]
@@ -55,6 +60,7 @@ class Scenario(Struct, frozen=True):
     paper: Any
     wallet: WalletParams
     settings: tuple[Setting, ...]
+    housekeepers: tuple[Strategy, ...] = ()
 
 
 ARMED = "armed"
@@ -121,6 +127,7 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: Pairs = (), def
     if len(models) != len(kinds):
         raise ScenarioFault(f"{where}: the same strategy stands twice in strategies; give each once")
     models |= {"engine": ExecutionEngine.Params, "paper": PaperParams, "wallet": WalletParams}
+    models |= {key: kind.Params for key, kind in HOUSEKEEPERS}
     for table in tree:
         if table not in models:
             known = ", ".join(("strategies", "outlets", "market", *models))
@@ -136,7 +143,8 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: Pairs = (), def
         for field in params.__struct_fields__
     )
     strategies = tuple(Strategy(key, kind, values[key]) for key, kind in kinds)
-    return Scenario(name, strategies, outlets, values["engine"], values["paper"], values["wallet"], settings)
+    kept = tuple(Strategy(key, kind, values[key]) for key, kind in HOUSEKEEPERS)
+    return Scenario(name, strategies, outlets, values["engine"], values["paper"], values["wallet"], settings, kept)
 
 
 def read_back(started: RunStarted, overrides: tuple[tuple[str, str], ...] = ()) -> Scenario:
@@ -173,6 +181,7 @@ def rows(scenario: Scenario) -> list[ParamRow]:
     """Every parameter of a scenario with unit, default, range and where its value came from."""
     models = {strategy.key: strategy.params for strategy in scenario.strategies}
     models |= {"engine": scenario.engine, "paper": scenario.paper, "wallet": scenario.wallet}
+    models |= {keeper.key: keeper.params for keeper in scenario.housekeepers}
     origins = {setting.key: setting.origin for setting in scenario.settings}
     found = []
     for table, params in models.items():

@@ -213,7 +213,7 @@ class Live:
             skew_s = 0 if event.block_time is None else record.time // SECOND - event.block_time
             self.status.skew_s = skew_s if abs(skew_s) < REPLAYED_S else 0
         elif kind is ConfigChanged:
-            self.operator.changed = event
+            self.operator.changed[event.component] = event
         else:
             self.following.see(event)
 

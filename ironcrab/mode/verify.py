@@ -94,7 +94,8 @@ class Follower:
     def _judge(self, record: Record, said: Sequence[tuple[str, Event]]) -> None:
         if record.seq < self.judged_from:
             return
-        if record.cause is not None:
+        # where several processes write, a word said before this span may be recorded within it
+        if record.cause is not None and record.cause >= self.judged_from:
             self.judge.record(record)
         for name, word in said:
             self.judge.say(record.seq, name, word)

@@ -33,7 +33,9 @@ class Wiring:
         self.known = Known.fresh(self.now)
         self.engine = ExecutionEngine(scenario.engine, self.known)
         strategies = tuple(strategy.kind(strategy.params, self.known) for strategy in scenario.strategies)
-        deciders = (*strategies, self.engine)
+        wallet = scenario.engine.wallet
+        keepers = tuple(one.kind(one.params, self.known, wallet) for one in scenario.housekeepers if one.params.enabled)
+        deciders = (*strategies, *keepers, self.engine)
         knowing = self.known.keep(tuple(name for decider in deciders for name in getattr(decider, "reads", ALL)))
         self.reducers: tuple[Reducer, ...] = (*knowing, *deciders)
 

@@ -12,8 +12,7 @@ from ironcrab import __version__
 from ironcrab.dex.address import SYSTEM, is_key
 from ironcrab.domain.fault import Fault
 from ironcrab.shell.rpc import Rpc
-from ironcrab.shell.skew import MOST_SKEW_S, skew_of
-from ironcrab.shell.skew import told as told_skew
+from ironcrab.shell.skew import MOST_SKEW_S, sentence_of, skew_of
 from ironcrab.shell.wallet import load_wallet, refuse_if_key_in_reach
 
 LEAST_FREE_BYTES = 5 * 2**30
@@ -131,7 +130,7 @@ async def _health(rpc: Rpc) -> Finding:
 async def _clock(rpc: Rpc) -> Finding:
     skew_s = await skew_of(rpc)
     if abs(skew_s) > MOST_SKEW_S:
-        return Finding("clock", False, told_skew(skew_s))
+        return Finding("clock", False, sentence_of(skew_s))
     return Finding("clock", True, f"host and chain differ by {skew_s} s")
 
 

@@ -4,7 +4,7 @@ A token's fill is the change of all own accounts of its mint. A SOL fill is the 
 all own token accounts together, network fee and tip put back: so wrapping, unwrapping and the rent of own accounts
 cancel out. Where another account was created or closed, whose rent was it? Then the SOL fill is told only if the
 wallet itself paid nothing but fee and tip. A plan that names NATIVE_SOL wraps or unwraps: there the two are told
-apart, and what left the wallet includes the rent of the wrapped account.
+apart, and what left the wallet includes the rent of the wrapped account. A plan that gives nothing closes an account.
 """
 
 import base64
@@ -78,6 +78,8 @@ def fills(landed: Landed, plan: Plan, wallet: str) -> Fills:
     sent, noise_in = _changed(landed, plan.input_mint, plan, wallet)
     got, noise_out = _changed(landed, plan.output_mint, plan, wallet)
     fill_in = None if sent is None or sent.raw >= 0 else _amount(-sent.raw, sent.decimals)
+    if plan.amount_in == 0 and (sent is None or sent.raw == 0):
+        fill_in = ExplicitAmount(0, 0 if sent is None else sent.decimals)
     fill_out = None if got is None or got.raw <= 0 else _amount(got.raw, got.decimals)
     reason = None
     if fill_in is None or fill_out is None:

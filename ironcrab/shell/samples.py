@@ -4,12 +4,14 @@ from ironcrab.dex import base58
 from ironcrab.dex.address import SYSTEM, TOKEN_PROGRAMS
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import (
+    AccountWritten,
     LatestBlockhash,
     PriorityFeePercentiles,
     WalletBalanceSnapshot,
     WalletSnapshotComplete,
 )
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM, floor_div
+from ironcrab.market.rent import RENT_SYSVAR
 from ironcrab.shell.rpc import AccountsAnswer, LatestHashAnswer, OwnedAnswer, PriorityFee, Rpc, RpcFault
 
 SOURCE = "rpc"
@@ -112,6 +114,40 @@ async def read_wallet(rpc: Rpc, wallet: str, *, periodic: bool = False) -> tuple
             if len(data) >= MINT_BYTES:
                 decimals[mint] = data[44]
     return wallet_events(wallet, native, owned, decimals, periodic=periodic)
+
+
+Told = dict[str, tuple[str, int, bytes]]
+"""Owner, lamports and data of accounts as they were told last, by address."""
+
+
+def account_events(rows: dict[str, tuple[str, int, bytes]], told: Told, slot: int) -> tuple[Event, ...]:
+    """The accounts that are not as they were told last, also those that are gone; `told` follows."""
+    gone = {address: (SYSTEM, 0, b"") for address in told if address not in rows}
+    changed = {address: row for address, row in (*rows.items(), *gone.items()) if told.get(address) != row}
+    for address in gone:
+        del told[address]
+    told.update({address: row for address, row in changed.items() if address not in gone})
+    return tuple(AccountWritten(address, *row, slot, source=SOURCE) for address, row in changed.items())
+
+
+async def read_accounts(rpc: Rpc, wallet: str, told: Told) -> tuple[Event, ...]:
+    """Read the wallet's token accounts of both programs and the Rent sysvar at confirmed; what changed since `told`.
+
+    Raises:
+        RpcFault: a node gave no answer; nothing is told then.
+    """
+    sysvar = await rpc.accounts([RENT_SYSVAR], "confirmed")
+    rows: Told = {}
+    for account in sysvar.value:
+        if account is not None:
+            rows[RENT_SYSVAR] = (account.owner, account.lamports, account.raw())
+    slot = sysvar.context.slot
+    for program in TOKEN_PROGRAMS:
+        answer = await rpc.token_accounts(wallet, program, "confirmed")
+        slot = min(slot, answer.context.slot)
+        for one in sorted(answer.value, key=lambda one: one.pubkey):
+            rows[one.pubkey] = (one.account.owner, one.account.lamports, one.account.raw())
+    return account_events(rows, told, slot)
 
 
 async def read_fees(rpc: Rpc, keys: list[str]) -> PriorityFeePercentiles | None:

@@ -4,7 +4,7 @@ The road of one SendAsk, each stop a record before the next step:
 
     SignedAnswer    signature, bytes, blockhash, last valid height: in the log, and durable before a byte leaves
     SendAnswer      the bytes left the host (or certainly did not)
-    ConfirmAnswer   confirmed or failed on the chain with its fills, or `timeout`: it can never land any more
+    ConfirmAnswer   confirmed or failed on the chain with its fills, or `expired`: it can never land any more
 
 Until the end is known the same bytes are sent again. A restart shows the outlet its records again (`see`, then
 `start`): an ask that was signed is looked up and its bytes are sent again; it is signed anew only when every node says
@@ -33,8 +33,7 @@ from ironcrab.shell.landing import EXPIRED, confirm_answer, expired, fetched, fo
 from ironcrab.shell.routes import Handed, Route
 from ironcrab.shell.rpc import Commitment, Rpc, RpcFault
 from ironcrab.shell.samples import HASH_BLOCKS, read_blockhash
-from ironcrab.shell.simulator import Build
-from ironcrab.shell.transaction import VARIATIONS, Table, compiled, dressed, signed
+from ironcrab.shell.transaction import Tables, message_of, signed
 from ironcrab.shell.wallet import Wallet
 
 MS = 1_000_000
@@ -70,9 +69,9 @@ class SenderParams(Struct, frozen=True, kw_only=True):
 
 
 class Work(Struct):
-    """An open SendAsk: how far it came. `signed` holds the newest signing, `recorded` the seq of its record.
+    """An open SendAsk: how far it came.
 
-    `handed` counts how often this process handed the signed bytes to the routes.
+    `signed` holds the newest signing, `recorded` the seq of its record, `handed` how often its bytes were handed on.
     """
 
     seq: int
@@ -96,11 +95,9 @@ class Sender:
         wallet: the signer.
         routes: ways to send; bundle routes carry the plans that tip, the others the rest.
         nodes: where statuses are asked; the first is the preferred one, all must agree that nothing landed.
-        build: a plan's instructions.
+        tables: the lookup tables that the log told.
         durable: the seq up to which the log is on the disk.
         arrived: set when an answer is there.
-        tables: lookup tables that may be used.
-        tips: tip accounts.
         params: see SenderParams.
 
     Attributes:
@@ -114,22 +111,18 @@ class Sender:
         wallet: Wallet,
         routes: tuple[Route, ...],
         nodes: tuple[Rpc, ...],
-        build: Build,
+        tables: Tables,
         durable: Callable[[], int],
         arrived: asyncio.Event,
         *,
-        tables: Callable[[], tuple[Table, ...]] = tuple,
-        tips: tuple[str, ...] = (),
         params: SenderParams | None = None,
     ) -> None:
         self.wallet = wallet
         self.routes = routes
         self.nodes = nodes
-        self.build = build
+        self.tables = tables
         self.durable = durable
         self.arrived = arrived
-        self.tables = tables
-        self.tips = tips
         self.params = params or SenderParams()
         self.answers: deque[Event] = deque()
         self.open: dict[int, Work] = {}
@@ -274,7 +267,7 @@ class Sender:
             self._outdate(work.signed)
             again, work.handed = max(work.handed - 1, 0), 0
             if self._is_old(work) or not await self._sign(work):
-                told = ConfirmAnswer(work.seq, "timeout", error_code=EXPIRED, ordinal=work.ordinal, rebroadcasts=again)
+                told = ConfirmAnswer(work.seq, "expired", error_code=EXPIRED, ordinal=work.ordinal, rebroadcasts=again)
                 self._say(told)
                 return
 
@@ -296,6 +289,7 @@ class Sender:
             self._unsigned(work, str(fault))
             return False
         work.noted.clear()
+        work.handed = 0
         self._say(answer)
         await work.noted.wait()
         return True
@@ -307,18 +301,13 @@ class Sender:
             self._say(replace(refused, ordinal=work.ordinal, last=True))
 
     def _signing(self, work: Work, blockhash: str, last: int) -> SignedAnswer:
-        """The signed transaction; the price is raised by a hair until no other ask has the same message."""
-        plan = work.ask.plan
-        tip = self.tips[work.ask.intent % len(self.tips)] if self.tips else None
-        instructions = self.build(plan)
-        for extra in range(VARIATIONS):
-            variation = (work.seq + extra) % VARIATIONS
-            told = dressed(instructions, plan, self.wallet.address, tip, variation)
-            transaction = signed(compiled(told, self.wallet.address, blockhash, self.tables()), self.wallet)
-            if transaction.signature not in self.issued:
-                text = base64.b64encode(transaction.raw).decode()
-                return SignedAnswer(work.seq, transaction.signature, text, blockhash, last, work.ordinal)
-        raise Fault(f"{VARIATIONS} equal transactions are under way with one blockhash; nothing was signed")
+        """The recorded plan, signed. Fault: another ask was signed with the same message and blockhash."""
+        message = message_of(work.ask.plan, self.wallet.address, self.tables)
+        transaction = signed(message, blockhash, self.wallet)
+        if transaction.signature in self.issued:
+            raise Fault(f"transaction {transaction.signature} is under way for another ask; nothing was signed")
+        text = base64.b64encode(transaction.raw).decode()
+        return SignedAnswer(work.seq, transaction.signature, text, blockhash, last, work.ordinal)
 
     async def _fresh_hash(self) -> tuple[str, int]:
         """The newest confirmed blockhash of the feed; where that is none or old, a node is asked."""
@@ -383,6 +372,7 @@ class Sender:
         """Hand the bytes to all routes at once; an answer only where none of them can have taken them."""
         bundled = work.ask.plan.tip_lamports > 0 and any(route.is_bundle for route in self.routes)
         routes = [route for route in self.routes if route.is_bundle == bundled]
+        work.handed += 1
         first: Handed | None = None
         refusals: list[str] = []
         sent_ms = now_ns() // MS
@@ -442,8 +432,8 @@ class Sender:
         """The end as the feed told it, else as a node tells it."""
         assert work.signed is not None
         landed = work.heard or await fetched(self.nodes, work.signed.signature, self.params.commitment)
-        answer = confirm_answer(work.seq, work.ordinal, work.ask.plan, self.wallet.address, work.signed, landed)
-        return replace(answer, rebroadcasts=max(work.handed - 1, 0))
+        told = confirm_answer(work.seq, work.ordinal, work.ask.plan, self.wallet.address, work.signed, landed)
+        return replace(told, rebroadcasts=max(work.handed - 1, 0))
 
 
 async def _handed(route: Route, told: SignedAnswer) -> tuple[Route, Handed]:

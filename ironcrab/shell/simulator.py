@@ -2,22 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
 
-from ironcrab.dex.face import Instruction
-from ironcrab.domain.ask import Plan, SimulateAnswer, SimulateAsk
+from ironcrab.domain.ask import SimulateAnswer, SimulateAsk
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import Fault
 from ironcrab.loop import Record
 from ironcrab.shell import fills
 from ironcrab.shell.rpc import LoadedAddresses, Rpc, RpcFault, Simulation
-from ironcrab.shell.transaction import NO_HASH, Table, compiled, dressed, unsigned
+from ironcrab.shell.transaction import Tables, message_of, unsigned
 
-Build = Callable[[Plan], tuple[Instruction, ...]]
-"""The instructions of a plan; a Fault says why there are none."""
 TIMEOUT = "sim_timeout"
 """The error code of a simulation that nobody answered in time."""
 NOT_YET = (-32005, -32016)
@@ -40,9 +37,7 @@ class Simulator:
     Args:
         wallet: base58 address that would sign; no key is needed.
         rpc: the node.
-        build: a plan's instructions.
-        tables: lookup tables that may be used.
-        tips: tip accounts, for plans that tip.
+        tables: the lookup tables that the log told.
         arrived: set when an answer is there.
     """
 
@@ -52,19 +47,15 @@ class Simulator:
         self,
         wallet: str,
         rpc: Rpc,
-        build: Build,
+        tables: Tables,
         arrived: asyncio.Event,
         *,
-        tables: Callable[[], tuple[Table, ...]] = tuple,
-        tips: tuple[str, ...] = (),
         params: SimulatorParams | None = None,
     ) -> None:
         self.wallet = wallet
         self.rpc = rpc
-        self.build = build
-        self.arrived = arrived
         self.tables = tables
-        self.tips = tips
+        self.arrived = arrived
         self.params = params or SimulatorParams()
         self.answers: deque[Event] = deque()
         self.open: dict[int, SimulateAsk] = {}
@@ -141,19 +132,20 @@ class Simulator:
 
     async def _simulate(self, seq: int, ask: SimulateAsk) -> SimulateAnswer:
         plan = ask.plan
-        tip = self.tips[ask.intent % len(self.tips)] if self.tips else None
-        instructions = dressed(self.build(plan), plan, self.wallet, tip)
-        message = compiled(instructions, self.wallet, NO_HASH, self.tables())
-        told = (await self.rpc.simulate(bytes(unsigned(message)), [], self.slot or None)).value
+        message = message_of(plan, self.wallet, self.tables)
+        told = (await self.rpc.simulate(unsigned(message), [], self.slot or None)).value
         if told.err is not None:
             return SimulateAnswer(seq, False, fills.error_text(told.err), preview(told.logs), told.units_consumed)
-        keys = tuple(str(key) for key in message.account_keys)
-        out = amount_out(told, keys, plan, self.wallet)
-        return SimulateAnswer(seq, True, None, preview(told.logs), told.units_consumed, out)
+        seen = balances(told, message.keys)
+        out = None if seen is None else fills.received(seen, plan, self.wallet)
+        delta = None if seen is None or self.wallet not in seen.keys else fills.sol_delta(seen, self.wallet)
+        return SimulateAnswer(
+            seq, True, None, preview(told.logs), told.units_consumed, out, wallet_sol_delta_lamports=delta
+        )
 
 
-def amount_out(told: Simulation, keys: tuple[str, ...], plan: Plan, wallet: str) -> int | None:
-    """Raw units of the output mint the wallet would gain; None where the node does not tell balances."""
+def balances(told: Simulation, keys: tuple[str, ...]) -> fills.Landed | None:
+    """What a simulation did to lamports and tokens, as if it had landed; None where the node does not tell."""
     before, after = told.pre_balances, told.post_balances
     if before is None or after is None or told.pre_token_balances is None or told.post_token_balances is None:
         return None
@@ -166,7 +158,7 @@ def amount_out(told: Simulation, keys: tuple[str, ...], plan: Plan, wallet: str)
     seen = fills.checked(
         fills.Landed("", 0, None, told.fee or 0, 0, whole, tuple(before), tuple(after), rows[0], rows[1])
     )
-    return None if isinstance(seen, str) or told.fee is None else fills.received(seen, plan, wallet)
+    return None if isinstance(seen, str) or told.fee is None else seen
 
 
 def preview(logs: list[str] | None) -> str | None:

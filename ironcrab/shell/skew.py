@@ -20,6 +20,6 @@ async def skew_of(rpc: Rpc) -> int:
     return before // 10**9 - int.from_bytes(data[32:40], "little", signed=True)
 
 
-def told(skew_s: int) -> str:
+def sentence_of(skew_s: int) -> str:
     """The sentence of a clock that is off."""
     return f"host and chain differ by {skew_s} s; set the host's clock (chrony, ntpd)"

@@ -5,6 +5,7 @@ import pytest
 from ironcrab.dex import wallet
 from ironcrab.dex.address import ASSOCIATED_TOKEN, SYSTEM, TOKEN, TOKEN_2022, WSOL, associated
 from ironcrab.dex.face import Instruction
+from ironcrab.dex.wallet import Around
 
 OTHER = "2nuTM6iHe3Kh59xu9rCKiZDf8PyZ1t9troAyfthXqEp6"
 
@@ -75,33 +76,25 @@ SWAP = (Instruction(OTHER, (), b"swap"),)
 
 
 @pytest.mark.parametrize(
-    ("sides", "more", "kinds", "units"),
+    ("told", "kinds", "units"),
     [
-        ((OTHER, WSOL), {}, ["01", "swap"], 80_300),
-        ((OTHER, WSOL), {"close": True}, ["01", "swap", "09"], 90_300),
-        ((OTHER, WSOL), {"wrapped": 5}, ["01", "swap"], 80_300),
+        (Around(), ["swap"], 300),
+        (Around(((OTHER, TOKEN),)), ["01", "swap"], 30_300),
+        (Around(((OTHER, TOKEN),), closes=True), ["01", "swap", "09"], 40_300),
         (
-            (WSOL, OTHER),
-            {"wrapped": 5, "close": True},
+            Around(((OTHER, TOKEN_2022), (WSOL, TOKEN)), wraps=5, closes=True),
             ["01", "01", "0200000005", "11", "swap", "09"],
-            130_300,
+            80_300,
         ),
-        ((WSOL, OTHER), {}, ["01", "swap"], 80_300),
-        ((OTHER, TOKEN), {"close": True}, ["01", "swap"], 80_300),
+        (Around(((OTHER, TOKEN),), unwraps=5), ["01", "2d01050000", "swap"], 40_300),
     ],
 )
-def test_around(sides, more, kinds, units):
-    whole = wallet.around(
-        SWAP,
-        user=OTHER,
-        mint_in=sides[0],
-        mint_out=sides[1],
-        program_out=TOKEN,
-        units=50_000,
-        price=7,
-        **more,
-    )
-    assert whole[:2] == wallet.compute_budget(units, 7)
+@pytest.mark.parametrize("tip", [None, (OTHER, 7)])
+def test_around(told, kinds, units, tip):
+    whole = wallet.around(SWAP, told, user=OTHER, units=99, price=7, tip=tip)
+    assert whole[:2] == wallet.compute_budget(99, 7)
     found = ["swap" if i.data == b"swap" else i.data.hex()[:10] for i in whole[2:]]
-    assert found == kinds
-    assert whole[2].metas[1].pubkey == associated(OTHER, sides[1], TOKEN)
+    assert found == kinds + ([] if tip is None else ["0200000007"])
+    assert told.units == units
+    if told.makes:
+        assert whole[2].metas[1].pubkey == associated(OTHER, *told.makes[0])

@@ -178,7 +178,7 @@ class World(Stage):
         for record in self.records:
             event = record.event
             if isinstance(event, ControlRequest):
-                active = event.kind == "kill_switch"
+                active = event.kind == "kill_switch" or (active and event.kind != "reset_kill_switch")
             elif isinstance(event, SimulateAsk):
                 asks[record.seq] = (event.intent, event.attempt)
                 told = self.records[event.intent].event.intent_id

@@ -187,3 +187,30 @@ def test_an_asset_names_its_numbers_when_it_breaks():
     row.total = 2
     with pytest.raises(AssertionError, match="capital not conserved"):
         row.hold(1)
+
+
+def test_fills_of_two_slots_told_in_the_wrong_order_are_both_spent():
+    told = capital(A=1_000)
+    for intent in (1, 2):
+        told.lock(intent, "A", 100, 9)
+    told.reported("A", 900, 7, 3)
+    told.settle(2, "A", 100, 8, 4)
+    assert told.assets["A"].total == 800
+    told.settle(1, "A", 100, 5, 5)
+    assert told.assets["A"].total == 800, "slot 7 shows the fill of slot 5, and not that of slot 8"
+    assert told.available("A") == 800
+
+
+def test_what_is_freed_is_no_more_than_the_wallet_holds():
+    told = capital(A=1_000)
+    told.lock(1, "A", 700, 9)
+    told.reported("A", 500, 7, 3)
+    assert (told.assets["A"].total, told.available("A")) == (700, 0)
+    told.release(1)
+    assert told.available("A") == 500
+
+
+def test_a_state_from_before_goes_on_with_what_it_had():
+    old = msgspec.json.decode(b'{"available": 5, "locked": 2, "total": 7}', type=Asset)
+    old.free(2)
+    assert (old.available, old.total) == (7, 7)

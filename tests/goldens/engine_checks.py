@@ -8,6 +8,10 @@ losses ends on its way.
 import re
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from ironcrab.dex import base58
+from ironcrab.dex.address import associated
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest, ForkOrphaned, GapClosed, GapOpened
 from ironcrab.domain.market import (
@@ -22,7 +26,9 @@ from ironcrab.domain.market import (
     WalletSnapshotComplete,
 )
 from ironcrab.domain.trade import DecisionRecord, Execution, ResultFees, SwapHop, TradeIntent, TradeResources
-from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM
+from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
+from ironcrab.execution.housekeeping import action
+from ironcrab.execution.params import PAPER_WALLET as HOUSE_WALLET
 from ironcrab.mode.run import Drive, with_ticks
 from ironcrab.mode.scenario import load
 
@@ -34,6 +40,7 @@ SLOT = 343_000_000
 MINTS = ("CheckMintA", "CheckMintB", "CheckMintC", "CheckMintD")
 POOLS = {mint: f"CheckPool{mint[-1]}" for mint in MINTS}
 CURVE = "CheckCurveA"
+HOUSE_MINT, HOUSE_POOL = base58.encode(bytes([21]) * 32), base58.encode(bytes([22]) * 32)
 ARB_POOLS = (
     ("CheckPoolR", "raydium", 1_000_000_000_000, 1_000_000_000_000),
     ("CheckPoolS", "raydium_cpmm", 1_000_000_000_000, 1_030_000_000_000),
@@ -76,7 +83,7 @@ class Script:
     def events(self):
         acts = (
             self.market, self.without_wallet, self.size_and_words, self.fees_and_arbitrage, self.plans, self.locks, self.fairness,
-            self.simulations, self.edges, self.sends, self.confirmations, self.positions, self.losses, self.curve, self.time, self.kill,
+            self.simulations, self.edges, self.at_limits, self.sends, self.confirmations, self.positions, self.losses, self.curve, self.time, self.kill, self.housekeeping,
         )  # fmt: skip
         for act in acts:
             for event in act():
@@ -240,6 +247,18 @@ class Script:
         yield self.buy(require_bundle=True)
         yield self.config(jito_enabled="true")
         yield self.buy(require_bundle=True, bundle_tip_lamports=999)
+        yield from self.instructions_and_tips()
+
+    def instructions_and_tips(self):
+        """Plans that cannot be built, taken and not; a bundle's share of its profit, within the cap and beyond."""
+        yield self.config(plans="required")
+        yield self.buy()
+        yield self.config(plans="built")
+        yield from self.stopped(self.buy())
+        yield self.config(plans="terms", bundle_auction_enabled="true")
+        yield self.buy(require_bundle=True)
+        yield from self.stopped(self.buy(require_bundle=True, expected_roi_bps=9_000))
+        yield self.config(bundle_auction_enabled="false")
 
     def round_trips(self):
         """Two pools of one mint that lie 3 % apart, and one that is empty."""
@@ -358,10 +377,90 @@ class Script:
         yield self.later(11_000)
         yield self.config(max_open_positions=2)
 
+    def at_limits(self):
+        """One to each side of limits that move: what is held, positions, losses, the rest of a mint."""
+        yield self.balance(MINTS[3], 5_000_000)
+        yield from self.stopped(self.sell(5_000_000, mint=MINTS[3]))
+        yield self.sell(5_000_001, mint=MINTS[3])
+        yield self.balance(MINTS[3], 0)
+        yield from self.stopped(self.buy(metadata={"dex": "pump_amm", "current_open_positions": "1"}))
+        yield self.buy(metadata={"dex": "pump_amm", "current_open_positions": "2"})
+        yield self.config(max_position_size_lamports=10**12)
+        yield self.buy(10**12)
+        yield ClockTick()
+        free = self.measured("available")
+        yield from self.stopped(self.buy(free))
+        yield self.buy(free + 1)
+        yield self.config(max_position_size_lamports=500_000_000)
+        yield self.buy(expected_value_lamports=1, ttl_ms=1_000)
+        yield self.later(1_001)
+        yield self.simulated("Custom(6001)")
+
     def measured(self, word):
         """The number that the newest refusal told after `word=`."""
         said = [record.event for record in self.records if isinstance(record.event, DecisionRecord)][-1]
         return int(re.search(rf"{word}=(\d+)", said.checks[-1].details)[1])
+
+    def action(self, purpose, raw, paid, got, decimals=9, accounts=(), program=None, **metadata):
+        """An action on the own wallet, as a housekeeper wishes it."""
+        self.count += 1
+        told = action(
+            "account-janitor" if accounts else "wsol-manager",
+            purpose,
+            ExplicitAmount(raw, decimals),
+            TradeResources(paid, got, accounts=accounts, token_program=program),
+            {"dry_run": "false", **metadata},
+        )
+        return replace(told, intent_id=f"check-{self.count:03d}")
+
+    def housekeeping(self):
+        """Wrap, unwrap, close, burn: dry, refused, and all the way; each is a sell with a purpose."""
+        account = associated(HOUSE_WALLET, HOUSE_MINT, TOKEN_PROGRAM)
+        yield WalletSnapshotComplete("CheckWallet", (), slot=self.slot)
+        yield self.action("wrap", 10_000_000, NATIVE_SOL, SOL_MINT)
+        yield WalletSnapshotComplete(HOUSE_WALLET, (), slot=self.slot)
+        yield self.action("wrap", 10_000_000, SOL_MINT, NATIVE_SOL)
+        yield self.action("wrap", 10_000_000, NATIVE_SOL, SOL_MINT, dry_run="true")
+        yield self.simulated(out=10_000_000)
+        yield self.action("wrap", 10_000_000, NATIVE_SOL, SOL_MINT)
+        yield ControlRequest("check-kill-2", "all", "kill_switch", active=True, reason="drill")
+        yield self.simulated(out=10_000_000)
+        yield self.action("wrap", 10_000_000, NATIVE_SOL, SOL_MINT)
+        yield ControlRequest("check-reset-2", "all", "reset_kill_switch")
+        yield from self.acted(self.action("wrap", 10_000_000, NATIVE_SOL, SOL_MINT), 11_488_440, 10_000_000, -1_493_640)
+        yield from self.acted(self.action("unwrap", 4_000_000, SOL_MINT, NATIVE_SOL), 4_000_000, 4_000_000, -5_200)
+        yield self.buy(1_000_000)
+        yield self.action("unwrap", 5_000_000, SOL_MINT, NATIVE_SOL, whole="true")
+        yield self.simulated("Custom(6001)")
+        yield TokenMintInfo(HOUSE_MINT, TOKEN_PROGRAM, 6, 10**15, None, None, slot=self.slot)
+        yield self.balance(HOUSE_MINT, 77)
+        burn = (77, HOUSE_MINT, NATIVE_SOL, 6, (account,), TOKEN_PROGRAM)
+        yield self.trade(HOUSE_MINT, pool=HOUSE_POOL)
+        yield self.action("burn", *burn, lamports="1488440", max_value_lamports="50")
+        yield self.action("burn", *burn, lamports="1488440", max_value_lamports="100")
+        yield self.simulated(out=1_488_439)
+        burns = self.action("burn", *burn, lamports="1488440", max_value_lamports="100")
+        yield from self.acted(burns, 77, 1_488_440, 1_483_240, (6, 9))
+        close = (0, HOUSE_MINT, NATIVE_SOL, 6, (account,), TOKEN_PROGRAM)
+        yield self.action("close", *close, lamports="many")
+        yield self.action("close", 0, SOL_MINT, NATIVE_SOL, 9, (account,), TOKEN_PROGRAM, lamports="1")
+        yield self.buy(1_000_000, mint=HOUSE_MINT, pool=HOUSE_POOL)
+        yield self.action("close", *close, lamports="1488440")
+        yield self.simulated("Custom(6001)")
+        yield from self.acted(self.action("close", *close, lamports="1488440"), 0, 1_488_440, 1_483_240, (6, 9))
+
+    def acted(self, intent, given, got, delta, decimals=(9, 9)):
+        """An action that goes all the way."""
+        yield intent
+        yield self.simulated(out=got)
+        yield self.signed()
+        yield self.sent()
+        self.ms += 400
+        fills = (ExplicitAmount(given, decimals[0]), ExplicitAmount(got, decimals[1]))
+        fees = ResultFees(5_200, 0, 42_000)
+        yield ConfirmAnswer(
+            self.ask(SendAsk), "confirmed", self.slot + 1, None, *fills, None, fees, delta, ordinal=self.answered()
+        )
 
     def sends(self):
         yield self.buy()
@@ -423,19 +522,28 @@ class Script:
         yield self.config(daily_loss_limit_lamports=40_000_000)
         yield self.buy(mint=MINTS[2])
         yield ClockTick()
-        yield self.config(daily_loss_limit_lamports=self.measured("lost"))
+        lost = self.measured("lost")
+        yield self.config(daily_loss_limit_lamports=lost)
         yield self.buy(mint=MINTS[2])
+        yield self.config(daily_loss_limit_lamports=lost + 1)
+        yield from self.stopped(self.buy(mint=MINTS[2]))
         yield self.config(daily_loss_limit_lamports=5_000_000_000)
         yield from self.filled(self.buy(50_000_000, mint=MINTS[2]), 50_000_000, 8_000_000)
         yield from self.filled(self.sell(8_000_000, mint=MINTS[2]), 8_000_000, 30_000_000)
         yield self.buy(mint=MINTS[3])
         yield ClockTick()
-        yield self.config(drawdown_limit_lamports=self.measured("drawdown"))
+        fallen = self.measured("drawdown")
+        yield self.config(drawdown_limit_lamports=fallen)
         yield self.buy(mint=MINTS[3])
+        yield self.config(drawdown_limit_lamports=fallen + 1)
+        yield from self.stopped(self.buy(mint=MINTS[3]))
         yield self.config(drawdown_limit_lamports=0)
         yield self.buy(mint=MINTS[2])
         yield ClockTick()
-        yield self.later(self.measured("until") - self.ms)
+        now, until = self.measured("now"), self.measured("until")
+        yield self.later(until - now - 1)
+        yield self.buy(mint=MINTS[2])
+        yield self.later(1)
         yield from self.stopped(self.buy(mint=MINTS[2]))
         yield self.later(5_001)
         yield from self.stopped(self.buy(mint=MINTS[1]))

@@ -2,8 +2,8 @@
 
     python tests/goldens/make.py [NAME ...]
 
-Needs ../shared (or IRONCRAB_SHARED) for the mainnet block and the Whirlpool day; engine-checks is made of our own
-intents. A golden that changes is a change of decisions: say why with `ironcrab bless`, or in the commit.
+Needs ../shared (or IRONCRAB_SHARED) for the mainnet block and the Whirlpool day; engine-checks and housekeepers
+are made of our own events. A golden that changes is a change of decisions: say why with `ironcrab bless`, or in the commit.
 """
 
 import importlib
@@ -57,6 +57,13 @@ def scripted(name, script, events="events_of"):
     return made
 
 
+def housekeepers(folder):
+    sys.path.insert(0, str(ROOT))
+    from tests.goldens.housekeepers import SCENARIO, housekeeper_events
+
+    run_events(housekeeper_events(), "housekeepers", load(ROOT / SCENARIO), folder / "golden")
+
+
 GOLDENS = {
     "mainnet-block-332254908": block,
     "whirlpool-2022-04-06": day,
@@ -68,6 +75,7 @@ GOLDENS = {
     "momentum-regimes": scripted("momentum-regimes", "regime_checks"),
     "arbitrage-checks": scripted("arbitrage-checks", "arbitrage_checks"),
     "arbitrage-switches": scripted("arbitrage-switches", "arbitrage_checks"),
+    "housekeepers": housekeepers,
 }
 
 

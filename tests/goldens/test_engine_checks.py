@@ -36,17 +36,21 @@ CODES = [
     "FEE_EXCEEDS_MAX_COST",
     "FEE_UNPROFITABLE",
     "FAIRNESS_BLOCKED",
+    "FAIRNESS_STARVED",
     "ARB_SPREAD_INSUFFICIENT",
     "ARB_VALIDATION_ERROR",
     "ARB_HANDLER_NOT_CONFIGURED",
     "ARB_QUOTE_UNAVAILABLE",
     "SIM_UNPROFITABLE",
+    "dry_run",
+    "refused_route_exists",
+    "PLAN_UNBUILT",
     "send_disabled",
     "confirmed_err",
     "confirm_timeout",
     "confirm_rpc_error",
 ]
-"""The wire contract's codes that this engine can say, and its own SIM_UNPROFITABLE."""
+"""The wire contract's codes that this engine can say, and its own: SIM_UNPROFITABLE, PLAN_UNBUILT."""
 ROWS = {"cross_dex": "cross_dex_validation", "bundle": None, "pump_amm_quote_ready": None}
 """Rows of a check where they are named otherwise; None: it has no row when it passes."""
 

@@ -17,17 +17,25 @@ from ironcrab.dex.address import TOKEN, WSOL, associated
 from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SignedAnswer
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.trade import DecisionRecord, TradeIntent
+from ironcrab.execution import checks
 from ironcrab.log.recording import Recording
 from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of
 from ironcrab.mode.scenario import read
 from ironcrab.shell import demo_pools, demo_swaps
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.hosted import served
+from tests.live.armed_process import built
 from tests.live.desk import ROOT, judged
 from tests.live.wisher import LEAST
 from tests.shell.stage import KEYPAIR, OTHER, SOL, WALLET, new_chain, token_account
 
 SLOT_MS = 40
+
+
+@pytest.fixture(autouse=True)
+def _wishes_are_built(monkeypatch):
+    """The log is judged by the engine that wrote it."""
+    monkeypatch.setattr(checks, "_built", built)
 
 
 def key_file(folder, mode=0o600):
@@ -178,6 +186,8 @@ def test_arming_refuses_what_does_not_agree(tmp_path):
 
     assert "names" in refusal(lambda: armed(told(), OTHER))
     assert "send_enabled" in refusal(lambda: armed(told(send_enabled=False), WALLET.address))
+    assert 'engine.plans = "required"' in refusal(lambda: armed(told(), WALLET.address))
+    engine["plans"] = "required"
     assert "engine.daily_loss_limit_lamports" in refusal(lambda: armed(told(), WALLET.address))
     assert armed(told(daily_loss_limit_lamports=1), WALLET.address).outlets == ("armed",)
     path = key_file(tmp_path)

@@ -189,7 +189,7 @@ def test_segments_rotate_and_are_sealed_and_states_are_left_beside(tmp_path):
         stop = asyncio.Event()
         settings = LiveSettings(endpoint, tmp_path, segment_bytes=400_000, states_every=700, hot=True)
         running = asyncio.create_task(live_until(scenario(), settings, paper, stop))
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(60):
             while not (list(folder.glob("segments/*/trade.parquet")) and list(folder.glob("snapshots/snap-*"))):
                 assert not running.done(), running.result()
                 await asyncio.sleep(0.05)
@@ -243,7 +243,7 @@ def test_under_faults_of_the_feed_it_decides_as_a_run_over_its_recording(tmp_pat
             stop = asyncio.Event()
             settings = LiveSettings(Endpoint(f"127.0.0.1:{server.port}", tls=False), tmp_path, silence_s=1.0)
             running = asyncio.create_task(live_until(scenario(), settings, paper, stop))
-            async with asyncio.timeout(25):
+            async with asyncio.timeout(60):
                 await chain.finished.wait()
             await asyncio.sleep(0.5)
             stop.set()

@@ -37,6 +37,26 @@ def test_the_road_of_a_decision_leads_to_the_trade_that_caused_it(small):
     assert told.reproduction.equal
 
 
+def test_the_road_of_a_confirmed_buy_goes_on_to_its_exit(small):
+    exits = 0
+    for decision in small.records((DecisionRecord,)):
+        told = explain(small, decision.seq)
+        later = {stop.role: stop.record for stop in told.stops if stop.role.startswith("exit")}
+        bought = small.record(decision.event.intent).event
+        if bought.side == "Sell" or decision.event.outcome != "Confirmed":
+            assert later == {}
+        if not later:
+            continue
+        exits += 1
+        assert list(later) == ["exit: intent", "exit: decided", "exit: result", "exit: position"]
+        assert all(record.seq > decision.seq for record in later.values())
+        sold = later["exit: intent"].event
+        assert (sold.side, sold.resources.input_mint) == ("Sell", bought.resources.output_mint)
+        assert later["exit: decided"].event.intent == later["exit: intent"].seq
+        assert later["exit: position"].event.mint == bought.resources.output_mint
+    assert exits
+
+
 def test_every_derived_record_is_reproduced(small):
     for record in small.records():
         if record.cause is not None and record.seq % 7 == 0:

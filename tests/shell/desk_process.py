@@ -14,7 +14,8 @@ from ironcrab.shell.clock import now_ns
 from ironcrab.shell.routes import RpcRoute
 from ironcrab.shell.rpc import Rpc
 from ironcrab.shell.sender import Sender
-from tests.shell.stage import DECIMALS, FAST, WALLET, build, plan
+from ironcrab.shell.transaction import Tables
+from tests.shell.stage import DECIMALS, FAST, WALLET, plan
 
 
 async def main(folder, url, asks):
@@ -27,7 +28,7 @@ async def main(folder, url, asks):
         writer = Recording.create(folder, "0" * 32, commit_interval_s=0.005)
     arrived = asyncio.Event()
     async with Rpc(url, timeout_s=1) as rpc:
-        sender = Sender(WALLET, (RpcRoute(rpc),), (rpc,), build, lambda: writer.durable_seq, arrived, params=FAST)
+        sender = Sender(WALLET, (RpcRoute(rpc),), (rpc,), Tables(), lambda: writer.durable_seq, arrived, params=FAST)
         ended = {}
 
         def see(record):

@@ -3,9 +3,11 @@
 import asyncio
 from contextlib import AsyncExitStack
 from hashlib import sha256
+from itertools import count
 from struct import pack
 
 import msgspec
+from msgspec.structs import replace
 from solders.account import Account
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -13,7 +15,8 @@ from solders.pubkey import Pubkey
 from ironcrab.dex import base58
 from ironcrab.dex.address import TOKEN, TOKEN_2022, WSOL, associated
 from ironcrab.dex.face import Instruction, Meta
-from ironcrab.dex.wallet import create_account, unwrap, wrap
+from ironcrab.dex.message import calls_of, compiled
+from ironcrab.dex.wallet import compute_budget, create_account, transfer, unwrap, wrap
 from ironcrab.domain.ask import Plan, SendAsk, SimulateAsk
 from ironcrab.domain.units import NATIVE_SOL
 from ironcrab.loop import Record
@@ -25,6 +28,7 @@ from ironcrab.shell.routes import RpcRoute
 from ironcrab.shell.rpc import Rpc
 from ironcrab.shell.sender import Sender, SenderParams
 from ironcrab.shell.simulator import Simulator, SimulatorParams
+from ironcrab.shell.transaction import Tables
 from ironcrab.shell.vm import Vm
 from ironcrab.shell.wallet import wallet_of
 
@@ -35,6 +39,8 @@ OTHER = str(Keypair.from_seed(sha256(b"other wallet").digest()).pubkey())
 MINT = str(Keypair.from_seed(sha256(b"test mint").digest()).pubkey())
 DECIMALS = 6
 SOL = 10**9
+NUMBERS = count()
+"""What is taken off a compute limit, so that no two plans are one message."""
 FAST = SenderParams(resend_ms=60, poll_ms=30, sign_within_ms=60_000)
 
 
@@ -64,10 +70,10 @@ def new_chain(script="", slot_ms=20, **kwargs):
     return chain
 
 
-def plan(kind, amount, min_out=0, tip=0, price=1000):
-    """A plan whose `dex` is what the stage's builder does: wrap, unwrap or transfer."""
+def plan(kind, amount, min_out=0, tip=0, price=1000, tipped=OTHER):
+    """A plan that wraps, unwraps or transfers, as its `dex` says."""
     mints = {"wrap": (NATIVE_SOL, WSOL), "unwrap": (WSOL, NATIVE_SOL), "transfer": (MINT, WSOL)}[kind]
-    return Plan(
+    told = Plan(
         side="Sell" if kind == "transfer" else "Buy",
         dex=kind,
         pool_address=OTHER,
@@ -76,11 +82,20 @@ def plan(kind, amount, min_out=0, tip=0, price=1000):
         amount_in=amount,
         min_out=min_out,
         max_slippage_bps=100,
-        compute_units=100_000,
+        compute_units=100_000 - next(NUMBERS) % 50_000,
         priority_fee_micro_lamports=price,
         tip_lamports=tip,
         plan_hash="",
     )
+    return with_calls(told, build(told), tipped)
+
+
+def with_calls(told, instructions, tipped=OTHER):
+    """The plan with these instructions, between its limits and its tip."""
+    tips = (transfer(WALLET.address, tipped, told.tip_lamports),) if told.tip_lamports else ()
+    budget = compute_budget(told.compute_units, told.priority_fee_micro_lamports)
+    calls = calls_of((*budget, *instructions, *tips))
+    return replace(told, calls=calls, plan_hash=compiled(WALLET.address, calls).plan_hash)
 
 
 def build(told):
@@ -172,9 +187,10 @@ class Stage:
         self.rpc = await self.stack.enter_async_context(Rpc(self.net.url, timeout_s=2))
         desk, rpc = self.desk, self.rpc
         routes = (RpcRoute(rpc),)
-        self.sender = Sender(WALLET, routes, (rpc,), build, lambda: desk.durable_seq, desk.arrived, params=self.params)
-        self.simulator = Simulator(WALLET.address, rpc, build, desk.arrived, params=SimulatorParams(timeout_ms=1000))
-        self.desk.outlets = [self.sender, self.simulator]
+        tables = Tables()
+        self.sender = Sender(WALLET, routes, (rpc,), tables, lambda: desk.durable_seq, desk.arrived, params=self.params)
+        self.simulator = Simulator(WALLET.address, rpc, tables, desk.arrived, params=SimulatorParams(timeout_ms=1000))
+        self.desk.outlets = [tables, self.sender, self.simulator]
         for record in self.desk.records:
             for outlet in self.desk.outlets:
                 outlet.see(record)

@@ -30,7 +30,7 @@ from ironcrab.shell.local_calls import CALLS
 from ironcrab.shell.local_chain import LocalChain, Refused
 from ironcrab.shell.localnet import Localnet
 from ironcrab.shell.vm import V1_GATE, Vm
-from tests.shell.stage import KEYPAIR, MINT, OTHER, SOL, WALLET, build, new_chain, plan
+from tests.shell.stage import KEYPAIR, MINT, OTHER, SOL, WALLET, new_chain, plan
 
 CONFIRMED = {"commitment": "confirmed"}
 PROCESSED = {"commitment": "processed"}
@@ -187,11 +187,11 @@ def test_a_transaction_s_life_statuses_meta_and_ladder(net):
 
 
 def test_inner_instructions_and_token_balances_stand_in_the_meta(net):
-    from ironcrab.shell.transaction import compiled, dressed, signed
+    from ironcrab.shell.transaction import Tables, message_of, signed
 
     told = plan("wrap", SOL)
     blockhash = net.chain.blockhash_at("confirmed")[0]
-    made = signed(compiled(dressed(build(told), told, WALLET.address), WALLET.address, blockhash), WALLET)
+    made = signed(message_of(told, WALLET.address, Tables()), blockhash, WALLET)
     result(net, "sendTransaction", base64.b64encode(made.raw).decode(), B64)
     net.chain.advance(2)
     config = {**CONFIRMED, "maxSupportedTransactionVersion": 1}
@@ -391,11 +391,11 @@ def frames_of(chain, act):
 
 
 def test_frames_are_what_the_ingest_reads(net):
-    from ironcrab.shell.transaction import compiled, dressed, signed
+    from ironcrab.shell.transaction import Tables, message_of, signed
 
     chain = net.chain
     told = plan("wrap", SOL)
-    made = signed(compiled(dressed(build(told), told, WALLET.address), WALLET.address, chain.hash), WALLET)
+    made = signed(message_of(told, WALLET.address, Tables()), chain.hash, WALLET)
 
     def act():
         chain.submit(made.raw, skip_preflight=False)

@@ -13,13 +13,13 @@ from ironcrab.domain.ask import SignedAnswer
 from ironcrab.domain.market import LatestBlockhash, WalletBalanceSnapshot, WalletSnapshotComplete
 from ironcrab.domain.units import NATIVE_SOL
 from ironcrab.shell import rpc as module
-from ironcrab.shell.fills import Landed, landed_of_rpc
+from ironcrab.shell.fills import Landed, landed_of_rpc, received, sol_delta
 from ironcrab.shell.landing import expired, fetched, found
 from ironcrab.shell.localnet import Localnet
 from ironcrab.shell.routes import JitoRoute, RpcRoute
 from ironcrab.shell.rpc import LandedTransaction, PriorityFee, Rpc, RpcFault, SimulationAnswer
 from ironcrab.shell.samples import fee_event, read_blockhash, read_fees, read_wallet
-from ironcrab.shell.simulator import amount_out
+from ironcrab.shell.simulator import balances
 from tests.shell.stage import DECIMALS, MINT, OTHER, SOL, WALLET, new_chain, plan
 
 TOKEN = "very-secret-token-123"
@@ -184,7 +184,10 @@ def test_no_transaction_or_simulation_breaks_the_fills(told):
         if isinstance(value, LandedTransaction):
             landed_of_rpc("1", value)
         else:
-            amount_out(value.value, (WALLET.address,), plan("wrap", 1), WALLET.address)
+            seen = balances(value.value, (WALLET.address,))
+            if seen is not None:
+                received(seen, plan("wrap", 1), WALLET.address)
+                sol_delta(seen, WALLET.address)
 
 
 # samples

@@ -153,6 +153,19 @@ def test_one_entry_per_mint(world):
     assert w.verdicts("Q")[-1] == ("wait", "WAIT_POSITION_ELSEWHERE")
 
 
+def test_a_refused_pool_says_nothing_of_what_goes_on_in_another(world):
+    w = world(terminal_secs=60)
+    w.trade(100)
+    w.refuse()
+    w.trade(101, pool="Q")
+    w.trade(102)
+    w.fill(M, slot=103)
+    w.trade(104)
+    assert w.verdicts("P")[-1] == ("reject", "REJECT_ENTRY_REFUSED")
+    w.trade(250)
+    assert w.verdicts("P")[-1] == ("wait", "WAIT_POSITION_ELSEWHERE")
+
+
 def test_a_refused_entry_is_free_again_after_its_time(world):
     for outcome, code in (
         ("Rejected", "REJECT_ENTRY_REFUSED"),

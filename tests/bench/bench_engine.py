@@ -1,0 +1,97 @@
+"""What a decision costs with all its checks: at most 200 microseconds are wanted where its bare encode takes 2.
+
+python tests/bench/bench_engine.py
+
+Each figure is the median over fresh stages or repeats, beside the bare msgspec encode of the decision in the same run,
+and what the target is at that encode's speed. `terms`: plans without instructions; `built`: with them, from the
+accounts of each venue; `first`: the first plan of a wallet and a coin, whose addresses are all derived anew.
+"""
+
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter_ns
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import msgspec
+
+from ironcrab.dex import address, base58
+from ironcrab.domain.ask import SimulateAnswer, SimulateAsk
+from ironcrab.domain.control import ClockTick
+from ironcrab.execution.state import Waiting
+from tests.execution.test_plans import SETS, ready, wish
+
+TURNS = 200
+TARGET, AT = 200, 2
+"""Microseconds of a decision, where a bare encode takes so many."""
+
+
+def one(stage, intent, turn):
+    """Nanoseconds of one decision, and what came of it; the attempt is ended again."""
+    engine = stage.engine
+    seq = 1_000_000 + 11 * turn
+    engine.state.waiting.append(Waiting(seq, 0, engine.now_ms, intent))
+    began = perf_counter_ns()
+    said = engine.step(seq + 1, ClockTick())
+    spent = perf_counter_ns() - began
+    for event in said:
+        if isinstance(event, SimulateAsk):
+            engine.step(seq + 2, event)
+            (decision, *_) = engine.step(seq + 3, SimulateAnswer(seq + 2, False, "x"))
+            return spent, decision
+    return spent, said[-1]
+
+
+def encode_ns(decision):
+    """Nanoseconds of a bare encode."""
+    encode = msgspec.json.Encoder().encode
+    began = perf_counter_ns()
+    for _ in range(200):
+        encode(decision)
+    return (perf_counter_ns() - began) / 200
+
+
+def tell(name, spent, decision):
+    bare = encode_ns(decision)
+    took = median(spent)
+    wanted = TARGET * bare / (AT * 1000)
+    verdict = "ok" if took / 1000 <= wanted else "SLOWER"
+    rows, code = len(decision.checks), decision.checks[-1].reason_code
+    print(
+        f"{name:32s} {took / 1000:8.1f} us  encode {bare / 1000:5.2f} us  ratio {took / bare:6.1f} "
+        f"(wanted {TARGET / AT:.0f})  {verdict}  rows={rows} last={code}"
+    )
+
+
+def repeated(venue, side, **params):
+    stage = ready(venue, **params)
+    intent = wish(venue, side)
+    done = [one(stage, intent, turn) for turn in range(TURNS)]
+    return [spent for spent, _ in done[20:]], done[-1][1]
+
+
+def first(venue, side):
+    spent, decision = [], None
+    for turn in range(15):
+        stage = ready(venue)
+        address.find_program_address.cache_clear()
+        address.associated.cache_clear()
+        base58.decode.cache_clear()
+        took, decision = one(stage, wish(venue, side), turn)
+        spent.append(took)
+    return spent, decision
+
+
+def main():
+    tell("refused before the plan", *repeated("raydium", "Buy", max_position_size_lamports=1))
+    tell("refused at the capital lock", *repeated("raydium", "Buy", native=1))
+    for venue in SETS:
+        for side in ("Buy", "Sell"):
+            tell(f"terms {venue} {side}", *repeated(venue, side, plans="terms"))
+            tell(f"built {venue} {side}", *repeated(venue, side))
+            tell(f"first {venue} {side}", *first(venue, side))
+
+
+if __name__ == "__main__":
+    main()

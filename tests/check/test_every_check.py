@@ -1,0 +1,266 @@
+"""Each check has a recording that passes and one that fails: the same log, tampered with and chained anew."""
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from ironcrab.check import CHECKS, check
+from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
+from ironcrab.domain.control import ConfigUpdate, ControlRequest
+from ironcrab.domain.market import ExplicitAmount
+from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
+from ironcrab.domain.units import SOL_MINT
+from ironcrab.log.recording import Recording
+from ironcrab.loop import Record
+from tests.goldens.engine_checks import drive
+
+
+@pytest.fixture(scope="module")
+def log():
+    """Every check, code and outcome of the engine, and a strategy's verdicts."""
+    records = drive()[1]
+    seq, time = len(records), records[-1].time
+    for number, (verdict, code) in enumerate((("wait", "A"), ("reject", "B"))):
+        said = Verdict("watcher", "M", "P", verdict, code, "Early")
+        records.append(Record(seq + number, seq - 1, "watcher", time, said))
+    return records
+
+
+def written(records, folder):
+    """The log of these records, as a recording whose chain is whole."""
+    with Recording.create(folder, "ab" * 16) as session:
+        for record in records:
+            session.append(record)
+    return Recording.open(folder)
+
+
+class Tampering:
+    """A log that is changed in places and gets more at its end; seqs stay dense."""
+
+    def __init__(self, log):
+        self.records = list(log)
+
+    def place(self, kind, holds=lambda _event: True, last=False):
+        found = [r.seq for r in self.records if isinstance(r.event, kind) and holds(r.event)]
+        assert found, f"no {kind.__name__} as wanted"
+        return found[-1 if last else 0]
+
+    def change(self, seq, **fields):
+        self.records[seq] = replace(self.records[seq], event=replace(self.records[seq].event, **fields))
+
+    def head(self, seq, **fields):
+        self.records[seq] = replace(self.records[seq], **fields)
+
+    def add(self, event, by=None, cause=None, time=None):
+        seq = len(self.records)
+        self.records.append(Record(seq, cause, by, time or self.records[-1].time, event))
+        return seq
+
+    def event(self, kind, holds=lambda _event: True, last=False):
+        return self.records[self.place(kind, holds, last)].event
+
+
+def is_buy(event):
+    return event.plan.side == "Buy"
+
+
+def big(told, raw):
+    ask = told.event(SendAsk, is_buy)
+    told.add(replace(ask, plan=replace(ask.plan, amount_in=raw), attempt=7))
+
+
+def no_gate(told):
+    sent = told.event(SendAsk)
+    ask = told.place(SimulateAsk, lambda event: (event.intent, event.attempt) == (sent.intent, sent.attempt))
+    told.change(told.place(SimulateAnswer, lambda event: event.ask == ask), success=False)
+
+
+def killed(told):
+    told.add(ControlRequest("x", "all", "kill_switch", active=True))
+    told.add(replace(told.event(SendAsk, is_buy), attempt=7))
+
+
+def killed_wrap(told):
+    told.add(ControlRequest("x", "all", "kill_switch", active=True))
+    told.add(
+        replace(
+            told.event(SendAsk, lambda event: event.plan.output_mint == SOL_MINT and event.plan.dex == "wallet"),
+            attempt=7,
+        )
+    )
+
+
+def late(told):
+    ask = told.event(SimulateAsk)
+    told.change(ask.intent, deadline_slot=1)
+
+
+def pools_shared(told):
+    ask = told.event(SimulateAsk, is_buy)
+    told.add(replace(ask, attempt=7))
+    told.add(replace(ask, attempt=8))
+
+
+def crowded(told):
+    for number in range(12):
+        told.add(PositionUpdate(f"Mint{number}", 5, 6, "Open", "Execution"))
+
+
+def below_least(told):
+    seq = told.place(ConfirmAnswer, lambda event: event.status == "confirmed" and event.fill_out is not None)
+    told.change(seq, fill_out=ExplicitAmount(0, 6))
+
+
+def oversold(told):
+    update = told.event(PositionUpdate, lambda event: event.balance_raw > 0)
+    told.add(update)
+    ask = told.event(SendAsk, is_buy)
+    plan = replace(ask.plan, side="Sell", input_mint=update.mint, amount_in=update.balance_raw + 1)
+    told.add(replace(ask, plan=plan, attempt=7))
+
+
+def wrong_position(told):
+    """A mint that nothing else speaks of: bought once, and one unit more is held."""
+    intent = told.add(told.event(TradeIntent, lambda event: event.side == "Buy"))
+    result = told.event(ExecutionResult, lambda event: event.fill_status == "complete")
+    told.add(replace(result, intent=intent, token_mint="OnlyHere", fill_out=ExplicitAmount(100, 6)))
+    told.add(PositionUpdate("OnlyHere", 101, 6, "Open", "Execution"))
+
+
+def forgotten(told):
+    for seq, record in enumerate(told.records):
+        if isinstance(record.event, DecisionRecord | SimulateAsk) and record.event.intent == told.first_intent:
+            told.change(seq, intent=0)
+
+
+def undecided(told):
+    told.first_intent = told.place(TradeIntent)
+    forgotten(told)
+
+
+def swapped_rows(told):
+    seq = told.place(DecisionRecord, lambda event: len(event.checks) > 4)
+    checks = told.records[seq].event.checks
+    told.change(seq, checks=(checks[1], checks[0], *checks[2:]))
+
+
+def id_twice(told):
+    first = told.event(SimulateAsk, lambda event: told.records[event.intent].event.intent_id is not None)
+    intent = told.add(told.records[first.intent].event)
+    told.add(replace(first, intent=intent))
+
+
+def signed_twice(told):
+    first = told.event(SignedAnswer)
+    told.change(told.place(SignedAnswer, last=True), signature=first.signature)
+
+
+def other_pool(told):
+    seq = told.place(
+        SimulateAsk, lambda event: event.attempt == 0 and not event.plan.hops and event.plan.dex != "wallet"
+    )
+    told.change(seq, plan=replace(told.records[seq].event.plan, pool_address="Elsewhere"))
+
+
+def no_parent(told):
+    seq = told.place(TradeIntent, lambda event: event.origin_type == "ExecutionMevB")
+    told.change(seq, intent_id=None)
+
+
+def sent_dry(told):
+    intent = told.place(TradeIntent, lambda event: event.metadata.get("dry_run") == "true")
+    told.add(replace(told.event(SendAsk), intent=intent))
+
+
+def lost_too_much(told):
+    lost = told.event(ExecutionResult, lambda event: event.pnl is not None)
+    told.add(replace(lost, pnl=replace(lost.pnl, net_lamports=-(10**12))))
+    told.add(replace(told.event(SimulateAsk, is_buy), attempt=7))
+
+
+def verdicts_again(told):
+    told.add(Verdict("watcher", "M", "P", "enter", "C", "Early"))
+
+
+def same_verdict(told):
+    told.add(Verdict("watcher", "M", "P", "reject", "B", "Early"))
+
+
+def groundless(told):
+    told.add(told.event(TradeIntent), by="watcher", cause=told.place(ConfigUpdate))
+
+
+def derived(told):
+    return next(record.seq for record in told.records if record.cause is not None)
+
+
+TAMPERINGS = {
+    "causes": lambda told: told.head(derived(told), cause=None),
+    "clock": lambda told: told.head(derived(told), time=told.records[-1].time + 1),
+    "answers": lambda told: told.change(told.place(SignedAnswer), ordinal=9),
+    "references": lambda told: told.change(told.place(DecisionRecord), decided_at=10**6),
+    "one-outcome": lambda told: told.add(told.event(DecisionRecord)),
+    "simulate-gate": no_gate,
+    "sent-once": lambda told: told.add(told.event(SendAsk)),
+    "kill-switch": killed,
+    "ttl": late,
+    "reasons": lambda told: told.change(
+        told.place(DecisionRecord, lambda e: e.outcome == "Rejected"), primary_reject_reason="OTHER"
+    ),
+    "pool-locks": pools_shared,
+    "capital": lambda told: big(told, 10**15),
+    "max-position": lambda told: big(told, 10**15),
+    "open-positions": crowded,
+    "least-output": below_least,
+    "positions": wrong_position,
+    "exit-size": oversold,
+    "fills": lambda told: told.change(
+        told.place(ExecutionResult, lambda e: e.fill_status == "complete"), fill_status="partial"
+    ),
+    "terminal-reject": verdicts_again,
+    "verdict-changes": same_verdict,
+    "intent-ground": groundless,
+    "decided": undecided,
+    "rows": swapped_rows,
+    "intent-ids": id_twice,
+    "signatures": signed_twice,
+    "plan-pools": other_pool,
+    "origin": no_parent,
+    "dry-run": sent_dry,
+    "config": lambda told: told.change(
+        told.place(DecisionRecord, last=True), config_snapshot_id="cfg-0000000000000000"
+    ),
+    "daily-loss": lost_too_much,
+}
+
+
+@pytest.fixture(scope="module")
+def sound(log, tmp_path_factory):
+    return written(log, tmp_path_factory.mktemp("sound") / "log")
+
+
+def test_every_check_has_its_tampering():
+    assert sorted(TAMPERINGS) == sorted(one.name for one in CHECKS)
+    assert all(one.says for one in CHECKS)
+
+
+@pytest.mark.parametrize("name", list(TAMPERINGS))
+def test_the_sound_log_passes(name, sound):
+    assert check(sound, (name,)) == {name: []}
+
+
+@pytest.mark.parametrize("name", list(TAMPERINGS))
+def test_the_tampered_log_fails(name, log, tmp_path):
+    told = Tampering(log)
+    TAMPERINGS[name](told)
+    found = check(written(told.records, tmp_path / "log"), (name,))[name]
+    assert found, name
+    assert found[0].sentence
+    assert msgspec.json.encode(found)
+
+
+def test_a_wrap_while_killed_is_found(log, tmp_path):
+    told = Tampering(log)
+    killed_wrap(told)
+    found = check(written(told.records, tmp_path / "log"), ("kill-switch",))["kill-switch"]
+    assert found[-1].sentence.startswith("a wrap is sent")

@@ -1,0 +1,83 @@
+"""Every parameter of the engine and its housekeepers while they run: each key judged alone, at both ends of its range."""
+
+import msgspec
+import pytest
+
+from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate
+from ironcrab.execution.housekeepers import HOUSEKEEPERS
+from ironcrab.execution.params import EngineParams, changed, config_snapshot_id, text_of
+from tests.execution.stage import Stage, buy, mint_info, trade
+
+KINDS = (EngineParams, *(kind.Params for _, kind in HOUSEKEEPERS))
+KEYS = [(kind, field) for kind in KINDS for field in msgspec.structs.fields(kind)]
+CONTRACT = {
+    "max_position_size_lamports": (1, None), "daily_loss_limit_lamports": (1, None), "max_open_positions": (1, 100),
+    "max_slippage_bps": (1, 10_000), "simulation_timeout_ms": (100, 30_000), "confirmation_timeout_ms": (500, 300_000),
+}  # fmt: skip
+"""Ranges of the wire contract, section 1.15."""
+
+
+def meta(field):
+    return next(m for m in field.type.__metadata__ if isinstance(m, msgspec.Meta))
+
+
+def named(pair):
+    return f"{pair[0].__name__}.{pair[1].name}"
+
+
+@pytest.mark.parametrize("pair", KEYS, ids=named)
+def test_a_key_is_judged_alone(pair):
+    kind, field = pair
+    told = meta(field)
+    ends = [end for end in (told.ge, told.le) if end is not None] or [getattr(kind(), field.name)]
+    restart = bool((told.extra or {}).get("restart"))
+    for end in ends:
+        config = {"colour": "1", field.name: text_of(end)}
+        params, applied, rejected = changed(kind(), config, "operator")
+        reasons = {setting.key: setting.origin for setting in rejected}
+        assert reasons.pop("colour") == "unknown key"
+        if restart:
+            assert reasons == {field.name: "takes effect at a restart only"}
+            assert params == kind()
+        elif field.name in reasons:
+            assert "must lie between" in reasons[field.name], "in range, but against another parameter"
+        elif applied:
+            assert (applied[0].key, applied[0].value, applied[0].origin) == (field.name, text_of(end), "operator")
+            assert text_of(getattr(params, field.name)) == text_of(end)
+    for beyond in (*(() if told.ge is None else (told.ge - 1,)), *(() if told.le is None else (told.le + 1,)), "x", ""):
+        params, applied, rejected = changed(kind(), {field.name: str(beyond)}, "operator")
+        is_text = isinstance(getattr(kind(), field.name), str)
+        if not is_text or restart:
+            assert not applied
+            assert len(rejected) == 1
+            assert params == kind()
+
+
+@pytest.mark.parametrize("key", list(CONTRACT))
+def test_the_contract_ranges(key):
+    told = meta(next(field for field in msgspec.structs.fields(EngineParams) if field.name == key))
+    low, high = CONTRACT[key]
+    assert told.ge == low
+    assert high is None or told.le == high
+
+
+def test_what_holds_is_what_decisions_bear():
+    stage = Stage()
+    stage.take(mint_info())
+    stage.take(trade(10))
+    before = stage.engine.state.config_id
+    stage.take(ConfigUpdate("execution-engine", {"max_position_size_lamports": "9", "max_slippage_bps": "0", "a": "b"}))
+    (said,) = stage.of(ConfigChanged)
+    assert [setting.key for setting in said.settings] == ["max_position_size_lamports"]
+    assert [setting.key for setting in said.rejected] == ["max_slippage_bps", "a"]
+    assert said.config_snapshot_id == config_snapshot_id(stage.engine.state.params) != before
+    stage.take(buy(10))
+    stage.take(ClockTick())
+    (decision,) = stage.decisions
+    assert decision.primary_reject_reason == "RISK_MAX_POSITION"
+    assert decision.config_snapshot_id == said.config_snapshot_id
+    assert ("config", said.config_snapshot_id) in [(read.what, read.of) for read in decision.reads]
+    stage.take(ConfigUpdate("market-data", {"max_position_size_lamports": "1"}))
+    assert len(stage.of(ConfigChanged)) == 1
+    stage.take(ConfigUpdate("execution-engine", {"a": "b"}))
+    assert stage.engine.state.config_id == decision.config_snapshot_id, "nothing was applied"
