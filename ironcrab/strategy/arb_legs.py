@@ -12,7 +12,6 @@ from msgspec import Struct
 from ironcrab.domain.units import (
     BPS,
     SLOT_MS,
-    SOL_MINT,
     USDC_MINT,
     USDT_MINT,
     Bps,
@@ -159,10 +158,8 @@ class Quoter:
 
 
 def is_behind(row: PoolRow) -> bool:
-    """Whether a trade was told after the reserves: they are not what the pool holds now."""
-    if row.trade_seq is None or row.reserve_slot is None:
-        return False
-    return row.trade_slot > row.reserve_slot or row.seq == row.trade_seq
+    """Whether a trade was told after the reserves, which are known: they are not what the pool holds now."""
+    return row.trade_slot > (row.reserve_slot or 0) or row.seq == row.trade_seq
 
 
 def price_of(row: PoolRow) -> tuple[int, int] | None:
@@ -226,13 +223,3 @@ class Gates:
         expected = trip.legs[-1].amount_out
         slipped = expected * (BPS - self.params.max_slippage_bps) // BPS
         return max(slipped, trip.amount_in + self.cost + 1)
-
-
-def is_round(steps: Sequence[Step]) -> bool:
-    """Whether the steps lead from SOL to SOL."""
-    mint = SOL_MINT
-    for row, mint_in in steps:
-        if mint_in != mint or mint_in not in (row.base_mint, row.quote_mint):
-            return False
-        mint = row.quote_mint if mint_in == row.base_mint else row.base_mint
-    return mint == SOL_MINT and bool(steps)

@@ -376,6 +376,7 @@ BREAKOUTS = {
     "a range too small": candles(*BASE, ((3, 10_000, 10_238), SAME, SAME, DEAR)),
     "a volume too small": candles(*BASE, (CHEAP, SAME, (4, 1_899, 1_899), DEAR)),
     "a base that stood still": candles(*(((1, 2_000, 2_000),),) * 4, OUT),
+    "a base that ends in a trade of nothing": candles(*BASE[:3], (*CANDLE, (1, 2_000, 0)), ((3, 2_100, 2_000),) * 4),
     "falls out of its base": candles(*BASE, ((3, 2_000, 1_950), (3, 2_000, 2_200), *OUT)),
 }
 """Flows under ESTABLISHED, by what the case is about."""

@@ -34,11 +34,20 @@ GOLDENS = (
     "ema-checks",
     "engine-checks",
     "engine-corners",
+    "housekeepers",
     "mainnet-block-332254908",
     "whirlpool-2022-04-06",
 )
 """In the order they are asked, but those of FIRST before; one that is not there is left out."""
-FIRST = {"strategy/arb": "arbitrage", "strategy/ema": "ema", "execution/": "engine"}
+FIRST = {
+    "strategy/arb": "arbitrage",
+    "strategy/ema": "ema",
+    "strategy/policy": "momentum-regimes",
+    "strategy/candles": "momentum-regimes",
+    "strategy/routes": "momentum-regimes",
+    "strategy/reload": "momentum-regimes",
+    "execution/": "engine",
+}
 """What names of goldens begin with that are likely to notice an edit of a file, by what its path begins with."""
 TIME_LIMIT = 20
 NO_GOLDEN = ("strategy/wish.py",)
@@ -48,11 +57,19 @@ SWAPPED = {
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 NEVER_NEGATIVE = "a slot or an amount, which is never below zero"
+MADE_ANEW = "windows are a cache: made anew they count the same"
+LET_GO = "candles are a cache: those that are let go are older than any base"
+HALVED = "half of what goes in is taken off or added: what is left is above zero"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
-    ("strategy/gates.py", "Gates.windows_of", "windows.flow is not flow: operator"): (
-        "windows are a cache: made anew they count the same"
+    ("strategy/features.py", "Features.windows_of", "windows.flow is not flow: operator"): MADE_ANEW,
+    ("strategy/candles.py", "Candles.follow", "self.next < flow.dropped: operator"): (
+        "candles of which all trades were let go are older than any base"
     ),
-    ("strategy/exits.py", "Exits.look", "quote.amount_out > best.amount_out: operator"): "a position has one route",
+    ("strategy/candles.py", "Candles.follow", "if len(candles) > most + SPARE: negated"): LET_GO,
+    ("strategy/candles.py", "Candles.follow", "len(candles) > most + SPARE: operator"): LET_GO,
+    ("strategy/candles.py", "cheaper", "one.base * other.quote >= other.base * one.quote: operator"): (
+        "two prices that are equal give the same ratio"
+    ),
     ("strategy/book.py", "Book.intended", "len(state.wishes) > MOST_WISHES: operator"): (
         "one of 1,024 wishes more or less: the oldest is answered long before"
     ),
@@ -75,9 +92,13 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "a pool that passed the gates has a last trade of both amounts"
     ),
     ("strategy/arb_legs.py", "Trip.spread_bps", "gross >= 0: operator"): "nought has no sign",
-    ("strategy/arb_legs.py", "Quoter.sized", "0 < amount <= most: operator (1.)"): (
-        "half of what goes in is taken off or added: what is left is above zero"
+    ("strategy/arb_legs.py", "Trip.spread_bps", "gross >= 0: 0 -> 1"): "nought has no sign",
+    ("strategy/arb_legs.py", "Quoter.sized", "0 < amount <= most: operator (1.)"): HALVED,
+    ("strategy/arb_legs.py", "Quoter.sized", "0 < amount <= most: 0 -> 1"): (
+        "a size of one comes only after itself and earns no more"
     ),
+    ("strategy/arb_legs.py", "Quoter.sized", "0 < amount <= most: 0 -> -1"): HALVED,
+    ("strategy/arb_pairs.py", "best_pair", "_order(trip) < _order(best): operator"): "no pair is tried twice",
     ("strategy/arb_pairs.py", "gap_bps", "quote * cheapest[0] < cheapest[1] * base: operator"): (
         "two prices that are equal give the same ratio"
     ),
