@@ -243,9 +243,12 @@ def judged(goldens: list[Path]) -> str:
     """The first golden that is not identical."""
     golden = goldens[0]
     try:
+        from ironcrab.log.compare import Judge
         from ironcrab.log.recording import Recording
         from ironcrab.mode.verify import follow
 
+        # the first word that differs is enough
+        Judge._diverge = diverged
         for golden in goldens:
             verdict = follow(Recording.open(golden)).verdict
             if verdict != "identical":
@@ -253,6 +256,11 @@ def judged(goldens: list[Path]) -> str:
     except Exception as fault:  # noqa: BLE001 - whatever an edit makes the code raise is noticed
         return f"{golden.name}: {type(fault).__name__}"
     return ""
+
+
+def diverged(_judge: object, seq: int, by: str, *_: object) -> None:
+    """In place of counting it."""
+    raise ValueError(f"seq {seq}: {by} says something else")
 
 
 def files_of(names: list[str]) -> list[Path]:
