@@ -114,7 +114,7 @@ class Quoter:
         if quote.kind == "last_trade":
             if age > self.trade_slots:
                 return STALE
-        elif (self.state_slots and age > self.state_slots) or (quote.kind == "executable" and is_behind(row)):
+        elif (self.state_slots and age > self.state_slots) or (quote.kind == "executable" and is_behind(row, quote.slot)):
             return STALE
         kind: Kind = "last_trade" if quote.kind == "last_trade" else "marginal"
         mint_out = row.quote_mint if mint_in == row.base_mint else row.base_mint
@@ -157,9 +157,9 @@ class Quoter:
         return best
 
 
-def is_behind(row: PoolRow) -> bool:
-    """Whether a trade was told after the reserves, which are known: they are not what the pool holds now."""
-    return row.trade_slot > (row.reserve_slot or 0) or row.seq == row.trade_seq
+def is_behind(row: PoolRow, slot: Slot) -> bool:
+    """Whether a trade was told after the reserves of this slot: they are not what the pool holds now."""
+    return row.trade_slot > slot or row.seq == row.trade_seq
 
 
 def price_of(row: PoolRow) -> tuple[int, int] | None:

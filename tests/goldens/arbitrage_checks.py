@@ -334,6 +334,16 @@ class Script(Chain):
         self.slot += 2
         yield self.told(mint, a, "raydium")
 
+        mint, a, b, c, d = self.named()
+        many, other, *far = (f"ArbOther{self.count:03d}{n}" for n in range(5))
+        yield self.told(other, d, "raydium", quote=DEEP * 104 // 100)
+        for n, next_mint in enumerate(far):
+            yield self.told(many, f"{c}{n}", "raydium", quote_mint=next_mint)
+        yield self.told(mint, b, "raydium", quote_mint=many)
+        yield self.told(mint, f"{b}b", "raydium", quote_mint=other)
+        self.slot += 2
+        yield self.told(mint, a, "raydium")
+
     def distances(self):
         """Pairs of unlike distance, of like return, of no price one way or both."""
         mint, a, b, c, _ = self.named()
