@@ -77,6 +77,11 @@ class Script(momentum_checks.Script):
         for dev in (None, "much"):
             yield from self.case(THIN["half of the buyers in one slot"], dev=dev)
             yield self.dev_told("2")(self.mint, self.pool)
+        # of the two largest wallets a quarter is each one's, five eighths are the three largest's
+        for one, three in ((10_000, 6_250), (10_000, 6_249), (2_500, 10_000), (2_499, 10_000), (10_000, 10_000)):
+            caps = {"early_top1_buyer_share_cap_bps": str(one), "early_top3_buyer_share_cap_bps": str(three)}
+            yield ConfigUpdate("momentum-bot", caps)
+            yield from self.case(THIN["half of the buyers in one slot"])
 
     def quoted(self):
         """A buy needs a quote of its size."""

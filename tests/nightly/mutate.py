@@ -59,6 +59,7 @@ SWAPPED = {
 NEVER_NEGATIVE = "a slot or an amount, which is never below zero"
 MADE_ANEW = "windows are a cache: made anew they count the same"
 LET_GO = "candles are a cache: those that are let go are older than any base"
+CEILING = "a ceiling saves counting: at its edge the count says the same"
 HALVED = "half of what goes in is taken off or added: what is left is above zero"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("strategy/features.py", "Features.windows_of", "windows.flow is not flow: operator"): MADE_ANEW,
@@ -70,6 +71,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("strategy/candles.py", "cheaper", "one.base * other.quote >= other.base * one.quote: operator"): (
         "two prices that are equal give the same ratio"
     ),
+    ("strategy/windows.py", "Sums.follow", "self.low < dropped: operator"): MADE_ANEW,
+    ("strategy/windows.py", "Buyers.follow", "self.low < dropped: operator"): MADE_ANEW,
+    ("strategy/windows.py", "Buyers.within", "top1 >= whole: operator"): CEILING,
+    ("strategy/windows.py", "Buyers.within", "top3 >= whole: operator"): CEILING,
+    ("strategy/windows.py", "Buyers.within", "(one + surplus) * whole <= top1 * bought: operator"): CEILING,
+    ("strategy/windows.py", "Buyers.within", "(three + surplus) * whole <= top3 * bought: operator"): CEILING,
     ("strategy/book.py", "Book.intended", "len(state.wishes) > MOST_WISHES: operator"): (
         "one of 1,024 wishes more or less: the oldest is answered long before"
     ),
