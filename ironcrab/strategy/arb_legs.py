@@ -114,7 +114,9 @@ class Quoter:
         if quote.kind == "last_trade":
             if age > self.trade_slots:
                 return STALE
-        elif (self.state_slots and age > self.state_slots) or (quote.kind == "executable" and is_behind(row, quote.slot)):
+        elif (self.state_slots and age > self.state_slots) or (
+            quote.kind == "executable" and is_behind(row, quote.slot)
+        ):
             return STALE
         kind: Kind = "last_trade" if quote.kind == "last_trade" else "marginal"
         mint_out = row.quote_mint if mint_in == row.base_mint else row.base_mint

@@ -29,7 +29,8 @@ def events_of(records):
     script = Script(records)
     acts = (
         script.early, script.quoted, script.established, script.forgotten, script.crowded, script.long_candles,
-        script.routes, script.blind, script.idle, script.settings,
+        script.routes, script.blind, script.idle, script.refused_elsewhere,
+        script.settings,
     )  # fmt: skip
     for act in acts:
         for event in act():
@@ -366,6 +367,28 @@ class Script(momentum_checks.Script):
         yield SlotUpdate(self.slot, slot=self.slot)
         yield from self.gone()
         yield ConfigUpdate("momentum-bot", {"idle_secs": "1800"})
+
+    def refused_elsewhere(self):
+        """A pool that is refused, or rests, while its mint is bought and held on another."""
+        yield self.kill(active=True)
+        yield from self.case(FEW)
+        yield ClockTick()
+        refused = self.slot - 1
+        yield self.kill(active=False)
+        other = f"{self.pool}b"
+        yield from self.told(self.mint, other, dex="raydium", liquidity=1_000_000)
+        yield from self.flow(self.mint, other, FEW)
+        yield self.trade(self.mint, self.pool, 3, 100)
+        yield from self.filled(HELD, HELD)
+        yield self.trade(self.mint, self.pool, 3, 100)
+        self.slot = refused + 75
+        yield self.trade(self.mint, self.pool, 3, 100)
+        yield from self.gone()
+        yield from self.flow(self.mint, self.pool, FEW)
+        yield self.trade(self.mint, other, 3, 100)
+        yield from self.filled(HELD, HELD)
+        yield self.trade(self.mint, other, 3, 100)
+        yield from self.gone()
 
     # acts: parameters
 

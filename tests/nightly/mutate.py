@@ -95,8 +95,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ): "in the slot of the entry no mark was taken, so the marks counted again are the same",
     ("strategy/momentum.py", "Momentum._consider", "found[0] == row.code: 0 -> 1"): "saves saying what _say drops",
     ("strategy/momentum.py", "Momentum._consider", "found[0] == row.code: 0 -> -1"): "saves saying what _say drops",
-    ("strategy/momentum.py", "Momentum._enter", "max(1, pool.trade_quote): 1 -> 0"): (
+    ("strategy/momentum.py", "Momentum._expected", "max(1, pool.trade_quote): 1 -> 0"): (
         "a pool that passed the gates has a last trade of both amounts"
+    ),
+    ("strategy/intents.py", "least", "max(0, BPS - slippage_bps): 0 -> -1"): (
+        "the range of every slippage ends at 10,000 bps: beyond it the source's number is tested in tests/strategy"
     ),
     ("strategy/arb_legs.py", "Trip.spread_bps", "gross >= 0: operator"): "nought has no sign",
     ("strategy/arb_legs.py", "Trip.spread_bps", "gross >= 0: 0 -> 1"): "nought has no sign",
