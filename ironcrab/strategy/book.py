@@ -1,5 +1,6 @@
 """The book of what was wished and what came of it: intents, entries, positions. Only confirmed fills move it."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,10 +21,10 @@ ENDED = {"Rejected": "REFUSED", "Expired": "EXPIRED", "SimFailed": "SIM_FAILED",
 """How an attempt ended badly, by the decision's outcome. Sent and Confirmed wait for the result."""
 OF_THE_POOL = ("SIM_FAILED", "FAILED", "TIMEOUT")
 """Ends that count against the pool; a refusal or an expiry is none of its doing."""
-SLIPPED = ("6002", "0x1772")
-"""In the text of an error: the output fell below the least one (facts 3.4: TooLittleSolReceived)."""
-CURVE_COMPLETE = ("6005", "0x1775")
-"""In the text of an error: the curve is sold out (A.8)."""
+SLIPPED = re.compile(r"(?<![0-9=])(6002|0x1772)(?![0-9a-f])")
+"""In the text of an error, no amount: the output fell below the least one (facts 3.4: TooLittleSolReceived)."""
+CURVE_COMPLETE = re.compile(r"(?<![0-9=])(6005|0x1775)(?![0-9a-f])")
+"""In the text of an error, no amount: the curve is sold out (A.8)."""
 ESCALATION_BPS = (0, 500, 800, 1_500)
 """The least slippage allowed after so many sells that failed by slippage."""
 
@@ -74,7 +75,9 @@ class Book:
         ended = ENDED.get(decision.outcome)
         if ended is None or decision.intent is None:
             return None
-        return self._failed(decision.intent, ended, decision.primary_reject_reason or "")
+        # the decision on a transaction that failed comes before its result: the row that failed tells the error
+        told = [row.details for row in decision.checks if not row.passed]
+        return self._failed(decision.intent, ended, f"{decision.primary_reject_reason} {told}")
 
     def executed(self, result: ExecutionResult) -> Answer | None:
         """The chain answered."""
@@ -209,8 +212,8 @@ class Book:
         is_fresh = before is not None and self.now.time - before.time <= self.fail_window
         count = before.count + 1 if before is not None and is_fresh else 1
         position.failed[pool] = Failure(count, self.now.time)
-        position.slipped += any(text in error for text in SLIPPED)
-        position.migrated = position.migrated or any(text in error for text in CURVE_COMPLETE)
+        position.slipped += SLIPPED.search(error) is not None
+        position.migrated = position.migrated or CURVE_COMPLETE.search(error) is not None
 
     def exit_slippage(self, position: Position) -> Bps:
         """Slippage that a sell allows now."""

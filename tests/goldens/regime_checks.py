@@ -6,10 +6,16 @@ threshold stands at its edge and beside it. Parameters change on the way, and a 
 
 from msgspec.structs import replace
 
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ForkOrphaned
 from ironcrab.domain.market import (
+    BondingCurveProgress,
+    DexPoolAccounts,
+    LiquidityRemoved,
     SlotUpdate,
     WalletSnapshotComplete,
 )
+from ironcrab.domain.units import SOL_MINT, USDC_MINT
+from ironcrab.market.flow import MOST_TICKS
 from tests.goldens import momentum_checks
 from tests.goldens.momentum_checks import HELD, buys
 
@@ -20,7 +26,11 @@ FEES = {"raydium": 25, "raydium_cpmm": 25, "pump_amm": 100, "pumpfun": 100}
 def events_of(records):
     """(time in ns, event) of every world record; `records` is what came of them so far."""
     script = Script(records)
-    for act in (script.early, script.quoted, script.established, script.routes):
+    acts = (
+        script.early, script.quoted, script.established, script.forgotten, script.crowded, script.long_candles,
+        script.routes, script.settings,
+    )  # fmt: skip
+    for act in acts:
         for event in act():
             yield script.time, event
 
@@ -87,6 +97,51 @@ class Script(momentum_checks.Script):
             self.slot += CANDLE_SLOTS - self.slot % CANDLE_SLOTS
             yield from self.flow(mint, pool, trades)
 
+    def crowded(self):
+        """A window holds so many trades at most: a candle, a buyer and a purchase leave it one after the other."""
+        mint, pool = self.named()
+        yield from self.told(mint, pool, dex="raydium", liquidity=1_000_000)
+        self.slot += 300 + CANDLE_SLOTS - self.slot % CANDLE_SLOTS
+        yield ConfigUpdate("momentum-bot", {"established_min_unique_buyers": "3"})
+        yield from self.flow(mint, pool, ((0, 1, 10), (0, 2, 10), (CANDLE_SLOTS, 3, 10), (0, 3, 10_000)))
+        self.slot += CANDLE_SLOTS
+        yield from self.flow(mint, pool, ((0, 1, -1),) * (MOST_TICKS + 1 - 4))
+        yield from self.flow(mint, pool, ((0, 1, 1), (0, 2, 1), (0, 4, 1), (0, 1, -1)))
+        yield ConfigUpdate("momentum-bot", {"established_min_unique_buyers": "0"})
+
+    def long_candles(self):
+        """Candles that the flow remembers few of, and more of them than anyone asks for."""
+        yield ConfigUpdate("momentum-bot", {"established_candle_secs": "5", "established_breakout_candles": "64"})
+        yield ConfigUpdate("momentum-bot", {"established_breakout_min_candles": "61", "terminal_secs": "0"})
+        mint, pool = self.named()
+        yield from self.told(mint, pool, dex="raydium", liquidity=1_000_000)
+        self.slot += 300 + 12 - self.slot % 12
+        for _ in range(80):
+            yield from self.flow(mint, pool, ((0, 1, 2_000), (1, 2, 2_000, 1_990)))
+            self.slot += 11
+        for key, value in (("candle_secs", "2"), ("breakout_candles", "4"), ("breakout_min_candles", "2")):
+            yield ConfigUpdate("momentum-bot", {f"established_{key}": value, "terminal_secs": "30"})
+
+    def forgotten(self):
+        """Trades that a fork takes out of a candle, and those that the flow lets go while nobody asks."""
+        mint, pool = self.named()
+        yield from self.told(mint, pool, dex="raydium", liquidity=1_000_000)
+        self.slot += 300 + CANDLE_SLOTS - self.slot % CANDLE_SLOTS
+        yield from self.flow(mint, pool, candles(*BASE[:3], ((1, 3_000, 2_000),), (CHEAP, SAME)))
+        yield ForkOrphaned(self.slot - CANDLE_SLOTS, "drill")
+        yield from self.flow(mint, pool, ((0, *SAME), (0, *DEAR)))
+
+    # acts: sales
+
+    def other(self, letter, lamports=16_000, dex="raydium", **more):
+        """Another pool of the mint, where HELD units fetch so much."""
+        return self.worth(lamports, f"{self.pool}{letter}", dex, **more)
+
+    def looked(self):
+        """The own pool pays no profit; then time passes."""
+        yield self.worth(10_100)
+        yield SlotUpdate(self.slot, slot=self.slot)
+
     def routes(self):
         """A position is sold on the pool of its mint that pays most."""
         yield self.kill(active=False)
@@ -96,6 +151,168 @@ class Script(momentum_checks.Script):
             self.slot += age
             yield SlotUpdate(self.slot, slot=self.slot)
             yield from self.gone()
+        for own, *others in ((10_000, 14_999, 15_000), (15_000, 15_000), (10_000, 15_000, 15_000), (14_000, 13_000)):
+            yield from self.held()
+            for letter, lamports in zip("bc", others, strict=False):
+                yield self.other(letter, lamports)
+            yield self.worth(own)
+            yield from self.gone()
+        yield from self.unfit()
+        yield from self.behind()
+        yield from self.heard()
+        yield from self.curves()
+        yield from self.failures()
+
+    def unfit(self):
+        """Pools of the mint that a position is not sold on, and what makes them fit."""
+        yield from self.held()
+        yield self.other("b", quote_mint=USDC_MINT)
+        yield from self.looked()
+        yield self.other("c", dex="pump_amm")
+        yield from self.looked()
+        yield self.other("d", dex="pumpfun")
+        yield from self.looked()
+        yield BondingCurveProgress(self.mint, f"{self.pool}e", 5_000, True, slot=self.slot)
+        yield self.other("e", dex="pumpfun")
+        yield super().trade(self.mint, f"{self.pool}e", 8, 100, dex="pumpfun", creator="MomWallet9")
+        yield from self.looked()
+        yield self.other("z")
+        yield from self.looked()
+        yield from self.gone()
+        for keys in (("MomKey",) * 13, (SOL_MINT, "BASE", *("MomKey",) * 11)):
+            yield from self.held()
+            pool = f"{self.pool}b"
+            accounts = (pool, *(self.mint if key == "BASE" else key for key in keys))
+            yield DexPoolAccounts("pump_amm", pool, self.mint, SOL_MINT, accounts, slot=self.slot)
+            yield self.other("b", dex="pump_amm")
+            yield from self.looked()
+            yield from self.gone()
+        yield from self.held()
+        yield self.other("b", dex="pumpfun")
+        yield super().trade(self.mint, f"{self.pool}b", 8, 100, dex="pumpfun", creator="MomWallet9")
+        yield self.other("b", dex="pumpfun")
+        yield from self.looked()
+        yield from self.gone()
+
+    def behind(self):
+        """Another pool's quote that is old, behind its trades, or a last trade's."""
+        for age in (10, 11):
+            yield from self.held()
+            yield self.other("b")
+            self.slot += age
+            yield from self.looked()
+            yield from self.gone()
+        for later in (0, 1):
+            yield from self.held()
+            yield self.other("b")
+            self.slot += later
+            yield self.trade(self.mint, f"{self.pool}b", 3, 100)
+            yield from self.looked()
+            yield from self.gone()
+        yield from self.held()
+        self.slot -= 1
+        yield self.other("b")
+        yield self.worth(10_100)
+        self.slot += 1
+        yield from self.looked()
+        yield from self.gone()
+        for told in ("true", "false"):
+            yield ConfigUpdate("momentum-bot", {"exits_use_last_trade": told})
+            yield from self.held()
+            yield self.trade(self.mint, f"{self.pool}b", 3, 16_100, HELD, dex="orca")
+            yield from self.looked()
+            yield self.trade(self.mint, self.pool, 3, 10_100, HELD)
+            yield from self.gone()
+
+    def heard(self):
+        """A word about another pool is a reason to look, where sales go elsewhere at all."""
+        for routed in ("true", "false"):
+            yield ConfigUpdate("momentum-bot", {"exit_multi_pool_routing": routed})
+            yield from self.held()
+            yield self.worth(10_100)
+            yield self.trade(self.mint, f"{self.pool}b", 3, 100)
+            yield self.other("b")
+            yield from self.gone()
+        yield ConfigUpdate("momentum-bot", {"exit_multi_pool_routing": "true"})
+
+    def curves(self):
+        """A coin on its curve is not sold on PumpSwap, unless the curve is complete or a sale says so."""
+        for end in ("told", "6005", "0x1775", "6004"):
+            mint, pool = self.named()
+            yield self.dev_told("1")(mint, pool)
+            yield self.reserves(mint, pool, 10_000 * 10**9, 9_975 * 10**9, "pumpfun")
+            yield from self.flow(mint, pool, FEW, dex="pumpfun", creator="MomWallet9")
+            yield from self.filled(HELD, HELD)
+            self.slot += 1
+            yield self.worth(10_100, dex="pumpfun")
+            accounts = (f"{pool}b", mint, SOL_MINT, *("MomKey",) * 11)
+            yield DexPoolAccounts("pump_amm", f"{pool}b", mint, SOL_MINT, accounts, slot=self.slot)
+            yield self.other("b", dex="pump_amm")
+            yield SlotUpdate(self.slot, slot=self.slot)
+            if end == "told":
+                yield BondingCurveProgress(mint, pool, 5_000, True, slot=self.slot)
+                yield SlotUpdate(self.slot, slot=self.slot)
+            else:
+                yield LiquidityRemoved(pool, mint, 100, 1, slot=self.slot)
+                yield from self.under_way()
+                yield self.ended("failed", error_code=f"Custom({end})")
+                self.slot += 3
+                yield self.worth(10_100, dex="pumpfun")
+                yield self.other("b", dex="pump_amm")
+                yield LiquidityRemoved(pool, mint, 100, 1, slot=self.slot)
+            yield from self.gone()
+        yield from self.held()
+        yield BondingCurveProgress(self.mint, f"{self.pool}b", 5_000, True, slot=self.slot)
+        yield from self.gone()
+
+    def failures(self):
+        """A pool on which sales failed is left out for a while; what fails by slippage allows more."""
+        for pauses in ((3, 6, 11, 21), (3, 50), (3, 51), (49, 6), (50, 6)):
+            yield from self.held()
+            for pause in (*pauses, 0):
+                yield self.worth(10_100)
+                yield self.other("b", 12_000)
+                yield LiquidityRemoved(self.pool, self.mint, 100, 1, slot=self.slot)
+                if pause:
+                    yield from self.under_way()
+                    yield self.ended("failed", error_code="Custom(6002)")
+                    # the removal counts no more, so that silence tries no sale
+                    self.slot += 3
+                    yield SlotUpdate(self.slot, slot=self.slot)
+                    self.slot += pause - 3
+            yield from self.gone()
+        for error in ("Custom(6002)", "custom program error: 0x1772", "Custom(6003)", None):
+            yield from self.held()
+            yield self.worth(10_100)
+            yield LiquidityRemoved(self.pool, self.mint, 100, 1, slot=self.slot)
+            if error is None:
+                yield from self.filled(4_000, 4_000)
+            else:
+                yield ClockTick()
+                yield self.simulated(error)
+            self.slot += 3
+            yield self.worth(10_100)
+            yield LiquidityRemoved(self.pool, self.mint, 100, 1, slot=self.slot)
+            yield from self.gone()
+
+    # acts: parameters
+
+    def settings(self):
+        """An operator's wishes, refused and taken, taken back, and kept by a second run."""
+        yield ConfigUpdate("arb-strategy", {"probe_buy_bps": "2500"})
+        yield ConfigUpdate("all", {"probe_buy_bps": "2500", "exits_use_last_trade": "true"})
+        yield ConfigUpdate("momentum-bot", {"early_require_executable_quote": "false", "take_profit_bps": "much"})
+        yield from self.case(FEW, dex="orca")
+        yield from self.filled(2_500, 2_500)
+        yield ConfigUpdate("momentum-bot", {"early_require_executable_quote": "true", "no_such": "1"})
+        yield from self.flow(self.mint, self.pool, ((1, 3, 2_800, 2_500), (1, 3, 2_800, 2_500)), dex="orca")
+        yield from self.gone()
+        yield replace(self.records[0].event, run=1)
+        yield from self.case(FEW)
+        yield ConfigUpdate("momentum-bot", {"probe_buy_bps": "10000", "exits_use_last_trade": "false"})
+        yield from self.case(FEW)
+        yield replace(self.records[0].event, run=2)
+        yield from self.case(FEW)
 
 
 def spread(*rows):

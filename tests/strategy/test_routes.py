@@ -1,9 +1,10 @@
 """Where a position is sold: pools of its mint that match, the one that pays most, and what failed is left out."""
 
 import pytest
+from msgspec.structs import replace
 
 from ironcrab.domain.market import BondingCurveProgress, DexPoolAccounts, PoolCreated, PoolStateUpdate
-from ironcrab.domain.trade import ExecutionResult, Verdict
+from ironcrab.domain.trade import CheckResult, DecisionRecord, ExecutionResult, Verdict
 from ironcrab.domain.units import SOL_MINT, USDC_MINT
 from ironcrab.strategy.routes import MOST_ROUTES
 
@@ -243,6 +244,35 @@ def test_slippage_escalates_where_it_is_asked_to(held, escalates, asked):
         w.tick(slot)
     assert said == asked
     assert w.position().slipped == 4
+
+
+@pytest.mark.parametrize(
+    ("details", "slipped", "migrated"),
+    [
+        ("Custom(6002)", 1, False),
+        ('{"InstructionError":[3,{"Custom":6005}]}', 0, True),
+        ("amount_out=16002 < min_out=60050", 0, False),
+        ("amount_out=6005 < min_out=6002", 0, False),
+        ("0x17722", 0, False),
+        (None, 0, False),
+    ],
+)
+def test_the_row_that_failed_tells_the_error(held, details, slipped, migrated):
+    """The decision on a transaction that failed comes before its result, and its reason is a word."""
+    w = held(exit_retry_cooldown_secs=1)
+    worth(w, 101, 6 * M)
+    w.row().dev = "D"
+    w.trade(102, trader="D", buy=False)
+    seq, intent = w.intents()[-1]
+    rows = (
+        CheckResult("simulate", passed=True, details="0x1772"),
+        CheckResult("confirm", passed=False, reason_code="confirmed_err", details=details),
+        CheckResult("rebroadcast", passed=True, details="count=6005"),
+    )
+    decided = DecisionRecord(intent.source, intent.origin_type, intent.regime, rows, "FailedConfirmed", intent=seq)
+    w.take(replace(decided, primary_reject_reason="confirmed_err"))
+    position = w.position()
+    assert (position.fails, position.slipped, position.migrated) == (1, slipped, migrated)
 
 
 def test_a_partial_sell_forgives(held):
