@@ -17,6 +17,8 @@ from ironcrab.domain.units import BPS, NATIVE_SOL, SOL_MINT, floor_div
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
 
+MONEY = (SOL_MINT, NATIVE_SOL)
+"""Wrapped and native SOL: a housekeeper's plan names either."""
 MOST_POINTS = 8_192
 """Points of the equity curve; beyond it every second one goes, and later ones come half as often."""
 TYPES = (
@@ -184,7 +186,7 @@ class Reading:
         self.ledger.settings = {setting.key: (setting.value, setting.origin) for setting in event.settings}
 
     def _wallet(self, _: Record, event: WalletBalanceSnapshot) -> None:
-        if event.source == "scenario" and event.mint in (NATIVE_SOL, SOL_MINT):
+        if event.source == "scenario" and event.mint in MONEY:
             self.ledger.wallet += event.balance_raw
 
     def _trade(self, record: Record, event: Trade) -> None:
@@ -257,7 +259,7 @@ class Reading:
     def _hold(self, plan: Any, event: ConfirmAnswer) -> None:
         """The wallet's tokens after a fill."""
         for fill, mint, sign in ((event.fill_in, plan.input_mint, -1), (event.fill_out, plan.output_mint, 1)):
-            if fill is None or mint == SOL_MINT:
+            if fill is None or mint in MONEY:
                 continue
             amount = self.holds.pop(mint, ("", 0))[1] + sign * fill.raw
             if amount > 0:
@@ -356,8 +358,8 @@ def _told_delta(plan: Any, event: ConfirmAnswer) -> int:
     delta = 0
     if event.fees is not None:
         delta -= event.fees.network_fee_lamports + event.fees.tip_lamports
-    if event.fill_in is not None and plan.input_mint == SOL_MINT:
+    if event.fill_in is not None and plan.input_mint in MONEY:
         delta -= event.fill_in.raw
-    if event.fill_out is not None and plan.output_mint == SOL_MINT:
+    if event.fill_out is not None and plan.output_mint in MONEY:
         delta += event.fill_out.raw
     return delta

@@ -4,10 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 from ironcrab.check import check
+from ironcrab.domain.ask import ConfirmAnswer
 from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.domain.trade import DecisionRecord, PositionUpdate, TradeIntent
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
 from ironcrab.log.recording import Recording
+from ironcrab.mode.ledger import ledger_of
 from ironcrab.mode.run import run, run_events
 from ironcrab.mode.scenario import load, read_back
 from ironcrab.mode.verify import follow
@@ -59,3 +61,13 @@ def test_the_scenario_is_read_back_from_the_log(tmp_path):
     told = read_back(started)
     assert [one.params.enabled for one in told.housekeepers] == [True, True, True]
     assert told.settings == load(ROOT / SCENARIO).settings
+
+
+def test_the_ledger_counts_a_wrap_as_no_trade(tmp_path):
+    recording = made(tmp_path / "golden")
+    ledger = ledger_of(recording)
+    rows = {(row.source, row.side): row for row in ledger.rows}
+    assert rows["wsol-manager", "Sell"].rent == 0
+    ends = [record.event for record in recording.records((ConfirmAnswer,))]
+    assert ledger.cash == sum(event.wallet_sol_delta_lamports for event in ends)
+    assert ledger.held == 0, "everything was sold, closed or burnt"

@@ -8,6 +8,7 @@ from ironcrab.domain.ask import SignedAnswer
 from ironcrab.execution import checks
 from ironcrab.log.recording import Recording
 from ironcrab.mode.arming import Arms, armed_outlets, key_of
+from ironcrab.shell.clock import now_ns
 from ironcrab.shell.endpoint import endpoint
 from ironcrab.shell.hosted import served
 from tests.live.armed_process import FAST, built, scenario
@@ -44,7 +45,7 @@ def session(folder, story):
     """Armed nodes while `story(town, chain)` goes on; the chain."""
 
     async def go():
-        chain = new_chain("", slot_ms=SLOT_MS)
+        chain = new_chain("", slot_ms=SLOT_MS, unix_ms=now_ns() // 10**6)
         give_wrapped(chain, 50 * SOL)
         async with served(chain, 0, 0, tick=True) as (rpc_url, feed_url), ArmedTown(folder, scenario()) as town:
             town.arm(feed_url, rpc_url)
