@@ -59,6 +59,7 @@ SWAPPED = {
 NEVER_NEGATIVE = "a slot or an amount, which is never below zero"
 MADE_ANEW = "windows are a cache: made anew they count the same"
 LET_GO = "candles are a cache: those that are let go are older than any base"
+LONG_AGO = "no run is of 1970: what was never filled was filled long ago"
 CEILING = "a ceiling saves counting: at its edge the count says the same"
 HALVED = "half of what goes in is taken off or added: what is left is above zero"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
@@ -116,6 +117,41 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "two prices that are equal give the same ratio"
     ),
     ("execution/cross_dex.py", "Round.spread_bps", "gross >= 0: operator"): "nought has no sign",
+    ("execution/cross_dex.py", "Round.spread_bps", "gross >= 0: 0 -> 1"): "nought has no sign",
+    (
+        "execution/cross_dex.py",
+        "CrossDexHandler._must_earn",
+        "max(self.params.min_profit_after_fees_bps, 0): 0 -> -1",
+    ): ("a share below nought is less than the one lamport that is asked in any case"),
+    ("execution/locks.py", "Pools._count", "row.protected_until_ms <= now_ms: operator"): (
+        "a source whose protection ends now is protected no more, remembered or not"
+    ),
+    ("execution/positions.py", "PositionAuthority.sold", "0 < raw <= position.costed_raw: operator (1.)"): (
+        "a sale of nothing is none: its caller leaves it out"
+    ),
+    ("execution/positions.py", "PositionAuthority.sold", "0 < raw <= position.costed_raw: 0 -> -1"): NEVER_NEGATIVE,
+    (
+        "execution/positions.py",
+        "PositionAuthority.prune",
+        "now_ms - (position.filled_ms or 0) > kept_ms: 0 -> 1",
+    ): LONG_AGO,
+    (
+        "execution/positions.py",
+        "PositionAuthority.prune",
+        "now_ms - (position.filled_ms or 0) > kept_ms: 0 -> -1",
+    ): LONG_AGO,
+    **dict.fromkeys(
+        (
+            ("execution/locks.py", "Capital.settle", f"{text}")
+            for text in (
+                "if lock is not None and lock.asset != asset: negated",
+                "lock is not None and lock.asset != asset: and <-> or",
+                "lock is not None: operator",
+                "lock.asset != asset: operator",
+            )
+        ),
+        "its one caller settles the asset that the lock holds",
+    ),
     (
         "execution/limits.py",
         "Losses.rest",
