@@ -377,3 +377,4 @@ class Script(engine_checks.Script):
             for _ in range(2 if pause < 200_000 else 1):
                 yield self.arb()
                 yield from self.stopped_or_not(self.buy())
+        yield self.simulated("Custom(6001)")
