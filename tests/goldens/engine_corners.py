@@ -37,7 +37,8 @@ class Script(engine_checks.Script):
         """Every act in turn."""
         acts = (
             self.market, self.midnight, self.numbers, self.words, self.ranks, self.rounds, self.native, self.fills, self.wallets,
-            self.wrapped, self.fee_terms, self.preempted, self.same_slot, self.forgotten, self.counted,
+            self.wrapped, self.fee_terms, self.preempted, self.same_slot, self.forgotten,
+            self.sold_meanwhile, self.counted,
         )  # fmt: skip
         for act in acts:
             for event in act():
@@ -357,9 +358,12 @@ class Script(engine_checks.Script):
             self.slot = start + later
             yield WalletBalanceSnapshot("CheckMintZ", 0, 6, TOKEN_PROGRAM, slot=self.slot)
             yield from self.probe("Sell", "CheckMintW")
+            yield from self.probe("Sell", "CheckMintP")
             yield WalletBalanceSnapshot("CheckMintP", 7, 6, TOKEN_PROGRAM, slot=start - 1)
             for mint in ("CheckMintP", "CheckMintV"):
                 yield from self.probe("Sell", mint)
+            told = {"dex": "pump_amm", "entry_kind": "scale_in"}
+            yield from self.stopped_or_not(self.buy(mint="CheckMintP", metadata=told))
         yield from self.filled(self.buy(mint=MINTS[1]), 10_000_000, 8_000_000)
         yield from self.filled(self.sell(8_000_000, mint=MINTS[1]), 8_000_000, 10_100_000)
         yield WalletBalanceSnapshot(MINTS[1], 0, 6, TOKEN_PROGRAM, slot=self.slot + 5)
@@ -368,6 +372,14 @@ class Script(engine_checks.Script):
             self.ms += later
             yield WalletBalanceSnapshot("CheckMintZ", 0, 6, TOKEN_PROGRAM, slot=self.slot)
             yield from self.probe("Sell", MINTS[1])
+
+    def sold_meanwhile(self):
+        """The wallet tells less than a sale under way has locked."""
+        yield from self.filled(self.buy(mint=MINTS[1]), 10_000_000, 8_000_000)
+        yield self.sell(5_000_000, mint=MINTS[1])
+        yield WalletBalanceSnapshot(MINTS[1], 1, 6, TOKEN_PROGRAM, slot=self.slot + 20)
+        yield from self.probe("Sell", MINTS[1])
+        yield self.simulated("Custom(6001)")
 
     def counted(self):
         """A preemption that is just as long ago as the window reaches counts no more."""

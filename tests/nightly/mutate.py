@@ -123,6 +123,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "CrossDexHandler._must_earn",
         "max(self.params.min_profit_after_fees_bps, 0): 0 -> -1",
     ): ("a share below nought is less than the one lamport that is asked in any case"),
+    ("execution/progress.py", "confirm_result", "max(now_ms - attempt.asked_ms, 0): 0 -> -1"): (
+        "no answer comes before its ask"
+    ),
     ("execution/locks.py", "Pools._count", "row.protected_until_ms <= now_ms: operator"): (
         "a source whose protection ends now is protected no more, remembered or not"
     ),
