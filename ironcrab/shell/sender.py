@@ -343,7 +343,8 @@ class Sender:
         while self.durable() < work.recorded:  # noqa: ASYNC110 - the writer's thread has no event to wait for
             await asyncio.sleep(DURABLE_POLL_S)
         clock = asyncio.get_running_loop().time
-        is_ours = not look_first  # else an earlier life may have handed these bytes on: no refusal of now takes that back
+        # what an earlier life signed it may have handed on: no refusal of now takes that back
+        is_ours = not look_first
         next_send, next_look = 0.0, 0.0 if look_first else clock() + self.params.poll_ms / 1000
         handing: asyncio.Task[SendAnswer | None] | None = None
         try:
