@@ -98,8 +98,8 @@ def orca(spacing=8):
     return PoolSet(pool, accounts, (WSOL, coin))
 
 
-def dlmm(step=10, width=60, amount=10**9):
-    """`width` bins on either side of the active one, each with the same amounts."""
+def dlmm(step=10, width=60, amount=10**9, arrays=(-1, 0)):
+    """`width` bins on either side of the active one, each with the same amounts, in these bin arrays."""
     pool, coin, vaults = key(41), key(42), (key(43), key(44))
     data = bytearray(904)
     data[:8] = dlmm_state.PAIR
@@ -108,10 +108,14 @@ def dlmm(step=10, width=60, amount=10**9):
     struct.pack_into("<iH", data, 76, 0, step)
     struct.pack_into("<32s32s32s32s", data, 88, *map(base58.decode, (WSOL, coin, *vaults)))
     struct.pack_into(
-        "<32s128s", data, 552, base58.decode(dlmm_state.oracle_address(pool)), (0b11 << 511).to_bytes(128, "little")
+        "<32s128s",
+        data,
+        552,
+        base58.decode(dlmm_state.oracle_address(pool)),
+        sum(1 << (index + dlmm_state.EDGE) for index in arrays).to_bytes(128, "little"),
     )
     accounts = {pool: Account(dlmm_state.PROGRAM, 1, bytes(data))}
-    for index in (-1, 0):
+    for index in arrays:
         array = bytearray(dlmm_state.ARRAY_BYTES)
         array[:8] = dlmm_state.ARRAY
         struct.pack_into("<qB7x32s", array, 8, index, 2, base58.decode(pool))

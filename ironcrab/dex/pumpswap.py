@@ -454,7 +454,11 @@ class PumpSwap:
         """See `ironcrab.dex.face.Venue`."""
         account = accounts.get(pool)
         decoded = Refusal(None, f"pool {pool} is unknown", (pool,)) if account is None else decode_pool(account)
-        return decoded if isinstance(decoded, Refusal) else Held(pool, accounts, generation)
+        if isinstance(decoded, Refusal):
+            return decoded
+        # quotes look at these where they are known, and whoever notes what is read is to see that now
+        accounts.get(decoded.base_mint), accounts.get(decoded.quote_mint)
+        return Held(pool, accounts, generation)
 
     def quote(
         self,

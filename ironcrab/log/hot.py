@@ -377,6 +377,8 @@ def _mend(folder: Path, found: list[Hot]) -> Recovered | None:
         found = found[:-1]
     elif not last.closed:
         _close_file(last)
+    else:
+        _sync_file(last.path)  # a writer killed behind its closing line may not have come to this
     sync_folder(folder)
     if not found or found[-1].opening is None:
         return None if not lost else Recovered("", -1, b"", lost, kept)
@@ -396,6 +398,11 @@ def _keep_tail(folder: Path, last: Hot) -> str:
         os.fsync(kept.fileno())
     sync_folder(folder)
     return path.name
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _close_file(last: Hot) -> None:

@@ -16,7 +16,7 @@ are unknown; a closed account is known to be empty. After a gap every account is
 until the gap is filled by a replay.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
@@ -136,17 +136,28 @@ class Exactly(Struct, frozen=True, gc=False):
 
 
 class Loaded:
-    """A decoded pool (or why it is none), the addresses it asked for, and the newest of their records.
+    """A decoded pool (or why it is none) with the addresses it asked for.
 
-    `counted` is how many of the addresses `seq` and `slot` were told by.
+    Attributes:
+        ready: the pool.
+        asked: every address that it asked for, when it was decoded or by any quote since.
+        first: those of its decoding.
+        expected: those that the state says its quotes read, in the directions that were asked for.
+        newest: (seq, slot) of the newest record among what a quote of a direction reads, by mint that is paid in.
+        counted: how many of `asked` are noted.
+        is_beyond: a quote read what was not expected.
     """
 
-    __slots__ = ("asked", "counted", "ready", "seq", "slot")
+    __slots__ = ("asked", "counted", "expected", "first", "is_beyond", "newest", "ready")
 
     def __init__(self, ready: Ready | Refusal, asked: dict[str, None]) -> None:
         self.ready = ready
         self.asked = asked
-        self.counted = self.seq = self.slot = 0
+        self.first = tuple(asked)
+        self.expected = dict(asked)
+        self.newest: dict[str, tuple[Seq, Slot]] = {}
+        self.counted = 0
+        self.is_beyond = False
 
 
 class Accounts:
@@ -325,25 +336,29 @@ class Accounts:
         loaded = self.loaded.get(pool) or self._load(pool)
         if loaded is None:
             return None
+        newest = loaded.newest.get(mint_in) or self._expect(pool, loaded, mint_in)
         ready = loaded.ready
-        found: Quote | Refusal
         if type(ready) is Refusal:
-            found = ready
-        else:
-            found = ready.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock or self.clock(), limit=limit)
+            return Exactly(ready, *newest)
+        clock = clock or self.clock()
+        found = ready.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
         if loaded.counted != len(loaded.asked):
             self._note(pool, loaded)
-        return Exactly(found, loaded.seq, loaded.slot)
+        if loaded.is_beyond:
+            # this quote or one before it: what this one reads by itself shows when it is asked of a fresh pool
+            fresh, asked = self._decoded(pool)
+            if not isinstance(fresh, Refusal):
+                found = fresh.quote(mint_in=mint_in, amount=amount, exact=exact, clock=clock, limit=limit)
+            newest = max(newest, self._newest(asked))
+        return Exactly(found, *newest)
 
     # inside
 
     def _load(self, pool: str) -> Loaded | None:
         account = self.get(pool)
-        venue = None if account is None else venue_of(account.owner)
-        if venue is None:
+        if account is None or venue_of(account.owner) is None:
             return None
-        asked: dict[str, None] = {}
-        ready = venue.load(pool, Reading(self.rows, asked), self.state.generations.get(venue.id))
+        ready, asked = self._decoded(pool)
         self.loads += 1
         if self.loads > MOST_READY:
             self._unload()
@@ -351,13 +366,47 @@ class Accounts:
         self._note(pool, loaded)
         return loaded
 
+    def _decoded(self, pool: str) -> tuple[Ready | Refusal, dict[str, None]]:
+        """The pool, whose account is known and a venue's, and the addresses it asks for from now on."""
+        asked: dict[str, None] = {}
+        venue = venue_of(self.rows[pool].owner)
+        assert venue is not None
+        return venue.load(pool, Reading(self.rows, asked), self.state.generations.get(venue.id)), asked
+
+    def _expect(self, pool: str, loaded: Loaded, mint_in: str) -> tuple[Seq, Slot]:
+        """Newest record of what a quote of this direction reads: what the state says, not what was quoted before.
+
+        That is what decoding asks for, and all that the venue says a quote needs.
+        """
+        venue = venue_of(self.rows[pool].owner)
+        assert venue is not None
+        read = dict.fromkeys(loaded.first)
+        while True:
+            known = {address: account for address in read if (account := self.get(address)) is not None}
+            more = [address for address in venue.needs(pool, known, mint_in) if address not in read]
+            if not more:
+                break
+            read.update(dict.fromkeys(more))
+        for address in read:
+            self.users.setdefault(address, {})[pool] = None
+        loaded.expected.update(read)
+        newest = loaded.newest[mint_in] = self._newest(read)
+        return newest
+
+    def _newest(self, addresses: Iterable[str]) -> tuple[Seq, Slot]:
+        """Seq and slot of the newest record among these accounts."""
+        newest = (0, 0)
+        for address in addresses:
+            row = self.rows.get(address)
+            if row is not None and row.seq > newest[0]:
+                newest = (row.seq, row.slot)
+        return newest
+
     def _note(self, pool: str, loaded: Loaded) -> None:
-        """Remember who reads what, and which record is the newest of what it reads."""
+        """Remember who reads what, and whether that is more than the state says."""
         for address in loaded.asked:
             self.users.setdefault(address, {})[pool] = None
-            row = self.rows.get(address)
-            if row is not None and row.seq > loaded.seq:
-                loaded.seq, loaded.slot = row.seq, row.slot
+            loaded.is_beyond = loaded.is_beyond or address not in loaded.expected
         loaded.counted = len(loaded.asked)
 
     def _unload(self) -> None:

@@ -36,11 +36,13 @@ async def statuses(nodes: tuple[Rpc, ...], signature: str, *, history: bool) -> 
     return list(await asyncio.gather(*(ask(node) for node in nodes)))
 
 
-async def found(nodes: tuple[Rpc, ...], signature: str, wanted: Commitment, *, history: bool) -> bool:
-    """Whether any node has it at the wanted commitment or above; `history`: it may be long ago."""
-    told = await statuses(nodes, signature, history=history)
-    reached = [status.confirmation_status for status in told if isinstance(status, Status)]
-    return any(level is not None and LADDER.index(level) >= LADDER.index(wanted) for level in reached)
+async def found(nodes: tuple[Rpc, ...], signature: str, wanted: Commitment, *, history: bool) -> Status | None:
+    """What the first node says that has it at the wanted commitment or above; `history`: it may be long ago."""
+    for told in await statuses(nodes, signature, history=history):
+        level = told.confirmation_status if isinstance(told, Status) else None
+        if isinstance(told, Status) and level is not None and LADDER.index(level) >= LADDER.index(wanted):
+            return told
+    return None
 
 
 async def expired(nodes: tuple[Rpc, ...], signed: SignedAnswer) -> bool:
@@ -63,8 +65,13 @@ async def expired(nodes: tuple[Rpc, ...], signed: SignedAnswer) -> bool:
     return bool(nodes) and all(await asyncio.gather(*(proves(node) for node in nodes)))
 
 
-async def fetched(nodes: tuple[Rpc, ...], signature: str, wanted: Commitment) -> Landed | Unread:
-    """The landed transaction, or what its status says where no node tells its content."""
+async def fetched(
+    nodes: tuple[Rpc, ...], signature: str, wanted: Commitment, seen: Status | None = None
+) -> Landed | Unread:
+    """The landed transaction, or what its status says where no node tells its content.
+
+    `seen` is the status by which it was found: nodes that are silent since do not make a failure a success.
+    """
     reason = FETCH_FAILED
     for _ in range(FETCHES):
         for node in nodes:
@@ -78,7 +85,7 @@ async def fetched(nodes: tuple[Rpc, ...], signature: str, wanted: Commitment) ->
                     return landed
                 reason = landed
         await asyncio.sleep(FETCH_PAUSE_S)
-    for status in await statuses(nodes, signature, history=True):
+    for status in (seen, *await statuses(nodes, signature, history=True)):
         if isinstance(status, Status):
             return Unread(reason, status.slot, error_text(status.err))
     return Unread(reason, None, None)

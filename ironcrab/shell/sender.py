@@ -31,7 +31,7 @@ from ironcrab.shell.clock import now_ns
 from ironcrab.shell.fills import Landed, landed_of_feed
 from ironcrab.shell.landing import EXPIRED, confirm_answer, expired, fetched, found
 from ironcrab.shell.routes import Handed, Route
-from ironcrab.shell.rpc import Commitment, Rpc, RpcFault
+from ironcrab.shell.rpc import Commitment, Rpc, RpcFault, Status
 from ironcrab.shell.samples import HASH_BLOCKS, read_blockhash
 from ironcrab.shell.transaction import Tables, message_of, signed
 from ironcrab.shell.wallet import Wallet
@@ -71,7 +71,8 @@ class SenderParams(Struct, frozen=True, kw_only=True):
 class Work(Struct):
     """An open SendAsk: how far it came.
 
-    `signed` holds the newest signing, `recorded` the seq of its record, `handed` how often its bytes were handed on.
+    `signed` holds the newest signing, `recorded` the seq of its record, `handed` how often its bytes were handed on,
+    `found` what a node said of it when it was found on the chain.
     """
 
     seq: int
@@ -83,6 +84,7 @@ class Work(Struct):
     handed: int = 0
     ordinal: int = 0
     bundle: str | None = None
+    found: Status | None = None
     noted: asyncio.Event = field(default_factory=asyncio.Event)
     heard: Landed | None = None
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
@@ -265,7 +267,7 @@ class Sender:
             # expired for certain: signing anew is safe, and wanted only while the ask is young
             is_new = True
             self._outdate(work.signed)
-            again, work.handed = max(work.handed - 1, 0), 0
+            again = max(work.handed - 1, 0)
             if self._is_old(work) or not await self._sign(work):
                 told = ConfirmAnswer(work.seq, "expired", error_code=EXPIRED, ordinal=work.ordinal, rebroadcasts=again)
                 self._say(told)
@@ -341,6 +343,8 @@ class Sender:
         while self.durable() < work.recorded:  # noqa: ASYNC110 - the writer's thread has no event to wait for
             await asyncio.sleep(DURABLE_POLL_S)
         clock = asyncio.get_running_loop().time
+        # what an earlier life signed it may have handed on: no refusal of now takes that back
+        is_ours = not look_first
         next_send, next_look = 0.0, 0.0 if look_first else clock() + self.params.poll_ms / 1000
         handing: asyncio.Task[SendAnswer | None] | None = None
         try:
@@ -355,11 +359,10 @@ class Sender:
                     next_look, look_first = clock() + self.params.poll_ms / 1000, False
                 if handing is not None and handing.done():
                     refused, handing = handing.result(), None
-                    if refused is not None:
+                    if refused is not None and is_ours:
                         return refused
                 if handing is None and clock() >= next_send:
                     next_send = clock() + self.params.resend_ms / 1000
-                    work.handed += 1
                     handing = asyncio.create_task(self._hand(work, told))
                     handing.add_done_callback(lambda _: work.stirred.set())
                 await _stirred(work.stirred, min(next_send if handing is None else next_look, next_look) - clock())
@@ -414,7 +417,8 @@ class Sender:
 
     async def _look(self, work: Work, told: SignedAnswer, *, history: bool) -> bool:
         """Whether the transaction is on the chain at the wanted commitment, by a node or a bundle's route."""
-        if await found(self.nodes, told.signature, self.params.commitment, history=history):
+        work.found = await found(self.nodes, told.signature, self.params.commitment, history=history)
+        if work.found is not None:
             return True
         bundle = work.bundle
         if bundle is None:
@@ -431,7 +435,7 @@ class Sender:
     async def _ended(self, work: Work) -> ConfirmAnswer:
         """The end as the feed told it, else as a node tells it."""
         assert work.signed is not None
-        landed = work.heard or await fetched(self.nodes, work.signed.signature, self.params.commitment)
+        landed = work.heard or await fetched(self.nodes, work.signed.signature, self.params.commitment, work.found)
         told = confirm_answer(work.seq, work.ordinal, work.ask.plan, self.wallet.address, work.signed, landed)
         return replace(told, rebroadcasts=max(work.handed - 1, 0))
 

@@ -301,6 +301,36 @@ def test_only_certain_refusals_of_all_routes_end_an_ask_as_not_sent():
     run(go())
 
 
+def test_bytes_of_an_earlier_life_are_not_taken_back_by_a_refusal():
+    """They may be under way: the ask ends by its landing or by its certain expiry, never as not sent."""
+
+    async def go():
+        async with Localnet(new_chain("delay 1 30", slot_ms=15)) as net:
+            async with Stage(net.chain, net=net) as stage:
+                stage.sender.routes = (Muted(RpcRoute(stage.rpc)),)
+                ask = stage.desk.ask(plan("transfer", TOKENS))
+                await stage.desk.until(lambda: net.chain.pending)
+                assert stage.desk.said(ask, SendAnswer) == []
+                records = list(stage.desk.records)
+            async with Stage(net.chain, records, net=net) as stage:
+                stage.sender.routes = (gate := Gate(said=Handed("refused", "401")),)
+                answer = await stage.desk.last(ask)
+                assert gate.handed
+            assert answer.status == "confirmed"
+            assert len(ours(net.chain)) == 1
+
+    run(go())
+
+
+def test_what_was_sent_again_is_counted_once():
+    async def go():
+        async with Stage(new_chain("drop 1 2", slot_ms=15)) as stage:
+            answer = await stage.send(plan("transfer", TOKENS))
+            assert answer.rebroadcasts == stage.chain.fates.submissions[answer.signature] - 1
+
+    run(go())
+
+
 def test_what_cannot_be_built_is_refused_before_anything_is_signed():
     async def go():
         async with Stage(new_chain()) as stage:

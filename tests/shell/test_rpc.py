@@ -17,7 +17,7 @@ from ironcrab.shell.fills import Landed, landed_of_rpc, received, sol_delta
 from ironcrab.shell.landing import expired, fetched, found
 from ironcrab.shell.localnet import Localnet
 from ironcrab.shell.routes import JitoRoute, RpcRoute
-from ironcrab.shell.rpc import LandedTransaction, PriorityFee, Rpc, RpcFault, SimulationAnswer
+from ironcrab.shell.rpc import LandedTransaction, PriorityFee, Rpc, RpcFault, SimulationAnswer, Status
 from ironcrab.shell.samples import fee_event, read_blockhash, read_fees, read_wallet
 from ironcrab.shell.simulator import balances
 from tests.shell.stage import DECIMALS, MINT, OTHER, SOL, WALLET, new_chain, plan
@@ -167,7 +167,7 @@ def test_no_answer_escapes_as_anything_but_a_fault(result, status):
             assert (await RpcRoute(rpc).hand("x", "1")).receipt in ("taken", "refused", "unknown")
             assert (await JitoRoute(rpc).hand("x", "1")).receipt in ("taken", "refused", "unknown")
             assert await JitoRoute(rpc).has_landed("b") in (True, False)
-            assert await found((rpc,), "1", "confirmed", history=True) in (True, False)
+            assert isinstance(await found((rpc,), "1", "confirmed", history=True), Status | None)
             assert await expired((rpc,), SIGNED) in (True, False)
 
     asyncio.run(go())
@@ -231,14 +231,20 @@ def test_a_landed_transaction_that_no_history_holds_is_told_by_its_status():
         result = {"getSignatureStatuses": {"context": {"slot": 9}, "value": [status]}}.get(told["method"])
         return web.json_response({"jsonrpc": "2.0", "id": told["id"], "result": result})
 
+    async def silent(_):
+        return web.Response(status=503)
+
     async def go():
         module_landing = __import__("ironcrab.shell.landing", fromlist=["FETCH_PAUSE_S"])
         module_landing.FETCH_PAUSE_S, kept = 0.001, module_landing.FETCH_PAUSE_S
         try:
             async with node(answer) as rpc:
                 told = await fetched((rpc,), "1", "confirmed")
+            async with node(silent) as rpc:
+                last = await fetched((rpc,), "1", "confirmed", Status(7, {"InstructionError": [0, {"Custom": 6}]}))
         finally:
             module_landing.FETCH_PAUSE_S = kept
+        assert last == told, "nodes that fall silent do not make a failure a success"
         assert not isinstance(told, Landed)
         assert (told.slot, told.err) == (7, '{"InstructionError":[0,{"Custom":6}]}')
         assert told.reason == "rpc_tx_fetch_failed"
