@@ -5,12 +5,13 @@ in the log, within one slot and one second, is one record, so that ticks, due an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 from msgspec import Struct
 
-from ironcrab.log.columns import to_records
+from ironcrab.log.columns import ints, to_records
 from ironcrab.loop import Record
 
 Pools = Mapping[type[Struct], tuple[str, ...]]
@@ -29,11 +30,6 @@ class Passed(Struct, frozen=True, gc=False):
 
     slot: int | None
     times: Sequence[int]
-
-
-def rows_of(record: Record) -> int:
-    """How many records of the log this one stands for."""
-    return len(record.event.times) if type(record.event) is Passed else 1
 
 
 def one_by_one(record: Record) -> Iterator[Record]:
@@ -72,20 +68,16 @@ def thin(
         _changes(slot.is_null()),
     ):
         edge = pc.or_(edge, changes)
-    starts = [0, *(place + 1 for place in pc.indices_nonzero(edge).to_pylist())]
-    ends = [*starts[1:], table.num_rows]
-    picked = pa.array(starts)
+    starts = pa.concat_arrays([pa.array([0], pa.uint64()), pc.add(pc.indices_nonzero(edge), 1).cast(pa.uint64())])
+    bounds = [*ints(starts, "Q"), table.num_rows]
+    flags = ints(wanted.take(starts).cast(pa.uint8()), "B")
+    slots = slot.take(starts)
+    columns = (flags, ints(seq.take(starts), "Q"), slots.to_pylist() if slots.null_count else ints(slots, "Q"))
     times: Any = memoryview(time.buffers()[1]).cast("B").cast("Q")[time.offset : time.offset + len(time)]
-    found = []
-    for start, end, is_kept, at, where in zip(
-        starts, ends, wanted.take(picked).to_pylist(), seq.take(picked).to_pylist(), slot.take(picked).to_pylist(),
-        strict=True,
-    ):  # fmt: skip
-        if is_kept:
-            found.append(next(kept))
-        else:
-            found.append(Record(at, None, None, times[end - 1], Passed(where, times[start:end])))
-    return found
+    return [
+        next(kept) if is_kept else Record(at, None, None, times[end - 1], Passed(where, times[start:end]))
+        for (start, end), is_kept, at, where in zip(pairwise(bounds), *columns, strict=True)
+    ]
 
 
 def _wanted(column: Any, pools: Sequence[str]) -> Any:

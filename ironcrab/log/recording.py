@@ -265,8 +265,6 @@ def _part_records(
     pools: Pools | None,
 ) -> Iterator[Record]:
     if part.entry is not None and part.entry.files:
-        return sealed.read(
-            part.path, part.entry, types, seq_from=seq_from, seq_to=seq_to, columns=columns, pools=pools
-        )
+        return sealed.read(part.path, part.entry, types, seq_from=seq_from, seq_to=seq_to, columns=columns, pools=pools)
     names = None if types is None else frozenset(kind.__name__ for kind in types)
     return walk.records(part.path, seq_from, seq_to, types=names, end_seq=part.end_seq)

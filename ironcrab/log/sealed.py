@@ -27,7 +27,7 @@ from ironcrab.log.hot import sync_folder
 from ironcrab.log.line import LooseRecord
 from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, Piece, SealedFile, Segment
 from ironcrab.log.parquet import open_sealed, read_group, write
-from ironcrab.log.passing import Pools, rows_of, thin
+from ironcrab.log.passing import Pools, thin
 from ironcrab.log.shape import schema_digest, shape_of
 from ironcrab.loop import Record
 
@@ -89,7 +89,10 @@ def _batches(
     if len(cursors) == 1 and types is not None:
         yield from cursors[0].batches()
         return
-    yield from _merge(cursors, first, end, segment, whole=types is None)
+    if types is None and pools:
+        # what passes is not counted record by record: the files together hold the segment
+        _hold_all(segment)
+    yield from _merge(cursors, first, end, segment, whole=types is None and not pools)
 
 
 def read_loose(folder: Path, segment: Segment, seq_from: int, seq_to: int | None) -> Iterator[LooseRecord]:
@@ -141,15 +144,21 @@ def _merge(cursors: list["_Cursor"], first: int, end: int, segment: Segment, *, 
         for cursor in cursors:
             window += cursor.up_to(stop)
         window.sort(key=_seq)
-        # what passed counts for several; a window without it is counted at once
-        if whole and len(window) != stop - start and sum(map(rows_of, window)) != stop - start:
+        if whole and len(window) != stop - start:
             raise _missing(segment, window, start)
         yield window
 
 
+def _hold_all(segment: Segment) -> None:
+    """DamageFault where the files hold more or fewer rows than the segment has records."""
+    rows, records = sum(file.rows for file in segment.files), segment.last_seq + 1 - segment.first_seq
+    if rows != records:
+        raise DamageFault(f"segment {segment.name}: its files hold {rows} records, not {records}")
+
+
 def _missing(segment: Segment, window: list[Record], start: int) -> DamageFault:
     """Which record of a window is in none of the files, or in two."""
-    found = [seq for record in window for seq in range(record.seq, record.seq + rows_of(record))]
+    found = [record.seq for record in window]
     lacking = next((seq for seq, place in enumerate(found, start) if place != seq), start + len(found))
     return DamageFault(f"segment {segment.name}: record {lacking} is in none of its files")
 

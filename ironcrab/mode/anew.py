@@ -108,22 +108,24 @@ class Anew:
             if drive.loop.seq == 0:
                 drive.open(time, generations)
             if type(event) is Passed:
-                self._pass(event, time)
+                self._pass(event)
             else:
                 drive.take(event, time)
 
-    def _pass(self, event: Passed, time: int) -> None:
-        """Rows of pools that nobody named: at one go while the engine has nothing under way, else one by one."""
-        loop, state, now = self.drive.loop, self.drive.engine.state, self.drive.loop.now
-        for place, moment in enumerate(event.times):
-            if state.attempts or state.waiting or (event.slot is not None and event.slot > now.slot):
-                self.drive.take(event, moment)
-                continue
-            now.time = max(now.time, time)
-            for outlet in self.outlets:
-                outlet.see(Record(loop.seq, None, None, time, event))
-            loop.seq += len(event.times) - place
-            return
+    def _pass(self, event: Passed) -> None:
+        """Rows of pools that nobody named: at one go while nothing is under way in a slot begun, else one by one.
+
+        An outlet is told what may change a word of its own: that a slot begins, and all that passes while it owes one.
+        """
+        loop, state, now, times = self.drive.loop, self.drive.engine.state, self.drive.loop.now, event.times
+        place = 0
+        while state.attempts or state.waiting or (event.slot is not None and event.slot > now.slot):
+            self.drive.take(event, times[place])
+            place += 1
+            if place == len(times):
+                return
+        now.time = times[-1]
+        loop.seq += len(times) - place
 
     def finish(self) -> Result:
         """The source ended; what came of it."""
@@ -174,7 +176,8 @@ def decide_anew(recording: Recording, scenarios: Sequence[Scenario], span: Span 
     ways = [Anew(scenario) for scenario in scenarios]
     readers = [reader for way in ways for reader in way.readers]
     generations = next((event.generations for _, event in runs_of(recording)), ())
-    events = with_ticks(market(recording, span or Span(), columns_of(readers), pools_of(readers, recording)))
+    columns, pools = columns_of(readers, recording), pools_of(readers, recording)
+    events = with_ticks(market(recording, span or Span(), columns, pools))
     while batch := list(islice(events, BATCH)):
         for way in ways:
             way.take(batch, generations)

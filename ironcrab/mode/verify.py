@@ -166,7 +166,7 @@ def _judge_run(
         restore_states(follower.wiring.reducers, follower.wiring.now, opening[0].states)
     readers = follower.loop.reducers
     pools = pools_of(readers, recording) if until == (None, None) else {}
-    records = recording.records(seq_to=end, columns=columns_of(readers), pools=pools)
+    records = recording.records(seq_to=end, columns=columns_of(readers, recording), pools=pools)
     if pools:
         records = follower.apart(records)
     if until != (None, None):

@@ -72,18 +72,22 @@ def started(scenario: Scenario, wiring: Wiring, run: int, generations: tuple[str
     )
 
 
-def columns_of(readers: Sequence[Any]) -> Columns:
+def columns_of(readers: Sequence[Any], recording: Recording | None = None) -> Columns:
     """The fields of each market event that these reducers and outlets use, where each of them declares it.
 
     A reader declares in `fields` what it uses of an event type (`()`: only that it came); one that wants a type and
     declares nothing uses all of it, and so does an outlet, which sees everything. Seq, time and slot are always read,
-    so that the clock stands the same, and a type that nobody wants costs no more than that.
+    so that the clock stands the same, and a type that nobody wants costs no more than that. In a recording without
+    account writes the pool cache has no use for signatures.
     """
+    is_unwritten = recording is not None and "AccountWritten" not in sealed_files(recording)
     found: dict[type[Event], tuple[str, ...]] = {}
     for kind in MARKET:
         wanted: dict[str, None] | None = {"slot": None}
         for reader in readers:
             told = getattr(reader, "fields", {}).get(kind) if kind in getattr(reader, "wants", MARKET) else ()
+            if told and is_unwritten and isinstance(reader, LivePoolCache):
+                told = tuple(name for name in told if name != "signature")
             wanted = None if told is None or wanted is None else {**wanted, **dict.fromkeys(told)}
         if wanted is not None:
             found[kind] = tuple(name for name in kind.__struct_fields__ if name in wanted)
@@ -95,7 +99,7 @@ def pools_of(readers: Sequence[Any], recording: Recording) -> Pools:
 
     A strategy names its pools in `pools` (empty: any), folds what is told of these alone and says intents on these
     alone; one that sells on a curve names the pool that follows it, too. A recording with account writes, or with a
-    segment that is not sealed, is read whole: there the trade of any pool tells that its transaction's writes are stored.
+    segment that is not sealed, is read whole: there any pool's trade tells that all its transaction wrote is stored.
     """
     sealed = all(part.entry is not None and part.entry.files for part in recording.parts)
     deciders = [reader for reader in readers if not isinstance(reader, FOLLOWING)]

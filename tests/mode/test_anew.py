@@ -65,7 +65,7 @@ def test_many_at_once_are_each_alone(made):
 def test_fewer_columns_the_same_report(made, monkeypatch):
     _, its_run, _ = made
     filtered = follow(its_run)
-    monkeypatch.setattr(verify, "columns_of", lambda _: {})
+    monkeypatch.setattr(verify, "columns_of", lambda *_: {})
     assert follow(its_run) == filtered
     assert filtered.verdict == "identical"
     assert filtered.runs[0].derived > 100
@@ -74,7 +74,7 @@ def test_fewer_columns_the_same_report(made, monkeypatch):
 def test_fewer_columns_the_same_results(made, monkeypatch):
     source, _, _ = made
     filtered = decide_anew(source, [scenario()])
-    monkeypatch.setattr("ironcrab.mode.anew.columns_of", lambda _: {})
+    monkeypatch.setattr("ironcrab.mode.anew.columns_of", lambda *_: {})
     assert decide_anew(source, [scenario()]) == filtered
 
 
