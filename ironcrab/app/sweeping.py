@@ -49,7 +49,8 @@ def generate_command(
 @click.option("--on", "on", multiple=True, metavar="RECORDING", help="The market; several make several lines a row.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=A..B:STEP", help="Values of a parameter; or KEY=A,B,C.")
 @click.option("--random", "drawn", type=click.IntRange(1), metavar="N", help="N different rows of the grid.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of --random.")
+@click.option("--adaptive", "chosen", type=click.IntRange(1), metavar="N", help="N rows, each chosen by those before.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of --random and --adaptive.")
 @click.option("--from", "begin", metavar="X", help="UTC time of the first event.")
 @click.option("--to", "end", metavar="Y", help="UTC time before which the last event lies.")
 @click.option("--split", type=click.IntRange(1, 99), metavar="PERCENT", help="In sample so much; the rest out.")
@@ -64,6 +65,7 @@ def sweep_command(
     on: tuple[str, ...],
     sets: tuple[str, ...],
     drawn: int | None,
+    chosen: int | None,
     seed: int,
     begin: str | None,
     end: str | None,
@@ -88,39 +90,45 @@ def sweep_command(
         raise click.UsageError("give SCENARIO, at least one --on RECORDING and at least one --set KEY=A..B:STEP")
     if split is not None and walked is not None:
         raise click.UsageError("--split and --walk-forward exclude each other")
+    if drawn is not None and chosen is not None:
+        raise click.UsageError("--random and --adaptive exclude each other")
     from ironcrab.mode.anew import Span  # noqa: PLC0415 - the engine loads only here
 
     bounds = Span(*(None if text is None else parse_time(text) for text in (begin, end)))
     parting = (bounds, split, walked)
-    _sweep(scenario, on, (sets, drawn, seed), parting, jobs or os.cpu_count() or 1, out, as_json=as_json)
+    _sweep(scenario, on, (sets, drawn, chosen, seed), parting, jobs or os.cpu_count() or 1, out, as_json=as_json)
 
 
 def _sweep(
     scenario: Path,
     on: tuple[str, ...],
-    wanted: tuple[tuple[str, ...], int | None, int],
+    wanted: tuple[tuple[str, ...], int | None, int | None, int],
     parting: tuple[Any, int | None, str | None],
     jobs: int,
     out: Path,
     *,
     as_json: bool,
 ) -> None:
-    from ironcrab.mode import axes, sweeping  # noqa: PLC0415 - the engine loads only here
+    from ironcrab.mode import axes, searching, sweeping  # noqa: PLC0415 - the engine loads only here
     from ironcrab.mode.scenario import read_tree  # noqa: PLC0415 - as above
 
-    sets, drawn, seed = wanted
-    rows = axes.rows(tuple(axes.axis(text) for text in sets), drawn, seed)
+    sets, drawn, chosen, seed = wanted
+    along = tuple(axes.axis(text) for text in sets)
+    rows = axes.rows(along, drawn, seed) if chosen is None else searching.extremes(along)
     parts = tuple(_parts(path, *parting) for path in on)
     planned = sweeping.plan(scenario.stem, read_tree(scenario), rows, on, parts)
-    total = len(rows) * sum(len(found) for found in parts)
+    show = _show((chosen or len(rows)) * sum(len(found) for found in parts))
     try:
-        lines = sweeping.sweep(planned, out, jobs, _show(total))
+        if chosen is None:
+            lines = sweeping.sweep(planned, out, jobs, show)
+        else:
+            planned, lines = searching.search(planned, sweeping.Search(along, chosen, seed), out, jobs, show)
     except KeyboardInterrupt as error:
         raise InputFault(f"interrupted; what is done stands in {out}.partial: run the same command again") from error
     if as_json:
-        emit_json({"out": str(out), "rows": len(rows), "lines": [msgspec.to_builtins(line) for line in lines]})
+        emit_json({"out": str(out), "rows": len(planned.rows), "lines": [msgspec.to_builtins(line) for line in lines]})
         return
-    click.echo(f"{out}: {len(rows):,} rows, {len(lines):,} lines")
+    click.echo(f"{out}: {len(planned.rows):,} rows, {len(lines):,} lines")
     for line in summary_of(planned, lines):
         click.echo(line)
     best = _best(planned, lines)
