@@ -6,9 +6,11 @@
 - SQL: one aggregate over all trades through `ironcrab query`'s views, beside DuckDB on the Parquet files alone; and over
   `log`, the view of everything, beside the raw scan of the columns that it shows.
 - pools: the EMA scenario decided anew over a market of trades on 50 pools when it names five of them, against all.
+- screen: 40 pairs of averages of the EMA scenario counted by the compiled kernel, against one bare loop over the trades.
 - sweep: rows a second of all processes together, against one process alone times the number of processes.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -27,8 +29,10 @@ from ironcrab.mode.axes import Part, axis, rows
 from ironcrab.mode.generating import generate, market_of
 from ironcrab.mode.querying import query
 from ironcrab.mode.scenario import read, read_tree
+from ironcrab.mode.screening import screen, ticks_of
 from ironcrab.mode.sweeping import plan, sweep
 from ironcrab.mode.synthetic import MarketParams
+from ironcrab.strategy.ema import EmaCross, EmaParams
 
 EMA = Path(__file__).parents[2] / "scenarios" / "ema.toml"
 TREE = {"strategies": ["ema"], "engine": {"send_enabled": True}}
@@ -112,6 +116,22 @@ def pools(folder):
         )
 
 
+def screened(folder):
+    if importlib.util.find_spec("numba") is None:
+        print("screen: skipped: numba is not installed (extra `kernels`)")
+        return
+    recording = Recording.open(folder)
+
+    def scan():
+        step = EmaCross(EmaParams(), None).step
+        for record in recording.records((Trade,)):
+            step(record.seq, record.event)
+
+    pairs = [EmaParams(fast=fast, slow=slow) for fast in range(5, 13) for slow in (15, 20, 25, 30, 40)]
+    one, every = least(scan, 3), least(lambda: screen(ticks_of(recording), pairs), 3)
+    print(f"screen of {len(pairs)} rows: {every:.2f} s, {every / one:.1f} scans of {one:.2f} s (wanted <= 4)")
+
+
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     with tempfile.TemporaryDirectory() as name:
@@ -121,6 +141,7 @@ def main():
         sql(scratch / "market")
         generate(msgspec.structs.replace(market_of(EMA, None, None), events=count), scratch / "ticks")
         pools(scratch / "ticks")
+        screened(scratch / "ticks")
         efficiency(scratch / "market", scratch)
 
 

@@ -36,7 +36,10 @@ def market(tmp_path_factory):
     return str(folder)
 
 
-def planned(market, parts=(Part(0, "whole", Span()),)):
+WHOLE = (Part(0, "whole", Span()),)
+
+
+def planned(market, parts=WHOLE):
     return plan("tests", TREE, extremes(AXES), (market,), (parts,))
 
 
