@@ -2,7 +2,7 @@
 
 One reading of the trades, one compiled pass for each row (numba, extra `kernels`). The kernel only sorts rows out;
 those that are left are run by the exact reducer as in any sweep, and a row whose intents are not as many as the
-kernel counted is a fault. The arithmetic is that of `strategy.ema.EmaCross`, in 64-bit integers; a price that is too large
+kernel counted is a fault. The arithmetic is that of `strategy.ema.EmaCross`, in 64-bit integers; a price too large
 for them is refused.
 """
 
