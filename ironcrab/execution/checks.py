@@ -413,11 +413,10 @@ def tx_plan(case: Case) -> CheckResult:
     terms = _terms(case)
     if isinstance(terms, Refusal):
         return _fail("tx_plan", terms.code, terms.details)
-    dexes = "".join([f" {hop.dex}" for hop in terms.hops])
-    tail = f" hops={len(terms.hops)}{dexes}" if terms.hops else ""
+    tail = _legs(terms)
     if not case.builds:
         case.plan = terms = hashed(terms)
-        return _pass("tx_plan", f"plan_hash={terms.plan_hash}{tail}")
+        return _pass("tx_plan", f"ix_count=0 plan_hash={terms.plan_hash}{tail}")
     made = _built(case, terms)
     if isinstance(made, Refusal):
         return _fail("tx_plan", made.code, made.details)
@@ -425,13 +424,21 @@ def tx_plan(case: Case) -> CheckResult:
         if case.params.plans == "required":
             return _fail("tx_plan", UNBUILT, f"not told: {made.what}")
         case.plan = terms = hashed(terms)
-        return _pass("tx_plan", f"plan_hash={terms.plan_hash}{tail} terms only, not told: {made.what}")
+        return _pass("tx_plan", f"ix_count=0 plan_hash={terms.plan_hash}{tail} terms only, not told: {made.what}")
     case.plan = made
     rows = case.known.pools.accounts.rows
     case.reads += [Read("table", key, rows[key].seq) for key in made.tables]
     tables = f" tables={len(made.tables)}" if made.tables else ""
     quote = f"quote_age={made.quote_age_slots}slots/{made.quote_age_ms}ms min_out={made.min_out}"
-    return _pass("tx_plan", f"plan_hash={made.plan_hash}{tail} calls={len(made.calls)}{tables} {quote}")
+    return _pass("tx_plan", f"ix_count={len(made.calls)} plan_hash={made.plan_hash}{tail}{tables} {quote}")
+
+
+def _legs(terms: Plan) -> str:
+    """The venues of a path, in order; of two they are where it buys and where it sells."""
+    dexes = [hop.dex for hop in terms.hops]
+    if len(dexes) == 2:
+        return f" buy_dex={dexes[0]} sell_dex={dexes[1]}"
+    return f" hops={len(dexes)} {' '.join(dexes)}" if dexes else ""
 
 
 def _terms(case: Case) -> Plan | Refusal:
@@ -485,7 +492,7 @@ def _house_plan(case: Case) -> CheckResult:
     if isinstance(made, Refusal):
         return _fail("tx_plan", made.code, made.details)
     case.plan = made
-    return _pass("tx_plan", f"plan_hash={made.plan_hash} calls={len(made.calls)}")
+    return _pass("tx_plan", f"ix_count={len(made.calls)} plan_hash={made.plan_hash}")
 
 
 def _unlike_others(case: Case, make: Callable[[int], Plan | Refusal | Untold]) -> Plan | Refusal | Untold:

@@ -151,7 +151,7 @@ def test_the_rows_of_a_round_trip():
     text = row(decision).details
     assert text.startswith("spread=2")
     assert f"tx_cost={COST}lamports" in text
-    assert row(decision, "tx_plan").details.endswith("hops=2 raydium raydium_cpmm")
+    assert row(decision, "tx_plan").details.endswith("buy_dex=raydium sell_dex=raydium_cpmm")
 
 
 def test_the_originals_two_pools_without_a_path():
