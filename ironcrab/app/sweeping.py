@@ -49,7 +49,9 @@ def generate_command(
 @click.option("--on", "on", multiple=True, metavar="RECORDING", help="The market; several make several lines a row.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=A..B:STEP", help="Values of a parameter; or KEY=A,B,C.")
 @click.option("--random", "drawn", type=click.IntRange(1), metavar="N", help="N different rows of the grid.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of --random.")
+@click.option("--adaptive", "chosen", type=click.IntRange(1), metavar="N", help="N rows, each chosen by those before.")
+@click.option("--screen", metavar="LOW..HIGH", help="Only rows of ema that say so many intents, counted by a kernel.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of --random and --adaptive.")
 @click.option("--from", "begin", metavar="X", help="UTC time of the first event.")
 @click.option("--to", "end", metavar="Y", help="UTC time before which the last event lies.")
 @click.option("--split", type=click.IntRange(1, 99), metavar="PERCENT", help="In sample so much; the rest out.")
@@ -64,6 +66,8 @@ def sweep_command(
     on: tuple[str, ...],
     sets: tuple[str, ...],
     drawn: int | None,
+    chosen: int | None,
+    screen: str | None,
     seed: int,
     begin: str | None,
     end: str | None,
@@ -88,43 +92,97 @@ def sweep_command(
         raise click.UsageError("give SCENARIO, at least one --on RECORDING and at least one --set KEY=A..B:STEP")
     if split is not None and walked is not None:
         raise click.UsageError("--split and --walk-forward exclude each other")
+    if drawn is not None and chosen is not None:
+        raise click.UsageError("--random and --adaptive exclude each other")
+    if screen is not None and (chosen, begin, end, split, walked) != (None,) * 5:
+        raise click.UsageError("--screen counts over whole recordings, and before any row is run")
     from ironcrab.mode.anew import Span  # noqa: PLC0415 - the engine loads only here
 
     bounds = Span(*(None if text is None else parse_time(text) for text in (begin, end)))
     parting = (bounds, split, walked)
-    _sweep(scenario, on, (sets, drawn, seed), parting, jobs or os.cpu_count() or 1, out, as_json=as_json)
+    _sweep(
+        scenario,
+        on,
+        (sets, drawn, chosen, seed),
+        parting,
+        screen,
+        jobs or os.cpu_count() or 1,
+        out,
+        as_json=as_json,
+    )
 
 
 def _sweep(
     scenario: Path,
     on: tuple[str, ...],
-    wanted: tuple[tuple[str, ...], int | None, int],
+    wanted: tuple[tuple[str, ...], int | None, int | None, int],
     parting: tuple[Any, int | None, str | None],
+    screen: str | None,
     jobs: int,
     out: Path,
     *,
     as_json: bool,
 ) -> None:
-    from ironcrab.mode import axes, sweeping  # noqa: PLC0415 - the engine loads only here
+    from ironcrab.mode import axes, searching, sweeping  # noqa: PLC0415 - the engine loads only here
     from ironcrab.mode.scenario import read_tree  # noqa: PLC0415 - as above
 
-    sets, drawn, seed = wanted
-    rows = axes.rows(tuple(axes.axis(text) for text in sets), drawn, seed)
+    sets, drawn, chosen, seed = wanted
+    along = tuple(axes.axis(text) for text in sets)
+    rows = axes.rows(along, drawn, seed) if chosen is None else searching.extremes(along)
     parts = tuple(_parts(path, *parting) for path in on)
     planned = sweeping.plan(scenario.stem, read_tree(scenario), rows, on, parts)
-    total = len(rows) * sum(len(found) for found in parts)
+    counted: list[int] = []
+    if screen is not None:
+        planned, counted = _screened(planned, screen)
+    show = _show((chosen or len(planned.rows)) * sum(len(found) for found in parts))
     try:
-        lines = sweeping.sweep(planned, out, jobs, _show(total))
+        if chosen is None:
+            lines = sweeping.sweep(planned, out, jobs, show)
+        else:
+            planned, lines = searching.search(planned, sweeping.Search(along, chosen, seed), out, jobs, show)
     except KeyboardInterrupt as error:
         raise InputFault(f"interrupted; what is done stands in {out}.partial: run the same command again") from error
+    _hold_against(counted, lines, out)
     if as_json:
-        emit_json({"out": str(out), "rows": len(rows), "lines": [msgspec.to_builtins(line) for line in lines]})
+        emit_json({"out": str(out), "rows": len(planned.rows), "lines": [msgspec.to_builtins(line) for line in lines]})
         return
-    click.echo(f"{out}: {len(rows):,} rows, {len(lines):,} lines")
+    click.echo(f"{out}: {len(planned.rows):,} rows, {len(lines):,} lines")
     for line in summary_of(planned, lines):
         click.echo(line)
     best = _best(planned, lines)
     click.echo(f"next: ironcrab sweep --pick {out}:{best}   or: ironcrab sweep --row {out}:{best} --out DIR")
+
+
+def _screened(planned: Any, told: str) -> tuple[Any, list[int]]:
+    """The plan with those rows alone that say from LOW to HIGH intents, and how many each of them says."""
+    from ironcrab.mode.screening import intents_of  # noqa: PLC0415 - as above
+
+    low, dots, high = told.partition("..")
+    if not dots or not low.isdigit() or not high.isdigit():
+        raise InputFault(f"--screen {told!r} is not LOW..HIGH, such as 10..500")
+    counted = intents_of(planned.on, [planned.scenario(row) for row in range(len(planned.rows))])
+    left = [row for row, intents in enumerate(counted) if int(low) <= intents <= int(high)]
+    click.echo(
+        f"screened: {len(left):,} of {len(counted):,} rows say {told} intents; all: {_spread(counted)}", err=True
+    )
+    if not left:
+        raise InputFault(f"--screen {told} leaves no row; the rows say {_spread(counted)} intents")
+    kept = msgspec.structs.replace(planned, rows=tuple(planned.rows[row] for row in left))
+    return kept, [counted[row] for row in left]
+
+
+def _spread(counted: list[int]) -> str:
+    return f"{min(counted):,} to {max(counted):,}"
+
+
+def _hold_against(counted: list[int], lines: list[Any], out: Path) -> None:
+    """InputFault where the exact reducer did not say what the kernel counted: the pre-screen would have lied."""
+    said: dict[int, int] = {}
+    for line in lines:
+        said[line.row] = said.get(line.row, 0) + line.result.intents
+    for row, wanted in enumerate(counted):
+        if said[row] != wanted:
+            raise InputFault(f"row {row} of {out} says {said[row]} intents and the kernel counted {wanted}; report it")
 
 
 def _show(total: int) -> Callable[[int], None] | None:

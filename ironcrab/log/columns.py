@@ -227,7 +227,7 @@ def _values(shape: Shape, arrays: list[Any]) -> list[Any]:
         high, low = (array.to_pylist() for array in arrays)
         return [None if top is None else (top << 64) | bottom for top, bottom in zip(high, low, strict=True)]
     if shape.kind == "int":
-        return _with_nulls(array, _ints(array, _BUFFER[shape.width]))
+        return _with_nulls(array, ints(array, _BUFFER[shape.width]))
     if shape.kind == "text":
         return _texts(array)
     if shape.kind == "struct":
@@ -243,12 +243,12 @@ def _with_nulls(array: Any, values: list[Any]) -> list[Any]:
     if array.null_count:
         import pyarrow.compute as pc  # noqa: PLC0415 - it takes as long to load as all else of pyarrow
 
-        for index in _ints(pc.indices_nonzero(array.is_null()), "Q"):
+        for index in ints(pc.indices_nonzero(array.is_null()), "Q"):
             values[index] = None
     return values
 
 
-def _ints(array: Any, code: str) -> list[Any]:
+def ints(array: Any, code: str) -> list[Any]:
     """The integers of a column straight out of its buffer; whatever stands there where the column is null."""
     start = array.offset
     view: Any = memoryview(array.buffers()[1]).cast("B")
@@ -260,7 +260,7 @@ def _texts(array: Any) -> list[Any]:
     if isinstance(array, pa.DictionaryArray):
         words = [*array.dictionary.to_pylist(), None]
         indices = array.indices.fill_null(len(words) - 1) if array.null_count else array.indices
-        return list(map(words.__getitem__, _ints(indices, "i")))
+        return list(map(words.__getitem__, ints(indices, "i")))
     offsets, data = array.buffers()[1:]
     bounds = memoryview(offsets).cast("B").cast("i")[array.offset : array.offset + len(array) + 1].tolist()
     raw = memoryview(data)[bounds[0] : bounds[-1]] if data is not None else b""
@@ -311,4 +311,4 @@ def _maps(shape: Shape, array: Any) -> list[Any]:
 
 def _bounds(array: Any) -> list[int]:
     offsets = array.offsets
-    return _ints(offsets, "i")
+    return ints(offsets, "i")

@@ -26,6 +26,7 @@ from ironcrab.log.audit import CONFIG, Audit, audit
 from ironcrab.log.line import LooseRecord, decode_loose, genesis
 from ironcrab.log.manifest import SEGMENTS, Manifest, Start
 from ironcrab.log.parts import Part, cut_segment, find_parts
+from ironcrab.log.passing import Pools
 from ironcrab.log.sealed import Columns
 from ironcrab.log.session import Session, recover
 from ironcrab.loop import Record
@@ -120,26 +121,32 @@ class Recording:
         seq_from: int = 0,
         seq_to: int | None = None,
         columns: Columns | None = None,
+        pools: Pools | None = None,
     ) -> Iterator[Record]:
         """The records `seq_from` <= seq < `seq_to` in order, of the given event types only.
 
-        `columns` saves reading: event type -> the only fields that the caller will use, see `sealed.read`. Hot
-        segments and records that a reducer said come whole.
+        `columns` saves reading: event type -> the only fields that the caller will use, and so does `pools`: the only
+        pools, see `sealed.read`. Hot segments and records that a reducer said come whole.
 
         Raises:
             DamageFault: recorded bytes are not what was written, or records are missing.
             SchemaFault: an event type unknown to this code.
         """
-        return chain.from_iterable(self._parts_records(types, seq_from, seq_to, columns))
+        return chain.from_iterable(self._parts_records(types, seq_from, seq_to, columns, pools))
 
     def _parts_records(
-        self, types: tuple[type[Struct], ...] | None, seq_from: int, seq_to: int | None, columns: Columns | None
+        self,
+        types: tuple[type[Struct], ...] | None,
+        seq_from: int,
+        seq_to: int | None,
+        columns: Columns | None,
+        pools: Pools | None,
     ) -> Iterator[Iterator[Record]]:
         for part in self.parts:
             if seq_to is not None and part.first_seq >= seq_to:
                 return
             if part.end_seq is None or part.end_seq > seq_from:
-                yield _part_records(part, types, seq_from, seq_to, columns)
+                yield _part_records(part, types, seq_from, seq_to, columns, pools)
 
     def loose(self, seq_from: int = 0, seq_to: int | None = None) -> Iterator[LooseRecord]:
         """The records `seq_from` <= seq < `seq_to` in order without knowing their types: for readers that go on.
@@ -255,8 +262,9 @@ def _part_records(
     seq_from: int,
     seq_to: int | None,
     columns: Columns | None,
+    pools: Pools | None,
 ) -> Iterator[Record]:
     if part.entry is not None and part.entry.files:
-        return sealed.read(part.path, part.entry, types, seq_from=seq_from, seq_to=seq_to, columns=columns)
+        return sealed.read(part.path, part.entry, types, seq_from=seq_from, seq_to=seq_to, columns=columns, pools=pools)
     names = None if types is None else frozenset(kind.__name__ for kind in types)
     return walk.records(part.path, seq_from, seq_to, types=names, end_seq=part.end_seq)

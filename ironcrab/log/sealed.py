@@ -27,6 +27,7 @@ from ironcrab.log.hot import sync_folder
 from ironcrab.log.line import LooseRecord
 from ironcrab.log.manifest import SEGMENTS, HotFile, Manifest, Piece, SealedFile, Segment
 from ironcrab.log.parquet import open_sealed, read_group, write
+from ironcrab.log.passing import Pools, thin
 from ironcrab.log.shape import schema_digest, shape_of
 from ironcrab.loop import Record
 
@@ -44,6 +45,7 @@ def read(
     seq_from: int | None = None,
     seq_to: int | None = None,
     columns: Columns | None = None,
+    pools: Pools | None = None,
 ) -> Iterator[Record]:
     """The records of a sealed segment in seq order.
 
@@ -55,6 +57,7 @@ def read(
         seq_to: highest seq, exclusive.
         columns: event type -> the only fields to read of it; the others hold an `Unread`, which refuses every use. A
             row group in which a reducer said something comes whole, because its records will be compared.
+        pools: event type -> the only pools to read of it; what is told of others comes as `Passed`. The same holds.
 
     Raises:
         DamageFault: a byte range is not what was written, or a record is missing; names file and range or seq.
@@ -64,7 +67,7 @@ def read(
         raise SchemaFault(anchor.newer_schema(f"segment {segment.name}", segment.version))
     first = segment.first_seq if seq_from is None else max(seq_from, segment.first_seq)
     end = segment.last_seq + 1 if seq_to is None else min(seq_to, segment.last_seq + 1)
-    return chain.from_iterable(_batches(folder, segment, types, (first, end), columns or {}))
+    return chain.from_iterable(_batches(folder, segment, types, (first, end), columns or {}, pools or {}))
 
 
 def _batches(
@@ -73,6 +76,7 @@ def _batches(
     types: Sequence[type[Struct]] | None,
     span: tuple[int, int],
     columns: Columns,
+    pools: Pools,
 ) -> Iterator[list[Record]]:
     first, end = span
     cursors = []
@@ -81,11 +85,14 @@ def _batches(
             continue
         kind = _known_type(file)
         if types is None or kind in types:
-            cursors.append(_Cursor(folder / file.name, file, span, columns.get(kind)))
+            cursors.append(_Cursor(folder / file.name, file, span, columns.get(kind), pools.get(kind)))
     if len(cursors) == 1 and types is not None:
         yield from cursors[0].batches()
         return
-    yield from _merge(cursors, first, end, segment, whole=types is None)
+    if types is None and pools:
+        # what passes is not counted record by record: the files together hold the segment
+        _hold_all(segment)
+    yield from _merge(cursors, first, end, segment, whole=types is None and not pools)
 
 
 def read_loose(folder: Path, segment: Segment, seq_from: int, seq_to: int | None) -> Iterator[LooseRecord]:
@@ -142,6 +149,13 @@ def _merge(cursors: list["_Cursor"], first: int, end: int, segment: Segment, *, 
         yield window
 
 
+def _hold_all(segment: Segment) -> None:
+    """DamageFault where the files hold more or fewer rows than the segment has records."""
+    rows, records = sum(file.rows for file in segment.files), segment.last_seq + 1 - segment.first_seq
+    if rows != records:
+        raise DamageFault(f"segment {segment.name}: its files hold {rows} records, not {records}")
+
+
 def _missing(segment: Segment, window: list[Record], start: int) -> DamageFault:
     """Which record of a window is in none of the files, or in two."""
     found = [record.seq for record in window]
@@ -152,12 +166,20 @@ def _missing(segment: Segment, window: list[Record], start: int) -> DamageFault:
 class _Cursor:
     """One file read forward, a row group in memory, a batch of it decoded."""
 
-    def __init__(self, path: Path, file: SealedFile, span: tuple[int, int], names: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        file: SealedFile,
+        span: tuple[int, int],
+        names: Sequence[str] | None,
+        pools: Sequence[str] | None,
+    ) -> None:
         self.path = path
         self.file = file
         self.kind = _known_type(file)
         self.first, self.end = span
         self.names = names
+        self.pools = pools
         self.stream = self.batches()
         # a file whose first record comes late is opened late: whoever reads a little waits for little
         self.opens = next(piece.first_seq for piece in file.pieces if piece.rows and piece.last_seq >= self.first)
@@ -193,8 +215,12 @@ class _Cursor:
                 if low == high:
                     continue
                 table, wanted = read_group(self.path, source, index, piece, names), self.names
-                if names is not None and table.column("by").null_count < piece.rows:
+                is_world = table.column("by").null_count == piece.rows
+                if names is not None and not is_world:
                     table, wanted = read_group(self.path, source, index, piece), None
+                if self.pools is not None and is_world:
+                    yield thin(self.kind, table.slice(low, high - low), wanted, self.pools, (self.first, BATCH))
+                    continue
                 for start in range(low, high, BATCH):
                     yield to_records(self.kind, table.slice(start, min(BATCH, high - start)), wanted)
 

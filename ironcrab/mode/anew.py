@@ -4,6 +4,7 @@ The same drive as `run`, so that the digest of the derived records is the one th
 are kept. Many scenarios share one pass: a batch of events is decoded once and driven through one after the other.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -15,13 +16,14 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent
 from ironcrab.log.compare import Digest
 from ironcrab.log.contents import runs_of
+from ironcrab.log.passing import Passed, Pools
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import Columns
 from ironcrab.loop import Record
 from ironcrab.mode.opening import opening_of
 from ironcrab.mode.run import Drive, outlets_of, source, with_ticks
 from ironcrab.mode.scenario import Scenario
-from ironcrab.mode.wiring import columns_of
+from ironcrab.mode.wiring import columns_of, let_pass, pools_of
 
 BATCH = 2_048
 """Events that go through one scenario before the next one gets them."""
@@ -71,6 +73,7 @@ class Anew:
     def __init__(self, scenario: Scenario) -> None:
         self.outlets = outlets_of(scenario)
         self.drive = Drive(scenario, self.append, self.outlets)
+        let_pass(self.drive.loop, self.drive.engine)
         self.readers = (*self.drive.wiring.reducers, *self.outlets)
         self.digest = Digest()
         self.derived = self.intents = self.trades = self.failed = 0
@@ -104,7 +107,25 @@ class Anew:
         for time, event in events:
             if drive.loop.seq == 0:
                 drive.open(time, generations)
-            drive.take(event, time)
+            if type(event) is Passed:
+                self._pass(event)
+            else:
+                drive.take(event, time)
+
+    def _pass(self, event: Passed) -> None:
+        """Rows of pools that nobody named: at one go while nothing is under way in a slot begun, else one by one.
+
+        An outlet is told what may change a word of its own: that a slot begins, and all that passes while it owes one.
+        """
+        loop, state, now, times = self.drive.loop, self.drive.engine.state, self.drive.loop.now, event.times
+        place = 0
+        while state.attempts or state.waiting or (event.slot is not None and event.slot > now.slot):
+            self.drive.take(event, times[place])
+            place += 1
+            if place == len(times):
+                return
+        now.time = times[-1]
+        loop.seq += len(times) - place
 
     def finish(self) -> Result:
         """The source ended; what came of it."""
@@ -153,22 +174,25 @@ class Anew:
 def decide_anew(recording: Recording, scenarios: Sequence[Scenario], span: Span | None = None) -> list[Result]:
     """The results of these scenarios over a recording's market within a span, from one reading of it."""
     ways = [Anew(scenario) for scenario in scenarios]
-    columns = columns_of([reader for way in ways for reader in way.readers])
+    readers = [reader for way in ways for reader in way.readers]
     generations = next((event.generations for _, event in runs_of(recording)), ())
-    events = with_ticks(market(recording, span or Span(), columns))
+    columns, pools = columns_of(readers, recording), pools_of(readers, recording)
+    events = with_ticks(market(recording, span or Span(), columns, pools))
     while batch := list(islice(events, BATCH)):
         for way in ways:
             way.take(batch, generations)
     return [way.finish() for way in ways]
 
 
-def market(recording: Recording, span: Span, columns: Columns | None = None) -> Iterator[tuple[int, Event]]:
+def market(
+    recording: Recording, span: Span, columns: Columns | None = None, pools: Pools | None = None
+) -> Iterator[tuple[int, Event]]:
     """(time, event) of a recording's market within a span, after what is known where it begins (`opening`).
 
     Row groups that lie outside of the span are read for that alone.
     """
     seq_from, seq_to = _bounds(recording, span)
-    told = source(recording.records(None, seq_from, seq_to, columns))
+    told = source(recording.records(None, seq_from, seq_to, columns, pools))
     if span == Span():
         return told
     within = _within(told, span)
@@ -186,10 +210,21 @@ def _first(recording: Recording, start: int, seq_from: int) -> int:
 
 def _within(told: Iterable[tuple[int, Event]], span: Span) -> Iterator[tuple[int, Event]]:
     for time, event in told:
+        if type(event) is Passed:
+            yield from _passed_within(event, span)
+            continue
         if span.end is not None and time >= span.end:
             return
         if span.holds(time):
             yield time, event
+
+
+def _passed_within(event: Passed, span: Span) -> Iterator[tuple[int, Event]]:
+    times = event.times
+    low = 0 if span.start is None else bisect_left(times, span.start)
+    high = len(times) if span.end is None else bisect_left(times, span.end)
+    if low < high:
+        yield times[high - 1], Passed(event.slot, times[low:high])
 
 
 def _bounds(recording: Recording, span: Span) -> tuple[int, int | None]:

@@ -41,6 +41,7 @@ from ironcrab.shell.endpoint import Endpoint
 from ironcrab.shell.geyser_client import GeyserClient
 from ironcrab.shell.geyser_several import Client, client_of
 from ironcrab.shell.rpc import Rpc
+from ironcrab.shell.tasks import end
 
 SEGMENT_BYTES = 64 << 20
 """A segment is closed before it grows beyond this: a restart reads the open one several times."""
@@ -271,9 +272,7 @@ async def _first_of(coroutines: list[Coroutine[Any, Any, None]], seconds: float 
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 async def _stopped(ended: asyncio.Event) -> None:

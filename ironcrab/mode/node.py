@@ -13,7 +13,7 @@ Words are said only in a run whose reducers, settings and outlets are the node's
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from itertools import islice
 from typing import Any
 
@@ -35,6 +35,7 @@ from ironcrab.shell.bus import Bus, Login, LogStream, States, connected
 from ironcrab.shell.bus_message import BusFault, Message, RefusedFault, Word, record_of, said, world
 from ironcrab.shell.bus_reader import BATCH
 from ironcrab.shell.clock import now_ns, steady_ns
+from ironcrab.shell.tasks import end
 
 MARKET_DATA, MOMENTUM, ARBITRAGE, ENGINE = "market-data", "momentum-bot", "arb-strategy", "execution-engine"
 RECORDER, ANNOUNCER = "recorder", "announcer"
@@ -44,7 +45,6 @@ AGAIN_S = 0.25
 """Seconds between two tries to reach the bus or to find its stream."""
 DRAIN_S = 5.0
 """Longest wait at a stop for the words that wait."""
-CANCEL_S = 0.2
 _ZERO = bytes(32)
 
 
@@ -371,23 +371,10 @@ async def first_of(coroutines: list[Coroutine[Any, Any, None]]) -> None:
         for fault in sorted(faults, key=lambda one: isinstance(one, BusFault)):
             raise fault
     finally:
-        await ended(tasks)
-
-
-async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended: a wait whose answer comes at that instant swallows a cancellation."""
-    left = dict.fromkeys(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        done, _ = await asyncio.wait(left, timeout=CANCEL_S)
-        for task in done:
-            del left[task]
-            if not task.cancelled():
-                task.exception()  # else the loop complains that nobody asked for it
+        await end(tasks)
 
 
 __all__ = [
     "ANNOUNCER", "ARBITRAGE", "ENGINE", "MARKET_DATA", "MOMENTUM", "RECORDER", "ROLES",
-    "Node", "Voice", "attend", "ended", "first_of", "hosts", "tell",
+    "Node", "Voice", "attend", "first_of", "hosts", "tell",
 ]  # fmt: skip

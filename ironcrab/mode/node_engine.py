@@ -19,7 +19,7 @@ from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.log.contract import import_line
 from ironcrab.loop import Record
 from ironcrab.mode.live import folder_of
-from ironcrab.mode.node import ENGINE, Node, ended, tell
+from ironcrab.mode.node import ENGINE, Node, tell
 from ironcrab.mode.operator import KILL as TURN_ON
 from ironcrab.mode.operator import POLL_S, Operator
 from ironcrab.mode.operator import RESET as TURN_OFF
@@ -32,6 +32,7 @@ from ironcrab.shell.bus_server import COMMANDS, CONTROL_REQUESTS, KILL
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.control import KILL_FILE, SUFFIX, Control, Reply, Request
 from ironcrab.shell.disk import Room
+from ironcrab.shell.tasks import end
 
 Make = Callable[[Callable[[], int]], Coroutine[Any, Any, Outlets]]
 """Makes the outlets, told how far the log is on the recorder's disk."""
@@ -171,7 +172,7 @@ class Engine:
                 if task.done():
                     task.result()
         finally:
-            await ended((stopped, *tasks))
+            await end((stopped, *tasks))
             await control.close()
         await self.node.drained()
         tell(f"{ENGINE}: stopped")

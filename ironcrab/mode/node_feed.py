@@ -10,7 +10,7 @@ from ironcrab.domain.market import DexPoolAccounts
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.loop import Record
 from ironcrab.mode.feeding import Feeding
-from ironcrab.mode.node import MARKET_DATA, Node, ended, first_of, tell
+from ironcrab.mode.node import MARKET_DATA, Node, first_of, tell
 from ironcrab.mode.record import wanted_of
 from ironcrab.mode.resuming import TAIL, Tail
 from ironcrab.mode.run import SECOND
@@ -20,6 +20,7 @@ from ironcrab.shell.bus import Login
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.endpoint import Endpoint
 from ironcrab.shell.geyser_client import GeyserClient
+from ironcrab.shell.tasks import end
 
 MOST_WAITING = 50_000
 """Words that wait for the bus before the feed is left to its own bounded queue, which opens a gap when it is full."""
@@ -80,7 +81,7 @@ class MarketData:
             if working.done():
                 working.result()
         finally:
-            await ended((working, stopped))
+            await end((working, stopped))
         self._close()
         await self.node.drained()
 

@@ -61,15 +61,18 @@ def opening_of(recording: Recording, seq: int) -> list[tuple[int, Event]]:
 
 
 def _accounts(fills: Fills) -> list[AccountWritten]:
-    """Every account that is known, and what transactions under way wrote: all of it was written before."""
+    """Every account that is known; what transactions under way wrote stays theirs until they are told."""
     accounts = fills.pools.accounts
-    rows: dict[str, AccountRow] = {address: row for address, row in accounts.rows.items() if row.stale is None}
-    for staged in accounts.staged.values():
-        rows |= staged.rows
-    return [
-        AccountWritten(address, row.owner, row.lamports, row.data, row.slot, row.write_version, source=SOURCE)
-        for address, row in rows.items()
-    ]
+    told = [_written(address, row, None) for address, row in accounts.rows.items() if row.stale is None]
+    for signature, staged in accounts.staged.items():
+        told += [_written(address, row, signature) for address, row in staged.rows.items()]
+    return told
+
+
+def _written(address: str, row: AccountRow, signature: str | None) -> AccountWritten:
+    return AccountWritten(
+        address, row.owner, row.lamports, row.data, row.slot, row.write_version, signature, source=SOURCE
+    )
 
 
 def _stands(fills: Fills, event: Any) -> bool:

@@ -26,7 +26,7 @@ from ironcrab.domain.fault import DiskFault, InputFault
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.mode.anew import Result, Span, decide_anew, market
-from ironcrab.mode.axes import Part, Row
+from ironcrab.mode.axes import Axis, Part, Row
 from ironcrab.mode.backtest import HONEST
 from ironcrab.mode.run import RunSummary, run_events, source_head
 from ironcrab.mode.scenario import Scenario, read
@@ -36,6 +36,14 @@ META = b"ironcrab.sweep"
 """Key of the plan in the table's metadata."""
 MOST_TOGETHER = 16
 """Rows that one task drives at most: as many states stand in memory."""
+
+
+class Search(Struct, frozen=True):
+    """Rows that are chosen on the way: axes, how many rows at most, seed."""
+
+    axes: tuple[Axis, ...]
+    rows: int
+    seed: int
 
 
 class Plan(Struct, frozen=True):
@@ -49,6 +57,7 @@ class Plan(Struct, frozen=True):
         code: the reducers' digests.
         rows: parameters of each row.
         parts: of each recording, the spans every row goes through.
+        search: how the rows were chosen; None: they were given.
     """
 
     name: str
@@ -58,6 +67,7 @@ class Plan(Struct, frozen=True):
     code: tuple[str, ...]
     rows: tuple[Row, ...]
     parts: tuple[tuple[Part, ...], ...]
+    search: Search | None = None
 
     def scenario(self, row: int) -> Scenario:
         """The scenario of a row; InputFault where there is no such row, ScenarioFault where a value is refused."""
@@ -142,27 +152,43 @@ def sweep(planned: Plan, out: Path, jobs: int, progress: Callable[[int], None] |
         InputFault: `out` exists, the partial file is of another plan, or a worker died; what was done stands.
         DiskFault: the disk refused.
     """
-    if out.exists():
-        raise InputFault(f"--out {out} exists; name a new file")
-    partial = Partial(out.with_name(out.name + ".partial"), planned)
+    partial = Partial(fresh(out), planned)
     lines = partial.lines
-    total = sum(len(parts) for parts in planned.parts) * len(planned.rows)
     together = max(1, min(MOST_TOGETHER, -(-len(planned.rows) // jobs)))
     todo = list(tasks(planned, {(line.row, line.on, line.part) for line in lines}, together))
-    try:
-        for found in _one_by_one(planned, todo) if jobs == 1 else _pool(planned, todo, jobs):
-            partial.add(found)
-            if progress is not None:
-                progress(len(lines))
-    except BrokenProcessPool as error:
-        raise InputFault(
-            f"a worker died (out of memory?) with {len(lines)} of {total} lines done; they stand in {partial.path}: "
-            f"run the same command again, with fewer --jobs"
-        ) from error
+    for _ in carry_out(planned, todo, jobs, partial):
+        if progress is not None:
+            progress(len(lines))
     lines.sort(key=lambda line: (line.row, line.on, line.part))
     write_table(planned, lines, out)
     partial.path.unlink()
     return lines
+
+
+def fresh(out: Path) -> Path:
+    """The partial file of a table to be; InputFault where the table exists."""
+    if out.exists():
+        raise InputFault(f"--out {out} exists; name a new file")
+    return out.with_name(out.name + ".partial")
+
+
+def carry_out(planned: Plan, todo: list[Task], jobs: int, partial: "Partial") -> Iterator[list[Line]]:
+    """Do these tasks in so many processes; what is done stands in the partial file before it is handed on.
+
+    Raises:
+        InputFault: a worker died.
+        DiskFault: the disk refused.
+    """
+    try:
+        for found in _one_by_one(planned, todo) if jobs == 1 else _pool(planned, todo, jobs):
+            partial.add(found)
+            yield found
+    except BrokenProcessPool as error:
+        total = sum(len(parts) for parts in planned.parts) * len(planned.rows)
+        raise InputFault(
+            f"a worker died (out of memory?) with {len(partial.lines)} of {total} lines done; they stand in "
+            f"{partial.path}: run the same command again, with fewer --jobs"
+        ) from error
 
 
 def _one_by_one(planned: Plan, todo: list[Task]) -> Iterator[list[Line]]:

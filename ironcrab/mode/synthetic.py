@@ -398,7 +398,9 @@ class World:
         moved = Pool(self._key(), "pump_amm", coin, MIGRATED_BASE, pool.quote - CURVE_QUOTE)
         coin.buys, coin.until = 505, self.slot + 2_000
         coin.rug_at = self.slot + 200 if next(self.words) % BPS < self.params.rug_bps else 0
-        self.launched[self.launched.index(pool)] = moved
+        # a scenario may let standing coins trade on a curve, too
+        listed = self.launched if pool in self.launched else self.pools
+        listed[listed.index(pool)] = moved
         if self.burst is not None and self.burst[1] is pool:
             self.burst = self.burst[0], moved
         self.of_coin[coin.mint].remove(pool)

@@ -12,11 +12,12 @@ from ironcrab.domain.control import RunEnded, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.log.compare import Divergence, Judge
 from ironcrab.log.contents import Runs, runs_of
+from ironcrab.log.passing import Passed, one_by_one
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Loop, Record
 from ironcrab.mode.scenario import loadable, read_back
 from ironcrab.mode.states import restore_states, start_of
-from ironcrab.mode.wiring import Wiring, columns_of, infos
+from ironcrab.mode.wiring import Wiring, columns_of, infos, let_pass, pools_of
 
 TOLD = 4_096
 """Records between two words of progress."""
@@ -74,6 +75,7 @@ class Follower:
         made_by = {info.name: info for info in started.reducers}
         loaded = tuple(reducer for reducer in self.wiring.reducers if reducer.name in made_by)
         self.loop = Loop(loaded, never_append, self.wiring.now)
+        let_pass(self.loop, self.wiring.engine)
         self.judged_from = judged_from
         self.judge = Judge(tuple(reducer.name for reducer in loaded))
         self.code_differs = tuple(
@@ -90,6 +92,15 @@ class Follower:
         """Fold all these records."""
         for record, said in self.loop.follow(records):
             self._judge(record, said)
+
+    def apart(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The same records; what passes comes one by one while the engine has something under way."""
+        state = self.wiring.engine.state
+        for record in records:
+            if type(record.event) is Passed and (state.attempts or state.waiting):
+                yield from one_by_one(record)
+            else:
+                yield record
 
     def _judge(self, record: Record, said: Sequence[tuple[str, Event]]) -> None:
         if record.seq < self.judged_from:
@@ -154,7 +165,11 @@ def _judge_run(
     opening = start_of(recording)
     if opening is not None:
         restore_states(follower.wiring.reducers, follower.wiring.now, opening[0].states)
-    records = recording.records(seq_to=end, columns=columns_of(follower.loop.reducers))
+    readers = follower.loop.reducers
+    pools = pools_of(readers, recording) if until == (None, None) else {}
+    records = recording.records(seq_to=end, columns=columns_of(readers, recording), pools=pools)
+    if pools:
+        records = follower.apart(records)
     if until != (None, None):
         records = _until(records, until)
     follower.follow(records if progress is None else _told(records, progress))

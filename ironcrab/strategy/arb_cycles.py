@@ -51,11 +51,13 @@ class Cycles:
                 if inward not in heads:
                     heads[inward] = self._walk((*reversed(inward), focus), probe)
                 head = heads[inward]
-                for outward in outs if head is not None else ():
+                if head is None:
+                    continue
+                for outward in outs:
                     if self.quoter.asked >= stop:
                         return best
-                    tail = self._walk((focus, *outward), head[-1].amount_out) if head is not None else None
-                    if head is None or tail is None:
+                    tail = self._walk((focus, *outward), head[-1].amount_out)
+                    if tail is None:
                         continue
                     trip = Trip((*head, *tail))
                     if best is None or trip.gross > best.gross:

@@ -12,7 +12,6 @@ from msgspec import Struct
 from ironcrab.domain.units import (
     BPS,
     SLOT_MS,
-    SOL_MINT,
     USDC_MINT,
     USDT_MINT,
     Bps,
@@ -115,7 +114,9 @@ class Quoter:
         if quote.kind == "last_trade":
             if age > self.trade_slots:
                 return STALE
-        elif (self.state_slots and age > self.state_slots) or (quote.kind == "executable" and is_behind(row)):
+        elif (self.state_slots and age > self.state_slots) or (
+            quote.kind == "executable" and is_behind(row, quote.slot)
+        ):
             return STALE
         kind: Kind = "last_trade" if quote.kind == "last_trade" else "marginal"
         mint_out = row.quote_mint if mint_in == row.base_mint else row.base_mint
@@ -158,11 +159,9 @@ class Quoter:
         return best
 
 
-def is_behind(row: PoolRow) -> bool:
-    """Whether a trade was told after the reserves: they are not what the pool holds now."""
-    if row.trade_seq is None or row.reserve_slot is None:
-        return False
-    return row.trade_slot > row.reserve_slot or row.seq == row.trade_seq
+def is_behind(row: PoolRow, slot: Slot) -> bool:
+    """Whether a trade was told after the reserves of this slot: they are not what the pool holds now."""
+    return row.trade_slot > slot or row.seq == row.trade_seq
 
 
 def price_of(row: PoolRow) -> tuple[int, int] | None:
@@ -226,13 +225,3 @@ class Gates:
         expected = trip.legs[-1].amount_out
         slipped = expected * (BPS - self.params.max_slippage_bps) // BPS
         return max(slipped, trip.amount_in + self.cost + 1)
-
-
-def is_round(steps: Sequence[Step]) -> bool:
-    """Whether the steps lead from SOL to SOL."""
-    mint = SOL_MINT
-    for row, mint_in in steps:
-        if mint_in != mint or mint_in not in (row.base_mint, row.quote_mint):
-            return False
-        mint = row.quote_mint if mint_in == row.base_mint else row.base_mint
-    return mint == SOL_MINT and bool(steps)

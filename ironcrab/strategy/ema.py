@@ -33,6 +33,9 @@ class EmaParams(Struct, frozen=True, kw_only=True):
     max_slippage_bps: Annotated[
         int, Meta(ge=0, le=10_000, description="slippage an intent allows", extra={"unit": "bps"})
     ] = 100
+    pools: Annotated[
+        tuple[str, ...], Meta(description="the only pools it looks at; none: all", extra={"unit": "addresses"})
+    ] = ()
 
 
 class Averages(Struct, gc=False):
@@ -52,7 +55,7 @@ class EmaState(Struct):
 
 
 class EmaCross:
-    """Says an intent to buy at a cross."""
+    """Says an intent to buy at a cross. `pools` tells a reader what need not be read (`wiring.pools_of`)."""
 
     Params = EmaParams
     name = "ema"
@@ -64,11 +67,13 @@ class EmaCross:
 
     def __init__(self, params: EmaParams, _known: Known) -> None:
         self.params = params
+        self.pools = params.pools
+        self.only = dict.fromkeys(params.pools)
         self.state = EmaState()
 
     def step(self, _seq: int, event: Trade) -> Iterable[Event]:
         """Fold one trade. An average moves by 2 / (length + 1) of its distance, rounded down."""
-        if not event.token_amount or not event.sol_amount:
+        if not event.token_amount or not event.sol_amount or (self.only and event.pool_address not in self.only):
             return ()
         price = event.sol_amount * SCALE // event.token_amount
         row = self.state.pools.get(event.pool_address)

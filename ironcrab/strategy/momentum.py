@@ -335,10 +335,6 @@ class Momentum:
     def _busy(self, row: Row, event: Event) -> Iterable[Event]:
         """The mint is held or being bought: only the position's own pool goes on."""
         position = self.positions.get(row.mint)
-        busy = self.entering[row.mint].pool if position is None else position.pool
-        if busy != row.pool and row.verdict == "reject" and row.until > self.now.time:
-            # refused for a while: what goes on in another pool of the mint is no news here
-            return NOTHING
         if position is None:
             entering = self.entering[row.mint]
             if entering.pool == row.pool:

@@ -21,6 +21,8 @@ from ironcrab.strategy.rows import Row
 from ironcrab.strategy.shape import PASS, Finding, Number
 from ironcrab.strategy.windows import Buyers, Windows
 
+NO_CAP = 2**63 - 1
+"""A cap that is off."""
 FROM_NOTHING = 10**9
 """bps of an expansion whose base stood still."""
 
@@ -126,7 +128,7 @@ def established(entry: Entry, own: EstablishedOnly) -> Policy:
         Gate(
             "WAIT_OVEREXTENDED",
             "rise_bps",
-            own.breakout_max_rise_bps or 2**63 - 1,
+            own.breakout_max_rise_bps or NO_CAP,
             False,
             lambda found: found.rise_up_bps,
         ),
@@ -146,7 +148,7 @@ def established(entry: Entry, own: EstablishedOnly) -> Policy:
         ),
     )
     span, count = slots(own.candle_secs), own.breakout_candles
-    asked = tuple(gate for gate in table if gate.limit < 2**63 - 1) if count else ()
+    asked = tuple(gate for gate in table if gate.limit < NO_CAP) if count else ()
 
     def measure(seen: Seen, _policy: Policy) -> Breakout:
         flow = seen.windows.flow

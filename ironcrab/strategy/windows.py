@@ -193,7 +193,7 @@ class Windows:
         self.flow = flow
         self.sums: dict[int, Sums] = {}
         self.buyers: dict[str, Buyers] = {}
-        self.candles: Candles | None = None
+        self.candles: dict[int, Candles] = {}
         self.since_slot = -1
         self.after = Sums()
 
@@ -213,9 +213,10 @@ class Windows:
 
     def candles_of(self, span: int, head: int) -> Candles:
         """The candles of `span` slots."""
-        if self.candles is None or self.candles.span != span:
-            self.candles = Candles(span)
-        return self.candles.follow(self.flow, head)
+        candles = self.candles.get(span)
+        if candles is None:
+            candles = self.candles[span] = Candles(span)
+        return candles.follow(self.flow, head)
 
     def since(self, slot: int, span: int, head: int) -> Sums:
         """The trades after `slot`, of the last `span` slots at most."""

@@ -5,9 +5,12 @@
 - first event: a process is started, opens the recording and folds its first record (`ironcrab replay --until 0`).
 - SQL: one aggregate over all trades through `ironcrab query`'s views, beside DuckDB on the Parquet files alone; and over
   `log`, the view of everything, beside the raw scan of the columns that it shows.
+- pools: the EMA scenario decided anew over a market of trades on 50 pools when it names five of them, against all.
+- screen: 40 pairs of averages of the EMA scenario counted by the compiled kernel, against one bare loop over the trades.
 - sweep: rows a second of all processes together, against one process alone times the number of processes.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -16,16 +19,22 @@ import time
 from pathlib import Path
 
 import duckdb
+import msgspec
 
+from ironcrab.domain.market import Trade
 from ironcrab.log.contents import sealed_files
 from ironcrab.log.recording import Recording
-from ironcrab.mode.anew import Span
+from ironcrab.mode.anew import Span, decide_anew
 from ironcrab.mode.axes import Part, axis, rows
-from ironcrab.mode.generating import generate
+from ironcrab.mode.generating import generate, market_of
 from ironcrab.mode.querying import query
+from ironcrab.mode.scenario import read, read_tree
+from ironcrab.mode.screening import screen, ticks_of
 from ironcrab.mode.sweeping import plan, sweep
 from ironcrab.mode.synthetic import MarketParams
+from ironcrab.strategy.ema import EmaCross, EmaParams
 
+EMA = Path(__file__).parents[2] / "scenarios" / "ema.toml"
 TREE = {"strategies": ["ema"], "engine": {"send_enabled": True}}
 
 
@@ -87,6 +96,42 @@ def efficiency(folder, scratch):
     )
 
 
+def pools(folder):
+    recording = Recording.open(folder)
+    found = dict.fromkeys(record.event.pool_address for record in recording.records((Trade,), seq_to=50_000))
+    shipped = read_tree(EMA)
+    poor = {"strategies": ["ema"], "outlets": [], "wallet": {"native_sol_lamports": 0}}
+    for what, tree, times in (("every intent refused", poor, 3), ("the shipped scenario", shipped, 1)):
+        some = tree | {"ema": tree.get("ema", {}) | {"pools": list(found)[:5]}}
+        took = {True: [], False: []}
+        # in turn, and by the processor's clock: a busy machine moves seconds
+        for is_few in (False, True) * times:
+            began = time.process_time()
+            decide_anew(recording, [read("few", some, "few") if is_few else read("every", tree, "every")])
+            took[is_few].append(time.process_time() - began)
+        few, every = min(took[True]), min(took[False])
+        print(
+            f"5 of {len(found)} pools, {what}: {few:.2f} s, {few / every:.0%} of the {every:.2f} s of all "
+            f"(wanted <= 20 %)"
+        )
+
+
+def screened(folder):
+    if importlib.util.find_spec("numba") is None:
+        print("screen: skipped: numba is not installed (extra `kernels`)")
+        return
+    recording = Recording.open(folder)
+
+    def scan():
+        step = EmaCross(EmaParams(), None).step
+        for record in recording.records((Trade,)):
+            step(record.seq, record.event)
+
+    pairs = [EmaParams(fast=fast, slow=slow) for fast in range(5, 13) for slow in (15, 20, 25, 30, 40)]
+    one, every = least(scan, 3), least(lambda: screen(ticks_of(recording), pairs), 3)
+    print(f"screen of {len(pairs)} rows: {every:.2f} s, {every / one:.1f} scans of {one:.2f} s (wanted <= 4)")
+
+
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     with tempfile.TemporaryDirectory() as name:
@@ -94,6 +139,9 @@ def main():
         generate(MarketParams(events=count), scratch / "market")
         first_event(Path(__file__).parents[2] / "recordings" / "whirlpool-2022-04-06")
         sql(scratch / "market")
+        generate(msgspec.structs.replace(market_of(EMA, None, None), events=count), scratch / "ticks")
+        pools(scratch / "ticks")
+        screened(scratch / "ticks")
         efficiency(scratch / "market", scratch)
 
 

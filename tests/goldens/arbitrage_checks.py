@@ -4,9 +4,12 @@ Every case has a mint and pools of its own. Pools are so deep that a price is wh
 makes a round trip earn exactly so many lamports is looked for; a case of a threshold stands at its edge and beside it.
 """
 
+from msgspec.structs import replace
+
 from ironcrab.domain.ask import SimulateAsk
 from ironcrab.domain.control import ClockTick, ConfigUpdate, GapClosed, GapOpened
-from ironcrab.domain.market import DexPoolAccounts, PoolStateUpdate, TokenMintInfo, Trade
+from ironcrab.domain.market import DexPoolAccounts, ExplicitAmount, PoolStateUpdate, TokenMintInfo, Trade
+from ironcrab.domain.trade import Execution, TradeIntent, TradeResources
 from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM, USDC_MINT
 from tests.goldens.driving import Chain
 
@@ -35,12 +38,23 @@ def reserve_for(gross, size, dexes=("raydium", "raydium_cpmm"), base=DEEP):
     return low
 
 
+def earned(size, base):
+    """What is earned where tokens are cheaper: bought of so large a reserve, sold at par."""
+    return out_of(out_of(size, "raydium_cpmm", DEEP, base), "raydium", DEEP, DEEP) - size
+
+
+def more_than(base):
+    """Reserves up to a tenth larger, in steps of a tenth of what a lamport buys."""
+    return range(base, base * 11 // 10, base // 10_000_000)
+
+
 def events_of(records):
     """(time in ns, event) of every world record; `records` is what came of them so far."""
     script = Script(records)
     acts = (
         script.spreads, script.profits, script.ages, script.venues, script.choices, script.last_trades, script.cycles,
-        script.searches, script.flights, script.side_by_side, script.gaps, script.settings,
+        script.searches, script.moves, script.ways, script.distances, script.small, script.flights,
+        script.side_by_side, script.gaps, script.settings,
     )  # fmt: skip
     for act in acts:
         for event in act():
@@ -255,11 +269,13 @@ class Script(Chain):
             yield self.told(other, f"{b}{n}", "raydium_cpmm", quote=DEEP * 104 // 100)
             yield self.told(other, f"{c}{n}", "raydium_cpmm", quote=DEEP * 104 // 100)
             yield self.told(mint, f"{d}{n}", "raydium", quote_mint=other)
+        self.slot += 2
         yield self.told(mint, a, "raydium")
         mint, a, b, c, d = self.named()
         other = f"ArbOther{self.count:03d}"
         yield self.told(mint, a, "raydium", quote_mint=other)
         yield self.told(mint, b, "pump_amm", quote=DEEP * 11 // 10, quote_mint=other)
+        self.slot += 2
         yield self.told(mint, c, "raydium")
         mint, a, b, c, d = self.named()
         dead, near, far = (f"ArbOther{self.count:03d}{word}" for word in ("dead", "near", "far"))
@@ -267,13 +283,107 @@ class Script(Chain):
         yield self.told(near, c, "raydium", quote_mint=far)
         yield self.told(mint, b, "raydium", quote_mint=dead)
         yield self.told(mint, f"{b}b", "raydium", quote_mint=near)
+        self.slot += 2
         yield self.told(mint, a, "raydium")
         mint, a, b, c, d = self.named()
         other = f"ArbOther{self.count:03d}"
         yield self.told(other, a, "raydium", quote=DEEP * 101 // 100)
         yield self.told(mint, b, "pump_amm", quote_mint=other)
+        self.slot += 2
         yield self.told(mint, c, "raydium")
         yield self.told(mint, d, "raydium_cpmm", quote=DEEP * 97 // 100)
+
+    def moves(self):
+        """A pool whose price moves by nearly, by just the least move since it was searched; a trip that is lost."""
+        for bps in (9, 10, -9, -10):
+            yield from self.triangle(100)
+            for dear, quote in ((10_100, 10_000), (10_400, 10_000 + bps)):
+                self.slot += 2
+                # all legs anew, so that their slots stay near
+                yield self.told(self.names[0], self.names[3], "pump_amm", quote_mint=self.other)
+                yield self.told(self.other, self.names[2], "raydium_cpmm", quote=DEEP * dear // 10_000)
+                yield self.told(self.names[0], self.names[1], "raydium", quote=DEEP * quote // 10_000)
+        yield from self.triangle(0)
+        yield self.told(self.names[0], self.names[4], "raydium_cpmm")
+        self.slot += 2
+        yield self.told(self.names[0], self.names[1], "raydium", quote=DEEP * 97 // 100)
+
+    def ways(self):
+        """Ways that lead nowhere, that turn back, that earn alike; quotes that are used up."""
+        mint, a, b, c, d = self.named()
+        dead, other = (f"ArbOther{self.count:03d}{word}" for word in ("dead", "live"))
+        yield self.told(dead, c, "raydium", quote=0)
+        yield self.told(other, d, "raydium", quote=DEEP * 104 // 100)
+        yield self.told(mint, b, "raydium", quote_mint=dead)
+        yield self.told(mint, f"{b}b", "raydium", quote_mint=other)
+        yield self.told(mint, f"{b}c", "raydium_cpmm", quote_mint=other)
+        self.slot += 2
+        yield self.told(mint, a, "raydium")
+        mint, a, b, c, d = self.named()
+        other = f"ArbOther{self.count:03d}"
+        yield self.told(other, a, "raydium", quote=DEEP * 100 // 101)
+        yield self.told(mint, b, "raydium", quote_mint=other)
+        yield self.told(mint, c, "raydium_cpmm", quote=DEEP * 102 // 100, quote_mint=other)
+        self.slot += 2
+        yield self.told(mint, d, "raydium")
+        mint, a, b, *_ = self.named()
+        for n, bps in enumerate((10_000, 10_400)):
+            other = f"ArbOther{self.count:03d}{n}"
+            yield self.told(other, f"{b}{n}", "raydium_cpmm", quote=DEEP * bps // 10_000)
+            yield self.told(mint, f"{b}{n}{n}", "raydium", quote_mint=other)
+        self.slot += 2
+        yield self.told(mint, a, "raydium")
+
+        mint, a, b, c, d = self.named()
+        many, other, *far = (f"ArbOther{self.count:03d}{n}" for n in range(5))
+        yield self.told(other, d, "raydium", quote=DEEP * 104 // 100)
+        for n, next_mint in enumerate(far):
+            yield self.told(many, f"{c}{n}", "raydium", quote_mint=next_mint)
+        yield self.told(mint, b, "raydium", quote_mint=many)
+        yield self.told(mint, f"{b}b", "raydium", quote_mint=other)
+        self.slot += 2
+        yield self.told(mint, a, "raydium")
+
+    def distances(self):
+        """Pairs of unlike distance, of like return, of no price one way or both."""
+        mint, a, b, c, _ = self.named()
+        start = self.slot
+        for later, pool, dex in ((0, a, "raydium"), (3, b, "raydium_cpmm"), (8, c, "pump_amm")):
+            self.slot = start + later
+            yield self.told(mint, pool, dex)
+        yield self.told(mint, c, "pump_amm", quote=DEEP * 104 // 100)
+        mint, one, other, *_ = self.named()
+        yield self.told(mint, one, "raydium")
+        yield self.told(mint, other, "raydium_cpmm")
+        for base, quote in ((DEEP, 0), (DEEP, 1)):
+            yield self.told(mint, other, "raydium_cpmm", base, quote)
+        yield self.told(mint, one, "raydium", 2 * DEEP, 1)
+        mint, low, middle, high, _ = self.named()
+        start = self.slot
+        gross = 20_000
+        least = reserve_for(gross, PROBE, ("raydium", "pump_amm"))
+        most = next(base for base in more_than(DEEP) if earned(PROBE, base) >= gross)
+        for later in (0, 20):
+            self.slot = start + later
+            for ago, pool, dex, base, quote in (
+                (4, high, "pump_amm", DEEP, least), (2, low, "raydium", DEEP, DEEP), (0, middle, "raydium_cpmm", most, DEEP),
+            ):  # fmt: skip
+                told = self.told(mint, pool, dex, base, quote)
+                yield replace(told, update_slot=start + 4 - ago)
+
+    def small(self):
+        """Sizes that earn alike; a loss of a lamport, where that is a bp; a wish that nobody here wished."""
+        mint, one, other, *_ = self.named()
+        yield self.told(mint, one, "raydium", 45_000_000, 45_000_000)
+        yield self.told(mint, other, "raydium_cpmm", 45_000_000, 45_000_000 * 10_557 // 10_000)
+        yield TradeIntent(
+            source="arb-strategy", tier="Arb", origin_type="StrategyA", required_capital=ExplicitAmount(PROBE, 9),
+            resources=TradeResources(SOL_MINT, SOL_MINT, ("ArbElsewhere", one)), expected_roi_bps=0, max_slippage_bps=100,
+            side="Buy", regime="NotApplicable", execution=Execution(ExplicitAmount(PROBE, 9)),
+        )  # fmt: skip
+        yield ConfigUpdate("arb-strategy", {"probe_lamports": "5000"})
+        yield from self.pair(reserve_for(-1, 5_000))
+        yield ConfigUpdate("arb-strategy", {"probe_lamports": str(PROBE)})
 
     def side_by_side(self):
         """Two paths at once: what ends or is sent of one leaves the other."""

@@ -37,7 +37,8 @@ class Script(engine_checks.Script):
         """Every act in turn."""
         acts = (
             self.market, self.midnight, self.numbers, self.words, self.ranks, self.rounds, self.native, self.fills, self.wallets,
-            self.wrapped, self.fee_terms, self.preempted,
+            self.wrapped, self.fee_terms, self.preempted, self.same_slot, self.forgotten,
+            self.sold_meanwhile, self.counted,
         )  # fmt: skip
         for act in acts:
             for event in act():
@@ -146,10 +147,11 @@ class Script(engine_checks.Script):
             {"swap_path": (hops[1], hops[0])},
             {"resources": TradeResources(SOL_MINT, SOL_MINT, (ROUND[1], ROUND[0]))},
             {"side": "Sell"},
+            {"swap_path": hops[:1]},
         )
         for more in wrong:
             yield from self.stopped_or_not(replace(self.round(good), **more))
-        for raw in (0, 1, 2, 3, 400):
+        for raw in (0, 1, 2, 3, 4, 5, 6, 110, 120, 130, 140, 400):
             yield from self.stopped_or_not(self.round(good, raw, source="other"))
         for least in (102_383_136, 102_383_137, 102_383_138):
             yield from self.stopped_or_not(self.round(good, execution=Execution(ExplicitAmount(least, 9))))
@@ -324,3 +326,67 @@ class Script(engine_checks.Script):
         self.ms += 1
         yield ClockTick()
         yield from self.probe()
+
+    def same_slot(self):
+        """Snapshots of the very slot that a fill is told of afterwards; a sale of one unit; one of more than is known."""
+        yield self.config(max_open_positions=9, cooldown_ms=0)
+        self.slot += 10
+        for intent, raw, paid, got in (
+            (self.buy(mint=MINTS[3]), 8_000_000, 10_000_000, 8_000_000),
+            (self.sell(1_000_000, mint=MINTS[3]), 7_000_000, 1_000_000, 1_200_000),
+            (self.sell(2, mint=MINTS[3]), None, 1, 1_000),
+            (self.sell(2, mint=MINTS[3]), None, 90_000_000, 1_000),
+            (self.buy(mint=MINTS[3]), None, 10_000_000, 8_000_000),
+        ):
+            yield intent
+            yield self.simulated()
+            yield self.signed()
+            yield self.sent()
+            self.slot += 1
+            if raw is not None:
+                yield WalletBalanceSnapshot(MINTS[3], raw, 6, TOKEN_PROGRAM, slot=self.slot)
+            yield replace(self.ended("confirmed", paid, got), slot=self.slot)
+            yield from self.probe("Sell", MINTS[3])
+
+    def forgotten(self):
+        """Rows of nothing are forgotten 9,000 slots later and after the grace time; then an older word is believed."""
+        self.slot += 10
+        start = self.slot
+        for mint, raw, ago in (("CheckMintP", 0, 0), ("CheckMintV", 1, 0), ("CheckMintW", 5, 1), ("CheckMintW", 0, 0)):
+            yield WalletBalanceSnapshot(mint, raw, 6, TOKEN_PROGRAM, slot=start - ago)
+        for later in (9_000, 9_001):
+            self.slot = start + later
+            yield WalletBalanceSnapshot("CheckMintZ", 0, 6, TOKEN_PROGRAM, slot=self.slot)
+            yield from self.probe("Sell", "CheckMintW")
+            yield from self.probe("Sell", "CheckMintP")
+            yield WalletBalanceSnapshot("CheckMintP", 7, 6, TOKEN_PROGRAM, slot=start - 1)
+            for mint in ("CheckMintP", "CheckMintV"):
+                yield from self.probe("Sell", mint)
+            told = {"dex": "pump_amm", "entry_kind": "scale_in"}
+            yield from self.stopped_or_not(self.buy(mint="CheckMintP", metadata=told))
+        yield from self.filled(self.buy(mint=MINTS[1]), 10_000_000, 8_000_000)
+        yield from self.filled(self.sell(8_000_000, mint=MINTS[1]), 8_000_000, 10_100_000)
+        yield WalletBalanceSnapshot(MINTS[1], 0, 6, TOKEN_PROGRAM, slot=self.slot + 5)
+        self.slot += 9_100
+        for later in (90_000, 1):
+            self.ms += later
+            yield WalletBalanceSnapshot("CheckMintZ", 0, 6, TOKEN_PROGRAM, slot=self.slot)
+            yield from self.probe("Sell", MINTS[1])
+
+    def sold_meanwhile(self):
+        """The wallet tells less than a sale under way has locked."""
+        yield from self.filled(self.buy(mint=MINTS[1]), 10_000_000, 8_000_000)
+        yield self.sell(5_000_000, mint=MINTS[1])
+        yield WalletBalanceSnapshot(MINTS[1], 1, 6, TOKEN_PROGRAM, slot=self.slot + 20)
+        yield from self.probe("Sell", MINTS[1])
+        yield self.simulated("Custom(6001)")
+
+    def counted(self):
+        """A preemption that is just as long ago as the window reaches counts no more."""
+        yield self.config(fairness_max_preemptions_per_source=2, fairness_preemption_window_ms=10_000)
+        for pause in (200_000, 10_000, 200_000, 9_999):
+            self.ms += pause
+            for _ in range(2 if pause < 200_000 else 1):
+                yield self.arb()
+                yield from self.stopped_or_not(self.buy())
+        yield self.simulated("Custom(6001)")

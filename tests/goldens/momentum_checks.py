@@ -12,7 +12,7 @@ is quoted exactly the lamports of that trade.
 from msgspec.structs import replace
 
 from ironcrab.domain.ask import SendAsk, SimulateAsk
-from ironcrab.domain.control import ClockTick, ForkOrphaned, GapClosed, GapOpened
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ForkOrphaned, GapClosed, GapOpened
 from ironcrab.domain.market import (
     BondingCurveProgress,
     DevWalletIdentified,
@@ -277,6 +277,11 @@ class Script(Chain):
         """Trends and dumps, each at its edges."""
         for trades in SHAPES.values():
             yield from self.case(trades)
+        key = "early_price_trend_recovery_min_positive_buckets"
+        yield ConfigUpdate("momentum-bot", {key: "7"})
+        for trades in (SHAPES["recovers"], RISEN):
+            yield from self.case(trades)
+        yield ConfigUpdate("momentum-bot", {key: "2"})
 
     def established(self):
         """The same gates under the other regime's values, and the slot at which a pool changes regime."""
@@ -704,6 +709,17 @@ class Script(Chain):
         yield from self.filled(HELD, HELD)
         yield from self.flow(self.mint, self.pool, ((1, 3, 100), (60, 3, 100)))
         yield from self.gone()
+        # the second fill is of an older slot than the first: its fade begins earlier
+        yield ConfigUpdate("momentum-bot", {"reentry_cooldown_secs": "0"})
+        yield from self.case(((0, 1, 2_000), (0, 3, 50_000)), wait=0)
+        before = self.slot - 2
+        yield from self.filled(HELD, HELD)
+        yield from self.flow(self.mint, self.pool, ((6, 3, 100),))
+        yield from self.gone()
+        yield from self.flow(self.mint, self.pool, ((0, 3, 100),))
+        yield from self.filled(HELD, HELD, slot=before)
+        yield from self.flow(self.mint, self.pool, ((6, 3, -20_000),))
+        yield from self.gone()
 
 
 def buys(*rows):
@@ -823,6 +839,9 @@ SHAPES = {
     "sold and bought five times": aged((12, 2_000, 10), (0, 1_000, 3, -1_000), (0, 500, 2, 500)),
 }  # fmt: skip
 """Trends and dumps under EARLY."""
+
+RISEN = aged(BEST, (17, 2_500, 2), (12, 2_000, 4), (10, 2_400, 5), (7, 2_300, 1), (0, 2_200, 2), then=(2_200,))
+"""The medians of all four buckets recover, while that of the newer half lies above the older one's."""
 
 BOUGHT = buys(*((who, 2_000) for who in (1, 2, 3, 1, 2, 3, 1, 2)))
 DUMP = (*BOUGHT, (10, 20, -600), (0, 21, -600), (0, 1, 100), (0, 2, 100), (0, 4, 100))

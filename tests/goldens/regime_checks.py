@@ -6,15 +6,16 @@ threshold stands at its edge and beside it. Parameters change on the way, and a 
 
 from msgspec.structs import replace
 
-from ironcrab.domain.control import ClockTick, ConfigUpdate, ForkOrphaned
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ForkOrphaned, GapOpened
 from ironcrab.domain.market import (
     BondingCurveProgress,
     DexPoolAccounts,
     LiquidityRemoved,
     SlotUpdate,
+    WalletBalanceSnapshot,
     WalletSnapshotComplete,
 )
-from ironcrab.domain.units import SOL_MINT, USDC_MINT
+from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM, USDC_MINT
 from ironcrab.market.flow import MOST_TICKS
 from tests.goldens import momentum_checks
 from tests.goldens.momentum_checks import HELD, buys
@@ -28,7 +29,8 @@ def events_of(records):
     script = Script(records)
     acts = (
         script.early, script.quoted, script.established, script.forgotten, script.crowded, script.long_candles,
-        script.routes, script.settings,
+        script.routes, script.blind, script.idle, script.refused_elsewhere,
+        script.settings,
     )  # fmt: skip
     for act in acts:
         for event in act():
@@ -76,6 +78,11 @@ class Script(momentum_checks.Script):
         for dev in (None, "much"):
             yield from self.case(THIN["half of the buyers in one slot"], dev=dev)
             yield self.dev_told("2")(self.mint, self.pool)
+        # of the two largest wallets a quarter is each one's, five eighths are the three largest's
+        for one, three in ((10_000, 6_250), (10_000, 6_249), (2_500, 10_000), (2_499, 10_000), (10_000, 10_000)):
+            caps = {"early_top1_buyer_share_cap_bps": str(one), "early_top3_buyer_share_cap_bps": str(three)}
+            yield ConfigUpdate("momentum-bot", caps)
+            yield from self.case(THIN["half of the buyers in one slot"])
 
     def quoted(self):
         """A buy needs a quote of its size."""
@@ -131,6 +138,26 @@ class Script(momentum_checks.Script):
         yield ForkOrphaned(self.slot - CANDLE_SLOTS, "drill")
         yield from self.flow(mint, pool, ((0, *SAME), (0, *DEAR)))
 
+        # nobody asks for 400 s: the first trades leave the flow meanwhile
+        yield ConfigUpdate("momentum-bot", {"terminal_secs": "400", "established_min_unique_buyers": "3"})
+        pools = [self.named() for _ in range(3)]
+        for mint, pool in pools:
+            yield from self.told(mint, pool, dex="raydium", liquidity=1_000_000)
+            yield self.dev_told("1")(mint, pool)
+            yield from self.flow(mint, pool, FEW)
+        self.slot += 1
+        for mint, pool in pools:
+            yield from self.flow(mint, pool, ((0, 1, 100_000), (0, 2, 100), (0, 3, 100)))
+        self.slot += 960 - self.slot % CANDLE_SLOTS
+        for (mint, pool), who in zip(pools, (1, 5, 6), strict=True):
+            yield from self.flow(mint, pool, ((0, 8, 10), *((0, 8, -20),) * 30, (0, who, 10), *((0, 8, -20),) * 30))
+        self.slot += 50
+        for (mint, pool), trades in zip(
+            pools, ((), ((0, 1, 10), (0, 2, 10)), ((0, 1, 10), (0, 2, 5_000))), strict=True
+        ):
+            yield from self.flow(mint, pool, (*trades, (0, 8, -20)))
+        yield ConfigUpdate("momentum-bot", {"terminal_secs": "30", "established_min_unique_buyers": "0"})
+
     # acts: sales
 
     def other(self, letter, lamports=16_000, dex="raydium", **more):
@@ -151,6 +178,14 @@ class Script(momentum_checks.Script):
             self.slot += age
             yield SlotUpdate(self.slot, slot=self.slot)
             yield from self.gone()
+        yield ConfigUpdate("momentum-bot", {"exit_quote_ttl_ms": "200"})
+        for age in (1, 2):
+            yield from self.held()
+            yield self.worth(10_100)
+            self.slot += age
+            yield SlotUpdate(self.slot, slot=self.slot)
+            yield from self.gone()
+        yield ConfigUpdate("momentum-bot", {"exit_quote_ttl_ms": "4000"})
         for own, *others in ((10_000, 14_999, 15_000), (15_000, 15_000), (10_000, 15_000, 15_000), (14_000, 13_000)):
             yield from self.held()
             for letter, lamports in zip("bc", others, strict=False):
@@ -237,7 +272,7 @@ class Script(momentum_checks.Script):
 
     def curves(self):
         """A coin on its curve is not sold on PumpSwap, unless the curve is complete or a sale says so."""
-        for end in ("told", "6005", "0x1775", "6004"):
+        for end in ("told", "unquoted", "6005", "0x1775", "6004"):
             mint, pool = self.named()
             yield self.dev_told("1")(mint, pool)
             yield self.reserves(mint, pool, 10_000 * 10**9, 9_975 * 10**9, "pumpfun")
@@ -247,11 +282,13 @@ class Script(momentum_checks.Script):
             yield self.worth(10_100, dex="pumpfun")
             accounts = (f"{pool}b", mint, SOL_MINT, *("MomKey",) * 11)
             yield DexPoolAccounts("pump_amm", f"{pool}b", mint, SOL_MINT, accounts, slot=self.slot)
-            yield self.other("b", dex="pump_amm")
+            if end != "unquoted":
+                yield self.other("b", dex="pump_amm")
             yield SlotUpdate(self.slot, slot=self.slot)
-            if end == "told":
+            if end in ("told", "unquoted"):
                 yield BondingCurveProgress(mint, pool, 5_000, True, slot=self.slot)
                 yield SlotUpdate(self.slot, slot=self.slot)
+                yield LiquidityRemoved(pool, mint, 100, 1, slot=self.slot)
             else:
                 yield LiquidityRemoved(pool, mint, 100, 1, slot=self.slot)
                 yield from self.under_way()
@@ -294,6 +331,64 @@ class Script(momentum_checks.Script):
             yield self.worth(10_100)
             yield LiquidityRemoved(self.pool, self.mint, 100, 1, slot=self.slot)
             yield from self.gone()
+
+    def blind(self):
+        """Sales without a quote: at the last trade's price, or, where none is told any more, at what was paid."""
+        yield from self.held()
+        yield self.trade(self.mint, self.pool, 3, 12_000, HELD)
+        yield LiquidityRemoved(self.pool, self.mint, 100, 1, slot=self.slot)
+        yield from self.gone()
+        yield from self.held()
+        yield self.trade(self.mint, self.pool, 3, 12_000, HELD)
+        yield GapOpened("geyser", self.slot, self.slot, "drill")
+        yield DexPoolAccounts("raydium", self.pool, self.mint, SOL_MINT, ("MomKey",), slot=self.slot)
+        yield LiquidityRemoved(self.pool, self.mint, 100, 1, slot=self.slot)
+        yield from self.gone()
+        self.slot += 160
+
+    def idle(self):
+        """A silent pool that is held, and one whose creator sells while it is being bought, are not forgotten."""
+        yield ConfigUpdate("momentum-bot", {"idle_secs": "60"})
+        yield from self.held()
+        yield self.worth(10_100)
+        held = self.mint
+        for _ in range(4):
+            self.slot += 100
+            yield SlotUpdate(self.slot, slot=self.slot)
+        yield WalletBalanceSnapshot(held, 0, 6, TOKEN_PROGRAM, slot=self.slot)
+        yield from self.case(FEW)
+        yield from self.under_way()
+        start = self.slot
+        yield self.trade(self.mint, self.pool, 9, -100)
+        for _ in range(3):
+            self.slot += 90
+            yield SlotUpdate(self.slot, slot=self.slot)
+        yield self.ended("confirmed", HELD, HELD, slot=start - 1)
+        yield SlotUpdate(self.slot, slot=self.slot)
+        yield from self.gone()
+        yield ConfigUpdate("momentum-bot", {"idle_secs": "1800"})
+
+    def refused_elsewhere(self):
+        """A pool that is refused, or rests, while its mint is bought and held on another."""
+        yield self.kill(active=True)
+        yield from self.case(FEW)
+        yield ClockTick()
+        refused = self.slot - 1
+        yield self.kill(active=False)
+        other = f"{self.pool}b"
+        yield from self.told(self.mint, other, dex="raydium", liquidity=1_000_000)
+        yield from self.flow(self.mint, other, FEW)
+        yield self.trade(self.mint, self.pool, 3, 100)
+        yield from self.filled(HELD, HELD)
+        yield self.trade(self.mint, self.pool, 3, 100)
+        self.slot = refused + 75
+        yield self.trade(self.mint, self.pool, 3, 100)
+        yield from self.gone()
+        yield from self.flow(self.mint, self.pool, FEW)
+        yield self.trade(self.mint, other, 3, 100)
+        yield from self.filled(HELD, HELD)
+        yield self.trade(self.mint, other, 3, 100)
+        yield from self.gone()
 
     # acts: parameters
 
@@ -376,6 +471,7 @@ BREAKOUTS = {
     "a range too small": candles(*BASE, ((3, 10_000, 10_238), SAME, SAME, DEAR)),
     "a volume too small": candles(*BASE, (CHEAP, SAME, (4, 1_899, 1_899), DEAR)),
     "a base that stood still": candles(*(((1, 2_000, 2_000),),) * 4, OUT),
+    "a base that ends in a trade of nothing": candles(*BASE[:3], (*CANDLE, (1, 2_000, 0)), ((3, 2_100, 2_000),) * 4),
     "falls out of its base": candles(*BASE, ((3, 2_000, 1_950), (3, 2_000, 2_200), *OUT)),
 }
 """Flows under ESTABLISHED, by what the case is about."""

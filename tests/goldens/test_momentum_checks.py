@@ -5,7 +5,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from ironcrab.domain.control import ConfigChanged
 from ironcrab.domain.fault import ScenarioFault
 from ironcrab.domain.trade import TradeIntent, Verdict
 from ironcrab.loop import Loop
@@ -37,13 +39,26 @@ ENDINGS = (
 )
 """Codes that the book makes of an ending."""
 
-OFF_HERE = (
-    "momentum.max_rows",
-    "momentum.momentum_exit_min_hold_secs",
-    "momentum.established_min_token_age_secs",
-    "momentum.established_price_trend_recovery_min_positive_buckets",
-)
-"""Settings that `momentum-checks` switches off or hides behind a larger one; `momentum-switches` has the first three."""
+OFF_HERE = {
+    "momentum-checks": (
+        "momentum.max_rows",
+        "momentum.momentum_exit_min_hold_secs",
+        "momentum.established_min_token_age_secs",
+        "momentum.established_price_trend_recovery_min_positive_buckets",
+    ),
+    "momentum-regimes": (
+        "momentum.early_slot_threshold",
+        "momentum.hard_stop_min_hold_secs",
+        "momentum.hard_stop_loss_bps",
+        "momentum.trailing_stop_bps",
+        "momentum.max_hold_time_secs",
+        "momentum.momentum_exit_min_trades",
+        "momentum.terminal_secs",
+        "momentum.established_min_token_age_secs",
+        "momentum.established_min_trade_size_lamports",
+    ),
+}
+"""Settings that a scenario switches off or hides behind a larger one; another of the scenarios has them."""
 
 
 @cache
@@ -94,7 +109,16 @@ def decided(name, changed):
     for record in told(name)[1][loop.seq :]:
         if record.cause is None:
             loop.take(record.event, record.time)
-    return [record.event for record in records if record.by == "momentum-bot"]
+    words = (record.event for record in records if record.by == "momentum-bot")
+    return [without_id(word) for word in words if not isinstance(word, ConfigChanged)]
+
+
+def without_id(word):
+    """The word without the id of the parameters, which any change changes."""
+    if not isinstance(word, TradeIntent):
+        return word
+    told = {key: text for key, text in word.metadata.items() if key != "config_snapshot_id"}
+    return replace(word, metadata=told)
 
 
 def values(name):
@@ -104,21 +128,22 @@ def values(name):
 
 
 @pytest.mark.slow
-def test_a_case_stands_at_every_threshold():
-    """A threshold of `momentum-checks` moved by one, up or down, changes a decision: a case stands exactly at it."""
+@pytest.mark.parametrize("name", OFF_HERE)
+def test_a_case_stands_at_every_threshold(name):
+    """A threshold moved by one, up or down, changes a decision: a case stands exactly at it."""
     unseen = []
-    for key, value in values("momentum-checks").items():
-        if key.startswith("momentum.") and key not in OFF_HERE:
-            moved = (((key, str(value + by)),) for by in (1, -1) if in_range(key, value + by))
-            if all(decided("momentum-checks", changed) == decided("momentum-checks", ()) for changed in moved):
+    for key, value in values(name).items():
+        if key.startswith("momentum.") and key not in OFF_HERE[name]:
+            moved = (((key, str(value + by)),) for by in (1, -1) if in_range(name, key, value + by))
+            if all(decided(name, changed) == decided(name, ()) for changed in moved):
                 unseen.append(key)
     assert unseen == []
 
 
-def in_range(key, value):
+def in_range(name, key, value):
     """Whether the setting takes the value."""
     try:
-        load(ROOT / "scenarios/momentum-checks.toml", ((key, str(value)),))
+        load(ROOT / f"scenarios/{name}.toml", ((key, str(value)),))
     except ScenarioFault:
         return False
     return True

@@ -3,18 +3,20 @@
 import pytest
 
 from ironcrab.domain.fault import LogFault
-from ironcrab.domain.market import Trade
+from ironcrab.domain.market import AccountWritten, Trade
+from ironcrab.log.contents import time_bounds
+from ironcrab.log.passing import Passed, one_by_one
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
 from ironcrab.loop import Loop, Now
 from ironcrab.mode import verify
-from ironcrab.mode.anew import Span, decide_anew, market
+from ironcrab.mode.anew import Anew, Span, decide_anew, market
 from ironcrab.mode.generating import generate
-from ironcrab.mode.run import run
+from ironcrab.mode.run import run, run_events
 from ironcrab.mode.scenario import read
 from ironcrab.mode.synthetic import MarketParams
 from ironcrab.mode.verify import follow
-from ironcrab.mode.wiring import Wiring, columns_of
+from ironcrab.mode.wiring import Wiring, columns_of, pools_of
 
 PARAMS = MarketParams(
     events=12_000, seed=7, coins=6, wallets=60, trades_per_slot=12, launch_every=30, fork_every=90, gap_every=200,
@@ -63,7 +65,7 @@ def test_many_at_once_are_each_alone(made):
 def test_fewer_columns_the_same_report(made, monkeypatch):
     _, its_run, _ = made
     filtered = follow(its_run)
-    monkeypatch.setattr(verify, "columns_of", lambda _: {})
+    monkeypatch.setattr(verify, "columns_of", lambda *_: {})
     assert follow(its_run) == filtered
     assert filtered.verdict == "identical"
     assert filtered.runs[0].derived > 100
@@ -72,7 +74,7 @@ def test_fewer_columns_the_same_report(made, monkeypatch):
 def test_fewer_columns_the_same_results(made, monkeypatch):
     source, _, _ = made
     filtered = decide_anew(source, [scenario()])
-    monkeypatch.setattr("ironcrab.mode.anew.columns_of", lambda _: {})
+    monkeypatch.setattr("ironcrab.mode.anew.columns_of", lambda *_: {})
     assert decide_anew(source, [scenario()]) == filtered
 
 
@@ -129,3 +131,102 @@ def test_a_span_is_what_lies_in_it(made):
     assert {time for time, _ in opened} == {max(time for time, _ in whole if time < low)}
     assert list(market(source, Span(None, low))) + list(market(source, Span(low, None)))[len(opened) :] == whole
     assert list(market(source, Span(times[-1] + 1, None))) == []
+
+
+# pools that nobody names pass
+
+
+EMA = MarketParams(
+    events=20_000, seed=5, coins=20, venues=("raydium",), trades_per_slot=40, states=False, failed_bps=0, launch_every=0,
+    fork_every=0,
+)  # fmt: skip
+STATES = MarketParams(
+    events=12_000, seed=6, coins=12, wallets=60, trades_per_slot=9, launch_every=40, fork_every=90, gap_every=200,
+    gap_slots=5, venues=("raydium", "pumpfun"),
+)  # fmt: skip
+
+
+def named(pools, **paper):
+    tree = {
+        "strategies": ["ema"],
+        "ema": {"pools": list(pools), "max_slippage_bps": 300},
+        "engine": {"send_enabled": True, "max_open_positions": 100},
+        "wallet": {"native_sol_lamports": 10**12},
+        "paper": {"fee_bps": 10, "slippage_bps": 10} | paper,
+    }
+    return read("named", tree, "named")
+
+
+def pools_in(recording):
+    return list(dict.fromkeys(record.event.pool_address for record in recording.records((Trade,))))
+
+
+@pytest.fixture(scope="module", params=[EMA, STATES], ids=["trades", "states, gaps and forks"])
+def sealed(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("passing")
+    generate(request.param, folder / "market")
+    market = Recording.open(folder / "market")
+    pools = pools_in(market)[1::7]
+    run(market, named(pools, latency_slots=3), folder / "run")
+    seal(folder / "run")
+    return market, Recording.open(folder / "run"), pools
+
+
+@pytest.mark.parametrize("paper", [{"latency_slots": 0}, {"latency_slots": 3}, {"fill": "venue", "latency_slots": 2}])
+@pytest.mark.parametrize("span", [(None, None), (0.21, 0.77)])
+def test_fewer_pools_the_same_results(sealed, monkeypatch, paper, span):
+    source, _, pools = sealed
+    first, end = time_bounds(source)
+    part = Span(*(None if share is None else first + int((end - first) * share) for share in span))
+    scenarios = [named(pools, **paper), named(pools[:1], **paper)]
+    assert set(pools_of(Anew(scenarios[0]).readers, source)[Trade]) == set(pools)
+    thin = decide_anew(source, scenarios, part)
+    monkeypatch.setattr("ironcrab.mode.anew.pools_of", lambda *_: {})
+    assert thin == decide_anew(source, scenarios, part)
+    assert thin[0].intents > thin[1].intents > 0
+    assert thin[0].trades > 0
+
+
+def test_fewer_pools_the_same_report(sealed, monkeypatch):
+    _, its_run, _ = sealed
+    thin = follow(its_run)
+    monkeypatch.setattr(verify, "pools_of", lambda *_: {})
+    assert follow(its_run) == thin
+    assert thin.verdict == "identical"
+
+
+def test_what_passes_is_dense(sealed):
+    source, _, pools = sealed
+    records = list(source.records(pools={Trade: tuple(pools)}))
+    whole = list(source.records())
+    at, passed = 0, 0
+    for record in records:
+        if type(record.event) is Passed:
+            for one in one_by_one(record):
+                was = whole[at]
+                assert (one.seq, one.time, one.event.slot) == (was.seq, was.time, was.event.slot)
+                assert was.event.pool_address not in pools
+                at, passed = at + 1, passed + 1
+        else:
+            assert record == whole[at]
+            at += 1
+    assert at == len(whole)
+    assert passed > 4_000
+
+
+def test_pools_are_passed_over_only_where_every_strategy_names_its_own(sealed):
+    source, its_run, pools = sealed
+    assert pools_of(Wiring(named(pools)).reducers, source)[Trade] == tuple(pools)
+    assert pools_of(Wiring(named(())).reducers, source) == {}
+    assert pools_of(Wiring(scenario()).reducers, source) == {}
+    both = (*Wiring(named(pools)).reducers, *Wiring(scenario()).reducers)
+    assert pools_of(both, source) == {}
+    assert pools_of(Wiring(named(pools)).reducers, its_run)
+
+
+def test_a_recording_with_account_writes_is_read_whole(tmp_path):
+    one = AccountWritten("Key", "Owner", 1, b"x", slot=3)
+    run_events([(10**18, one)], "one", named(("Pool",)), tmp_path / "one")
+    assert pools_of(Wiring(named(("Pool",))).reducers, Recording.open(tmp_path / "one")) == {}
+    seal(tmp_path / "one")
+    assert pools_of(Wiring(named(("Pool",))).reducers, Recording.open(tmp_path / "one")) == {}

@@ -28,7 +28,7 @@ def told_trades(slots):
     return found
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
 def test_kill_9_at_random(tmp_path, seed):
     needs_server()
     chance = random.Random(seed)

@@ -17,7 +17,7 @@ from ironcrab.market.pools import PoolRow
 from ironcrab.market.quotes import NoQuote, PoolQuote, constant_product
 from ironcrab.strategy.arb import Arbitrage
 from ironcrab.strategy.arb_cycles import Cycles
-from ironcrab.strategy.arb_legs import Gates, Quoter, Trip, is_round, least_profit_to_land
+from ironcrab.strategy.arb_legs import Gates, Quoter, Trip, least_profit_to_land
 from ironcrab.strategy.arb_pairs import best_pair, gap_bps
 from ironcrab.strategy.arb_params import ArbParams
 
@@ -475,8 +475,10 @@ def test_the_search_is_whole(pools, focus, probe, most):
     trip = Cycles(known.pools, quoter, most, 100_000).best(focus, probe)
     assert (trip and trip.legs[-1].amount_out) == brute(pools, source, focus, probe, most)
     if trip is not None:
-        assert is_round([(leg.row, leg.mint_in) for leg in trip.legs])
         mints = [leg.mint_in for leg in trip.legs]
+        assert [leg.mint_out for leg in trip.legs] == [*mints[1:], SOL_MINT]
+        assert mints[0] == SOL_MINT
+        assert all({leg.mint_in, leg.mint_out} == {leg.row.base_mint, leg.row.quote_mint} for leg in trip.legs)
         assert len(set(mints)) == len(mints)
         assert focus in mints
 
