@@ -13,6 +13,8 @@ MOST_TRACKED = 20_000
 """Accounts tracked by default: a request of less than 1 MB, and endpoints take 4 MB."""
 MONEY = (SOL_MINT, USDC_MINT, USDT_MINT)
 """Mints whose accounts change with nothing that matters here."""
+TABLES = "lookup tables"
+"""Name of their group; no pool is called so."""
 _FOUND_BY = (AccountWritten, Trade, PoolCreated, DexPoolAccounts)
 
 
@@ -32,6 +34,7 @@ class Following:
         self.discovery = GeyserPoolDiscovery(pools)
         self.tracked = TrackedSet(cap)
         self._raised: dict[str, Priority] = {}
+        self._tables: tuple[str, ...] = ()
         for pool in pools:
             self.tracked.put(pool, "wallet", (pool,))
 
@@ -61,6 +64,14 @@ class Following:
                 self._put(need)
         for pool in self.discovery.forgotten():
             self.tracked.drop(pool)
+
+    def use(self, tables: tuple[str, ...]) -> None:
+        """Follow the lookup tables that plans may use, and no others."""
+        if self.tracked.cap and tables != self._tables:
+            self._tables = tables
+            self.tracked.drop(TABLES)
+            if tables:
+                self.tracked.put(TABLES, "wallet", tables)
 
     def by_priority(self) -> tuple[str, ...]:
         """The accounts, those first that matter most; among equals those that came in last."""

@@ -336,6 +336,7 @@ async def _reread(live: Live, node: Rpc | None) -> None:
             lambda event: live.take(now_ns(), event),
             lambda: live.feeding.is_up,
         )
+        live.requested = rereading.ask
         await rereading.run()
 
 

@@ -232,7 +232,8 @@ class Node:
         self.run, self.in_force = states.run, is_mine and not states.begins
         self.fold_from = states.seq
         begin = states.seq - found.offset
-        self.next = min(begin, max(found.first, 1, begin - self.look_back))
+        back = min([begin - self.look_back, *(seq - found.offset for seq in self.wiring.engine.state.asks)])
+        self.next = min(begin, max(found.first, 1, back if self.look_back else begin))
         self.highest = self.now.time if self.next == begin else 0
         tell(f"{self.role}: states of record {states.seq} restored")
 

@@ -24,7 +24,7 @@ from ironcrab.mode.operator import KILL as TURN_ON
 from ironcrab.mode.operator import POLL_S, Operator
 from ironcrab.mode.operator import RESET as TURN_OFF
 from ironcrab.mode.outlets import Outlets
-from ironcrab.mode.restart import SEEN_BACK
+from ironcrab.mode.restart import SEEN_BACK, show_tables
 from ironcrab.mode.run import opening
 from ironcrab.mode.scenario import Scenario
 from ironcrab.shell.bus import Bus, Login
@@ -109,6 +109,7 @@ class Engine:
                 node.say(WordsAbandoned(node.run, node.seq, "code or settings changed"), time)
             node.say(replace(node.mine, run=run), time)
         if not self._ready.is_set():
+            show_tables(node.wiring, self.outlets.every)
             self._tell_wallet(time)
             self._answer(node.now.slot)
         self._ready.set()

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from ironcrab.dex.message import LOOKUP_TABLES
 from ironcrab.domain.control import RunEnded, RunStarted, WordsAbandoned
 from ironcrab.domain.event import Event
+from ironcrab.domain.market import AccountWritten
 from ironcrab.log import snapshot
 from ironcrab.log.contents import Runs
 from ironcrab.log.recording import Recording
@@ -103,6 +105,7 @@ def restart(
             loop.take(WordsAbandoned(last.run, loop.seq, why), wiring.now.time)
     else:
         finished = _finish(turn, loop)
+    show_tables(wiring, outlets)
     gap = next(reversed(wiring.known.pools.state.gaps.values()), None)
     return Restarted(recording.next_seq - begin, finished, same, gap)
 
@@ -114,6 +117,21 @@ def _show(recording: Recording, wiring: Wiring, outlets: Sequence[Outlet], end: 
         for record in recording.records(seq_from=max(begin, recording.first_seq), seq_to=end):
             for outlet in outlets:
                 outlet.see(record)
+
+
+def show_tables(wiring: Wiring, outlets: Sequence[Outlet]) -> None:
+    """Show the outlets the lookup tables as the state knows them: their records may stand before what is shown.
+
+    A plan that names a table of long ago could not be signed otherwise. Those of before a gap are shown too, for an
+    ask that is open may name them.
+    """
+    for address, row in wiring.known.pools.accounts.rows.items():
+        if row.owner == LOOKUP_TABLES:
+            told = AccountWritten(
+                address, row.owner, row.lamports, row.data, slot=row.slot, write_version=row.write_version
+            )
+            for outlet in outlets:
+                outlet.see(Record(row.seq, None, None, wiring.now.time, told))
 
 
 class Turn:

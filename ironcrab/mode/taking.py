@@ -8,6 +8,7 @@ from msgspec import Struct
 from ironcrab.domain.control import (
     ConfigChanged,
     ConfigUpdate,
+    ControlRequest,
     GapOpened,
     InputCounted,
     LogRecovered,
@@ -65,6 +66,7 @@ class Live:
         status: for people.
         decisions: by outcome.
         following: which accounts the feed is asked for beside those of the six programs.
+        requested: told each control request, within its turn.
         run: number of the run.
         finished: words of an interrupted turn that were appended.
         is_halted: the disk refused; nothing can be recorded any more.
@@ -100,6 +102,7 @@ class Live:
             session.log_id,
         )
         self.following = Following()
+        self.requested: Callable[[ControlRequest], object] = lambda _: None
         self._is_open = self.is_halted = False
 
     def open(self, time: int) -> int | None:
@@ -214,6 +217,8 @@ class Live:
             self.status.skew_s = skew_s if abs(skew_s) < REPLAYED_S else 0
         elif kind is ConfigChanged:
             self.operator.changed[event.component] = event
+        elif kind is ControlRequest:
+            self.requested(event)
         else:
             self.following.see(event)
 
@@ -221,6 +226,7 @@ class Live:
         """The KILL file, the disk, and what there is to say."""
         self.operator.look()
         status, known, now = self.status, self.drive.wiring.known, self.drive.wiring.now
+        self.following.use(tuple(self.engine.state.params.lookup_tables.split()))
         status.slot, status.records = now.slot, self.drive.loop.seq
         status.pools, status.positions = len(known.pools.rows), self.engine.state.authority.held()
         status.is_up, status.is_killed = self.feeding.is_up, self.engine.state.kill.active

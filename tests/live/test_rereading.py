@@ -2,26 +2,33 @@
 
 import asyncio
 import base64
+from struct import pack
 
 import pytest
 from solders.account import Account
 from solders.pubkey import Pubkey
 
+from ironcrab.dex import base58
 from ironcrab.dex.address import SYSTEM
+from ironcrab.dex.message import LOOKUP_TABLES
+from ironcrab.domain.control import ControlRequest, ControlResponse
 from ironcrab.domain.fault import Fault
 from ironcrab.domain.market import AccountWritten
 from ironcrab.log.recording import Recording
+from ironcrab.loop import Record
 from ironcrab.mode.live import LiveSettings, live_until
 from ironcrab.mode.outlets import paper_outlets
 from ironcrab.mode.rereading import Rereading
+from ironcrab.mode.restart import show_tables
 from ironcrab.mode.taking import Live
 from ironcrab.shell import demo_pools, demo_swaps
 from ironcrab.shell.endpoint import endpoint
 from ironcrab.shell.hosted import served
 from ironcrab.shell.inbox import Connected, Lost
 from ironcrab.shell.rpc import AccountsAnswer, Context, Rpc, RpcAccount, RpcFault
+from ironcrab.shell.transaction import Tables
 from tests.live.desk import BEGAN, frames, judged, scenario, session
-from tests.shell.stage import OTHER, new_chain
+from tests.shell.stage import MINT, OTHER, WALLET, new_chain
 
 
 class Node:
@@ -114,6 +121,84 @@ def test_an_answer_that_a_new_gap_overtook_is_not_taken(tmp_path):
     node.accounts = slow
     asyncio.run(rereading.round())
     assert taken == []
+    live.session.close()
+
+
+def request(pool, kind="ensure_pumpfun_bonding_curve", target="market-data", **fields):
+    return ControlRequest("execution-engine-7-0", target, kind, pool_address_hint=pool, force_refresh=True, **fields)
+
+
+def test_what_a_request_asks_for_is_read_at_once_known_or_not_and_answered(tmp_path):
+    live, told, last = after_a_gap(tmp_path / "demo")
+    pools = live.drive.wiring.known.pools
+    row = next(row for row in pools.rows.values() if told.get(row.pool_address))
+    rereading = Rereading(
+        Node(told, pools.gap_slot + 2), live.following, pools, lambda e: live.take(last, e), lambda: True
+    )
+    live.requested = rereading.ask
+
+    async def go():
+        running = asyncio.create_task(rereading.run())
+        await asyncio.sleep(0)
+        live.take(last, request(row.pool_address, target="execution-engine"))
+        live.take(last, request(row.pool_address, kind="burn_token_accounts"))
+        live.take(last, request(row.pool_address))
+        live.take(last, request(None, base_mint=row.base_mint))
+        live.take(last, request(OTHER))
+        live.take(last, request(None, base_mint=OTHER))
+        await until(lambda: not rereading.requests, 0.5)
+        running.cancel()
+
+    asyncio.run(go())
+    live.close(last, "the test ended", {})
+    live.session.close()
+    records = list(Recording.open(tmp_path / "demo").records((ControlResponse, AccountWritten)))
+    answers = [record.event for record in records if isinstance(record.event, ControlResponse)]
+    assert [answer.status for answer in answers] == ["ok", "ok", "not_found", "not_found"]
+    assert answers[0].pool_address == row.pool_address
+    assert {answer.request_id for answer in answers} == {"execution-engine-7-0"}
+    read = [record.event.pubkey for record in records if getattr(record.event, "source", "") == "rpc"]
+    assert row.pool_address in read
+    assert len(rereading.requests) == 0
+    judged(tmp_path / "demo")
+
+
+def test_a_request_that_cannot_be_read_for_is_answered_and_many_are_bounded(tmp_path):
+    live, told, _ = after_a_gap(tmp_path / "demo")
+    pools = live.drive.wiring.known.pools
+    pool = next(iter(pools.rows))
+    taken = []
+    node = Node(told, pools.gap_slot + 2)
+    rereading = Rereading(node, live.following, pools, taken.append, lambda: True)
+    node.refusals = 1
+    asyncio.run(rereading.answer(request(pool)))
+    rereading.is_up = lambda: False
+    asyncio.run(rereading.answer(request(pool)))
+    assert [(event.status, event.pool_address) for event in taken] == [("error", pool)] * 2
+    for _ in range(1_000):
+        rereading.ask(request(pool))
+    assert len(rereading.requests) == 64
+    live.session.close()
+
+
+def test_lookup_tables_are_followed_and_outlets_know_those_of_long_ago(tmp_path):
+    live = session(tmp_path / "demo", scenario(("engine.lookup_tables", OTHER)))
+    live.open(BEGAN)
+    live.look()
+    assert OTHER in live.following.keys
+    assert live.following.by_priority()[0] == OTHER
+    entries = (base58.decode(WALLET.address), base58.decode(MINT))
+    data = pack("<IQQBB", 1, 2**64 - 1, 5, 0, 0).ljust(56, b"\0") + b"".join(entries)
+    live.take(BEGAN, AccountWritten(OTHER, LOOKUP_TABLES, 1, data, slot=9, write_version=3))
+    tables = Tables()
+    tables.slot = 9
+    show_tables(live.drive.wiring, (tables,))
+    older = AccountWritten(OTHER, LOOKUP_TABLES, 1, data[:88], slot=8)
+    tables.see(Record(0, None, None, 0, older))
+    (table,) = tables.named((OTHER,))
+    assert table.addresses == (WALLET.address, MINT)
+    live.following.use(())
+    assert OTHER not in live.following.keys
     live.session.close()
 
 
