@@ -87,7 +87,7 @@ def test_damaged_accounts_are_as_if_they_were_not_there(lines, state):
     draw, blocks, outcomes = Random(20220406), of_pool(lines, SMALL), Counter()
     owned = [each for each in state["accounts"] if base58.decode(SMALL) in base64.b64decode(each["data"])]
     pool = [each for each in state["accounts"] if each["pubkey"] == SMALL]
-    for _ in range(150):
+    for _ in range(60):
         accounts = []
         for each in (*pool, *owned):
             raw = bytearray(base64.b64decode(each["data"]))

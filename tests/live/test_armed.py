@@ -155,6 +155,7 @@ STAGES = ("TradeIntent", "SimulateAsk", "SimulateAnswer", "SendAsk", "SignedAnsw
           "DecisionRecord")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [pytest.param("before", marks=pytest.mark.slow), "after", pytest.param("durable", marks=pytest.mark.slow)],

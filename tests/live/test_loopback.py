@@ -81,6 +81,7 @@ def test_four_commands_from_nothing_to_a_golden(tmp_path):
     assert run("verify", str(golden)).returncode == 0
 
 
+@pytest.mark.slow
 def test_kill_9_and_go_on(tmp_path):
     """Killed at random moments, four times: what stood in the log stands there, and every run verifies."""
     data = tmp_path / "data"
@@ -182,6 +183,7 @@ async def paper(_durable):
     return paper_outlets(scenario())
 
 
+@pytest.mark.slow
 def test_segments_rotate_and_are_sealed_and_states_are_left_beside(tmp_path):
     folder = tmp_path / "demo"
 
@@ -233,6 +235,7 @@ def test_a_full_disk_halts(tmp_path, monkeypatch):
     judged(folder)
 
 
+@pytest.mark.slow
 def test_under_faults_of_the_feed_it_decides_as_a_run_over_its_recording(tmp_path):
     """Cuts, a fork, a dead slot, a replay, a silence of two seconds: recorded, verified, and run anew with equal words."""
     script = ("cut@900:lose=5", "fork@1300", "dead@1700", "replay@2000", "silence@2300", "cut@2700")

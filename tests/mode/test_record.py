@@ -126,6 +126,7 @@ def test_kill_9_again_and_again(tmp_path):
     assert Recording.open(path).verify_bytes(deep=True).faults == ()
 
 
+@pytest.mark.slow
 def test_the_raw_frames_of_a_recording_feed_again(tmp_path):
     with feed("demo", "--speed", "3") as url:
         first = record(url, tmp_path, "--raw", "--seconds", "2.5", "--tracked", "0")

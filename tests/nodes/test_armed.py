@@ -81,6 +81,7 @@ def test_no_recorder_no_sends(tmp_path):
     assert len(signed) > len(landings(chain)) - 1
 
 
+@pytest.mark.slow
 def test_an_engine_that_ends_in_between_does_nothing_twice(tmp_path):
     async def story(town, chain):
         for count in (2, 4, 6, 8):

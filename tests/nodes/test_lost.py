@@ -46,6 +46,7 @@ def test_a_lost_stream_begins_a_new_log_from_a_start_state(tmp_path):
     assert decided(tmp_path / "demo-2")
 
 
+@pytest.mark.slow
 def test_a_node_that_comes_late_begins_with_the_states_on_the_bus(tmp_path):
     async def go():
         async with Town(tmp_path, scenario()) as town, fed(town, speed=3.0, slots=60) as chain:
@@ -75,6 +76,7 @@ def test_a_node_that_comes_late_begins_with_the_states_on_the_bus(tmp_path):
     assert report.runs[0].unfinished == 0
 
 
+@pytest.mark.slow
 def test_the_server_is_away(tmp_path, capfd):
     """Nodes start before it, wait for it, say so, and lose nothing while it is away."""
 
@@ -103,6 +105,7 @@ def test_the_server_is_away(tmp_path, capfd):
     assert "the bus is gone; waiting" in err
 
 
+@pytest.mark.slow
 def test_other_settings_open_another_run(tmp_path):
     """A strategy node of the old settings only listens; the words of the old run are given up by a record."""
 
@@ -133,6 +136,7 @@ def test_other_settings_open_another_run(tmp_path):
     assert [event.run for event in given_up] == [0]
 
 
+@pytest.mark.slow
 def test_a_slice_of_a_log_of_many_verifies(tmp_path):
     from ironcrab.mode.cutting import cut
 

@@ -90,6 +90,7 @@ def test_permissions(tmp_path):
     run(go())
 
 
+@pytest.mark.slow
 def test_the_second_instance_of_a_node_cannot_speak(tmp_path):
     async def go():
         async with Town(tmp_path, scenario()) as town, fed(town, slots=60) as chain:
@@ -111,6 +112,7 @@ def test_the_second_instance_of_a_node_cannot_speak(tmp_path):
     judged(tmp_path / "demo")
 
 
+@pytest.mark.slow
 def test_control_over_the_bus(tmp_path):
     async def go():
         async with Town(tmp_path, scenario()) as town, fed(town) as chain:
