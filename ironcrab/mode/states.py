@@ -11,9 +11,9 @@ from ironcrab.log.recording import Recording
 from ironcrab.log.snapshot import Snapshot
 from ironcrab.loop import Now, Reducer
 
-SNAPSHOT_EVERY = 4_000
+SNAPSHOT_EVERY = 3_000
 """Least records between two snapshots of a run; a snapshot stands at the end of a turn."""
-RECORDS_PER_BYTE = (2, 3)
+RECORDS_PER_BYTE = (5, 8)
 """Records that a byte of snapshots wants, so that they stay below a tenth of a sealed log (some 18 bytes a record)."""
 NOW = "now"
 """Key of the clock among the states; no reducer bears this name."""
