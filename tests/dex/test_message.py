@@ -154,3 +154,9 @@ def test_a_lookup_table_tells_what_may_be_used_now():
 def test_any_bytes_are_a_table_or_none(raw):
     found = table_of("T", Account(LOOKUP_TABLES, 1, raw), 5)
     assert found is None or len(found.addresses) <= 13
+
+
+@pytest.mark.parametrize("size", [127, 128, 300, 16_384])
+def test_long_data_counts_its_bytes_as_solders_does(size):
+    """A compact-u16 of one, two and three bytes; whether it fits a packet is another question."""
+    equal(PAYER, (PlanCall(key(1), (PAYER,), "b", base64.b64encode(bytes(size)).decode()),))

@@ -98,3 +98,14 @@ def test_around(told, kinds, units, tip):
     assert told.units == units
     if told.makes:
         assert whole[2].metas[1].pubkey == associated(OTHER, *told.makes[0])
+
+
+def test_burning_and_harvesting():
+    """BurnChecked: 15, amount u64, decimals u8. HarvestWithheldTokensToMint: 26, 4, signed by nobody."""
+    account = associated(OTHER, WSOL, TOKEN_2022)
+    assert built(
+        wallet.burn_checked(account, WSOL, OTHER, TOKEN_2022, 258, 6), wallet.harvest(account, WSOL, TOKEN_2022)
+    ) == [
+        (TOKEN_2022, "0f020100000000000006", [(account, False, True), (WSOL, False, True), (OTHER, True, False)]),
+        (TOKEN_2022, "1a04", [(WSOL, False, True), (account, False, True)]),
+    ]
