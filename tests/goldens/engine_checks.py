@@ -6,7 +6,6 @@ losses ends on its way.
 """
 
 import re
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -29,11 +28,9 @@ from ironcrab.domain.trade import DecisionRecord, Execution, ResultFees, SwapHop
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
 from ironcrab.execution.housekeeping import action
 from ironcrab.execution.params import PAPER_WALLET as HOUSE_WALLET
-from ironcrab.mode.run import Drive, with_ticks
-from ironcrab.mode.scenario import load
+from tests.goldens import driving
 
 SCENARIO = "scenarios/engine-checks.toml"
-ROOT = Path(__file__).parents[2]
 START_MS = 1_748_735_980_000
 """2025-05-31 23:59:40 UTC."""
 SLOT = 343_000_000
@@ -56,19 +53,7 @@ def engine_check_events():
 
 def drive():
     """The events, and every record that came of them."""
-    events, records = [], []
-    stage = Drive(load(ROOT / SCENARIO), records.append, ())
-
-    def told():
-        for pair in Script(records).events():
-            events.append(pair)
-            yield pair
-
-    for time, event in with_ticks(told()):
-        if stage.loop.seq == 0:
-            stage.open(time)
-        stage.take(event, time)
-    return events, records
+    return driving.drive("engine-checks", lambda records: Script(records).events())
 
 
 class Script:
