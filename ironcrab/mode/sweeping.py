@@ -9,6 +9,7 @@ table is written as Parquet, the plan in its metadata: any row can be run again 
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -130,8 +131,17 @@ _planned: Plan | None = None
 def _take_plan(told: bytes) -> None:
     """A new process takes the plan once, not with every task; the keyboard interrupts its parent alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     global _planned  # noqa: PLW0603 - a process pool offers no other place for what all its tasks share
     _planned = msgspec.json.decode(told, type=Plan)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed tells nobody: whoever would wait for its tasks for ever ends, too."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(task: Task) -> list[Line]:
@@ -226,10 +236,11 @@ class Partial:
         self.lines: list[Line] = []
         name = blake3(msgspec.json.encode(planned)).hexdigest()
         head = msgspec.json.encode({"sweep": name}) + b"\n"
-        if not path.exists():
-            self._write(head)
+        data = path.read_bytes() if path.exists() else b""
+        if len(data) < len(head) and head.startswith(data):
+            # nothing there, or stopped within its first line
+            self._write(head[len(data) :])
             return
-        data = path.read_bytes()
         if not data.startswith(head):
             raise InputFault(f"{path} is what another sweep left; delete it, or name another --out")
         whole = data[: data.rfind(b"\n") + 1]

@@ -16,7 +16,7 @@ from ironcrab.domain.units import BPS
 from ironcrab.market.known import Known
 
 SCALE = 1_000_000_000_000
-"""Prices are raw quote units for so many raw units of the coin: digits enough that averages cross where exact ones do."""
+"""Prices are raw quote units for so many raw units of the coin: digits enough to cross where exact averages do."""
 
 
 class EmaParams(Struct, frozen=True, kw_only=True):
