@@ -149,7 +149,17 @@ def _work(task: Task) -> list[Line]:
     return work(_planned, task)
 
 
-def sweep(planned: Plan, out: Path, jobs: int, progress: Callable[[int], None] | None = None) -> list[Line]:
+Executor = Callable[[Plan, list[Task], int], Iterator[list[Line]]]
+"""Carries tasks out in so many processes; lines as they come. A worker that died: BrokenProcessPool."""
+
+
+def sweep(
+    planned: Plan,
+    out: Path,
+    jobs: int,
+    progress: Callable[[int], None] | None = None,
+    executor: Executor | None = None,
+) -> list[Line]:
     """Do all of a plan that is not done yet, then write the table.
 
     Args:
@@ -157,6 +167,7 @@ def sweep(planned: Plan, out: Path, jobs: int, progress: Callable[[int], None] |
         out: the Parquet file to be; `<out>.partial` is gone on with where it is of this very plan.
         jobs: processes; 1: this one.
         progress: told how many lines stand.
+        executor: carries the tasks out; None: a pool of processes here, or this one.
 
     Raises:
         InputFault: `out` exists, the partial file is of another plan, or a worker died; what was done stands.
@@ -166,7 +177,7 @@ def sweep(planned: Plan, out: Path, jobs: int, progress: Callable[[int], None] |
     lines = partial.lines
     together = max(1, min(MOST_TOGETHER, -(-len(planned.rows) // jobs)))
     todo = list(tasks(planned, {(line.row, line.on, line.part) for line in lines}, together))
-    for _ in carry_out(planned, todo, jobs, partial):
+    for _ in carry_out(planned, todo, jobs, partial, executor):
         if progress is not None:
             progress(len(lines))
     lines.sort(key=lambda line: (line.row, line.on, line.part))
@@ -182,7 +193,9 @@ def fresh(out: Path) -> Path:
     return out.with_name(out.name + ".partial")
 
 
-def carry_out(planned: Plan, todo: list[Task], jobs: int, partial: "Partial") -> Iterator[list[Line]]:
+def carry_out(
+    planned: Plan, todo: list[Task], jobs: int, partial: "Partial", executor: Executor | None = None
+) -> Iterator[list[Line]]:
     """Do these tasks in so many processes; what is done stands in the partial file before it is handed on.
 
     Raises:
@@ -190,7 +203,7 @@ def carry_out(planned: Plan, todo: list[Task], jobs: int, partial: "Partial") ->
         DiskFault: the disk refused.
     """
     try:
-        for found in _one_by_one(planned, todo) if jobs == 1 else _pool(planned, todo, jobs):
+        for found in (executor or (_one_by_one if jobs == 1 else _pool))(planned, todo, jobs):
             partial.add(found)
             yield found
     except BrokenProcessPool as error:
@@ -201,7 +214,7 @@ def carry_out(planned: Plan, todo: list[Task], jobs: int, partial: "Partial") ->
         ) from error
 
 
-def _one_by_one(planned: Plan, todo: list[Task]) -> Iterator[list[Line]]:
+def _one_by_one(planned: Plan, todo: list[Task], _jobs: int) -> Iterator[list[Line]]:
     for task in todo:
         yield work(planned, task)
 
