@@ -57,6 +57,7 @@ def generate_command(
 @click.option("--split", type=click.IntRange(1, 99), metavar="PERCENT", help="In sample so much; the rest out.")
 @click.option("--walk-forward", "walked", metavar="TRAIN:TEST", help="Windows such as 6h:2h; each begins TEST later.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; by default one for each core.")
+@click.option("--ray", "address", metavar="ADDRESS", help="A Ray cluster that carries it out; local: one of its own.")
 @click.option("--out", type=click.Path(path_type=Path), help="The Parquet file to write, or with --row the folder.")
 @click.option("--row", "row", metavar="FILE:N", help="Run line N of FILE again into a full recording.")
 @click.option("--pick", metavar="FILE:N", help="Print the scenario of line N of FILE.")
@@ -74,6 +75,7 @@ def sweep_command(
     split: int | None,
     walked: str | None,
     jobs: int | None,
+    address: str | None,
     out: Path | None,
     row: str | None,
     pick: str | None,
@@ -106,7 +108,7 @@ def sweep_command(
         (sets, drawn, chosen, seed),
         parting,
         screen,
-        jobs or os.cpu_count() or 1,
+        (jobs or os.cpu_count() or 1, address),
         out,
         as_json=as_json,
     )
@@ -118,15 +120,16 @@ def _sweep(
     wanted: tuple[tuple[str, ...], int | None, int | None, int],
     parting: tuple[Any, int | None, str | None],
     screen: str | None,
-    jobs: int,
+    by: tuple[int, str | None],
     out: Path,
     *,
     as_json: bool,
 ) -> None:
-    from ironcrab.mode import axes, searching, sweeping  # noqa: PLC0415 - the engine loads only here
+    from ironcrab.mode import axes, cluster, searching, sweeping  # noqa: PLC0415 - the engine loads only here
     from ironcrab.mode.scenario import read_tree  # noqa: PLC0415 - as above
 
     sets, drawn, chosen, seed = wanted
+    jobs, executor = by[0], None if by[1] is None else cluster.over_ray(by[1])
     along = tuple(axes.axis(text) for text in sets)
     rows = axes.rows(along, drawn, seed) if chosen is None else searching.extremes(along)
     parts = tuple(_parts(path, *parting) for path in on)
@@ -137,9 +140,10 @@ def _sweep(
     show = _show((chosen or len(planned.rows)) * sum(len(found) for found in parts))
     try:
         if chosen is None:
-            lines = sweeping.sweep(planned, out, jobs, show)
+            lines = sweeping.sweep(planned, out, jobs, show, executor)
         else:
-            planned, lines = searching.search(planned, sweeping.Search(along, chosen, seed), out, jobs, show)
+            wish = sweeping.Search(along, chosen, seed)
+            planned, lines = searching.search(planned, wish, out, jobs, show, executor)
     except KeyboardInterrupt as error:
         raise InputFault(f"interrupted; what is done stands in {out}.partial: run the same command again") from error
     _hold_against(counted, lines, out)

@@ -13,7 +13,7 @@ import msgspec
 
 from ironcrab.domain.fault import InputFault
 from ironcrab.mode.axes import Axis, Row
-from ironcrab.mode.sweeping import Line, Partial, Plan, Search, carry_out, fresh, tasks, write_table
+from ironcrab.mode.sweeping import Executor, Line, Partial, Plan, Search, carry_out, fresh, tasks, write_table
 
 HANDFUL = 8
 """Rows that are chosen before any of them is told."""
@@ -35,7 +35,12 @@ def extremes(axes: tuple[Axis, ...]) -> tuple[Row, ...]:
 
 
 def search(
-    planned: Plan, wanted: Search, out: Path, jobs: int, progress: Callable[[int], None] | None = None
+    planned: Plan,
+    wanted: Search,
+    out: Path,
+    jobs: int,
+    progress: Callable[[int], None] | None = None,
+    executor: Executor | None = None,
 ) -> tuple[Plan, list[Line]]:
     """Choose and run up to `wanted.rows` different rows, then write the table.
 
@@ -45,6 +50,7 @@ def search(
         out: the Parquet file to be, as of `sweep`.
         jobs: processes.
         progress: told how many lines stand.
+        executor: as of `sweep`.
 
     Returns:
         The plan with the rows that were chosen, and the lines.
@@ -60,7 +66,7 @@ def search(
     while handful := chosen.handful():
         planned = msgspec.structs.replace(planned, rows=(*planned.rows, *handful))
         todo = list(tasks(planned, set(found), max(1, -(-len(handful) // jobs))))
-        for lines in carry_out(planned, todo, jobs, partial):
+        for lines in carry_out(planned, todo, jobs, partial, executor):
             found |= {(line.row, line.on, line.part): line for line in lines}
             if progress is not None:
                 progress(len(found))

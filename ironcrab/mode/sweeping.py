@@ -9,6 +9,7 @@ table is written as Parquet, the plan in its metadata: any row can be run again 
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -130,8 +131,17 @@ _planned: Plan | None = None
 def _take_plan(told: bytes) -> None:
     """A new process takes the plan once, not with every task; the keyboard interrupts its parent alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     global _planned  # noqa: PLW0603 - a process pool offers no other place for what all its tasks share
     _planned = msgspec.json.decode(told, type=Plan)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed tells nobody: whoever would wait for its tasks for ever ends, too."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(task: Task) -> list[Line]:
@@ -139,7 +149,17 @@ def _work(task: Task) -> list[Line]:
     return work(_planned, task)
 
 
-def sweep(planned: Plan, out: Path, jobs: int, progress: Callable[[int], None] | None = None) -> list[Line]:
+Executor = Callable[[Plan, list[Task], int], Iterator[list[Line]]]
+"""Carries tasks out in so many processes; lines as they come. A worker that died: BrokenProcessPool."""
+
+
+def sweep(
+    planned: Plan,
+    out: Path,
+    jobs: int,
+    progress: Callable[[int], None] | None = None,
+    executor: Executor | None = None,
+) -> list[Line]:
     """Do all of a plan that is not done yet, then write the table.
 
     Args:
@@ -147,6 +167,7 @@ def sweep(planned: Plan, out: Path, jobs: int, progress: Callable[[int], None] |
         out: the Parquet file to be; `<out>.partial` is gone on with where it is of this very plan.
         jobs: processes; 1: this one.
         progress: told how many lines stand.
+        executor: carries the tasks out; None: a pool of processes here, or this one.
 
     Raises:
         InputFault: `out` exists, the partial file is of another plan, or a worker died; what was done stands.
@@ -156,7 +177,7 @@ def sweep(planned: Plan, out: Path, jobs: int, progress: Callable[[int], None] |
     lines = partial.lines
     together = max(1, min(MOST_TOGETHER, -(-len(planned.rows) // jobs)))
     todo = list(tasks(planned, {(line.row, line.on, line.part) for line in lines}, together))
-    for _ in carry_out(planned, todo, jobs, partial):
+    for _ in carry_out(planned, todo, jobs, partial, executor):
         if progress is not None:
             progress(len(lines))
     lines.sort(key=lambda line: (line.row, line.on, line.part))
@@ -172,7 +193,9 @@ def fresh(out: Path) -> Path:
     return out.with_name(out.name + ".partial")
 
 
-def carry_out(planned: Plan, todo: list[Task], jobs: int, partial: "Partial") -> Iterator[list[Line]]:
+def carry_out(
+    planned: Plan, todo: list[Task], jobs: int, partial: "Partial", executor: Executor | None = None
+) -> Iterator[list[Line]]:
     """Do these tasks in so many processes; what is done stands in the partial file before it is handed on.
 
     Raises:
@@ -180,7 +203,7 @@ def carry_out(planned: Plan, todo: list[Task], jobs: int, partial: "Partial") ->
         DiskFault: the disk refused.
     """
     try:
-        for found in _one_by_one(planned, todo) if jobs == 1 else _pool(planned, todo, jobs):
+        for found in (executor or (_one_by_one if jobs == 1 else _pool))(planned, todo, jobs):
             partial.add(found)
             yield found
     except BrokenProcessPool as error:
@@ -191,7 +214,7 @@ def carry_out(planned: Plan, todo: list[Task], jobs: int, partial: "Partial") ->
         ) from error
 
 
-def _one_by_one(planned: Plan, todo: list[Task]) -> Iterator[list[Line]]:
+def _one_by_one(planned: Plan, todo: list[Task], _jobs: int) -> Iterator[list[Line]]:
     for task in todo:
         yield work(planned, task)
 
@@ -226,10 +249,11 @@ class Partial:
         self.lines: list[Line] = []
         name = blake3(msgspec.json.encode(planned)).hexdigest()
         head = msgspec.json.encode({"sweep": name}) + b"\n"
-        if not path.exists():
-            self._write(head)
+        data = path.read_bytes() if path.exists() else b""
+        if len(data) < len(head) and head.startswith(data):
+            # nothing there, or stopped within its first line
+            self._write(head[len(data) :])
             return
-        data = path.read_bytes()
         if not data.startswith(head):
             raise InputFault(f"{path} is what another sweep left; delete it, or name another --out")
         whole = data[: data.rfind(b"\n") + 1]

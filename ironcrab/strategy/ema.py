@@ -15,8 +15,8 @@ from ironcrab.domain.trade import Execution, TradeIntent, TradeResources
 from ironcrab.domain.units import BPS
 from ironcrab.market.known import Known
 
-SCALE = 1_000_000
-"""Prices are raw quote units for a million raw units of the coin."""
+SCALE = 1_000_000_000_000
+"""Prices are raw quote units for so many raw units of the coin: digits enough to cross where exact averages do."""
 
 
 class EmaParams(Struct, frozen=True, kw_only=True):
