@@ -83,7 +83,7 @@ def kill_switch(recording: Recording) -> Iterator[Finding]:
 
 
 def ttl(recording: Recording) -> Iterator[Finding]:
-    """No intent is simulated after its time to live or its deadline slot."""
+    """No intent is simulated or sent after its time to live, in whole milliseconds, or its deadline slot."""
     intents: dict[int, Record] = {}
     slot = 0
     for record in recording.records():
@@ -92,12 +92,14 @@ def ttl(recording: Recording) -> Iterator[Finding]:
             slot = max(slot, getattr(event, "slot", None) or 0)
         if isinstance(event, TradeIntent):
             intents[record.seq] = record
-        elif isinstance(event, SimulateAsk) and event.attempt == 0 and event.intent in intents:
-            intent = intents[event.intent]
+        elif isinstance(event, SendAsk) or (isinstance(event, SimulateAsk) and event.attempt == 0):
+            intent = intents.get(event.intent)
+            if intent is None:
+                continue
             wish: Any = intent.event
-            limit = intent.time + (wish.ttl_ms or DEFAULT_TTL_MS) * MILLI
-            if record.time > limit and (wish.ttl_ms is not None or wish.deadline_slot is None):
-                yield Finding(record.seq, f"intent #{event.intent} is {(record.time - limit) // MILLI} ms past its ttl")
+            past = record.time // MILLI - intent.time // MILLI - (wish.ttl_ms or DEFAULT_TTL_MS)
+            if past > 0 and (wish.ttl_ms is not None or wish.deadline_slot is None):
+                yield Finding(record.seq, f"intent #{event.intent} is {past} ms past its ttl")
             if wish.deadline_slot is not None and slot > wish.deadline_slot:
                 yield Finding(record.seq, f"intent #{event.intent} is past its deadline slot {wish.deadline_slot}")
 
@@ -149,12 +151,12 @@ TABLE = (*(OTHERWISE.get(one.__name__, (one.__name__,)) for one in CHECKS), *((r
 """Names of the rows, place by place."""
 ORDER = {name: place for place, names in enumerate(TABLE) for name in names}
 """Place of each row."""
-LATE = ("kill_switch", "resource_lock")
+LATE = ("ttl_valid", "kill_switch", "resource_lock")
 """Rows that may end an attempt at any time after its checks."""
 
 
 def rows(recording: Recording) -> Iterator[Finding]:
-    """The rows of a decision stand in the order of the table; a kill or a preemption may end it late."""
+    """The rows of a decision stand in the order of the table; its time, a kill or a preemption may end it late."""
     for record in recording.records(types=(DecisionRecord,)):
         event: Any = record.event
         if event.intent is None:

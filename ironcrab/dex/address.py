@@ -25,6 +25,8 @@ _LOW_255 = 2**255 - 1
 _MARKER = b"ProgramDerivedAddress"
 _MAX_SEEDS = 15
 _MAX_SEED = 32
+_TWOS = (8, *((low & -low).bit_length() - 1 for low in range(1, 256)))
+"""How often 2 divides a number, by its lowest byte: at least 8 times where that is 0."""
 
 
 def is_key(text: str) -> bool:
@@ -47,16 +49,19 @@ def on_curve(raw: bytes) -> bool:
 def _jacobi(top: int, bottom: int) -> int:
     """The Jacobi symbol (`bottom` odd): of a prime 1 for squares, -1 for others, 0 for 0.
 
-    A power would tell the same in four times the time.
+    A power would tell the same in eight times the time. Every step keeps its sign in bit 1 of `turns`, whatever else
+    stands there: that is cheaper than cutting the bit out.
     """
-    is_minus = False
+    turns = 0
     while top:
-        twos = (top & -top).bit_length() - 1
-        top >>= twos
-        is_minus ^= bool(twos & 1) and bottom & 7 in (3, 5)
-        is_minus ^= bool(top & bottom & 2)
+        while not top & 1:
+            twos = _TWOS[top & 255]
+            top >>= twos
+            if twos & 1:
+                turns ^= bottom ^ bottom >> 1
+        turns ^= top & bottom
         top, bottom = bottom % top, top
-    return 0 if bottom != 1 else -1 if is_minus else 1
+    return 0 if bottom != 1 else -1 if turns & 2 else 1
 
 
 def create_program_address(seeds: tuple[bytes, ...], program: str) -> str | None:

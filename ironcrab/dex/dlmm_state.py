@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from ironcrab.dex import base58
 from ironcrab.dex.address import find_program_address
+from ironcrab.dex.face import DECODED
 
 PROGRAM = "LBUZKhRxPF3XUpBCjp4YzTKgLccjZhTSDM9YuVaPwxo"
 BINS = 70
@@ -121,6 +122,7 @@ class Pair(Struct, frozen=True, gc=False):
         return self.min_bin_id <= bin_id <= self.max_bin_id
 
 
+@lru_cache(maxsize=DECODED)
 def decode_pair(data: bytes) -> Pair | None:
     """An LbPair, or None when these bytes are none."""
     if data[:8] != PAIR or len(data) < PAIR_BYTES:

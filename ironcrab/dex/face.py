@@ -11,6 +11,10 @@ from msgspec import Struct
 Exact = Literal["in", "out"]
 
 
+DECODED = 1_024
+"""Accounts of a kind whose decoded form is remembered: a decision reads the same bytes several times."""
+
+
 class Account(Struct, frozen=True, gc=False):
     """One account as the chain holds it: owner program (base58), lamports, data bytes."""
 

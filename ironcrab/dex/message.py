@@ -9,7 +9,7 @@ deactivation slot at 4 (all ones: alive), u64 slot of the last extension at 12, 
 32 bytes an address (fact sheet on sending, 2.1 and 2.2).
 """
 
-import base64
+import binascii
 from collections.abc import Iterable
 from hashlib import sha256
 
@@ -96,7 +96,7 @@ def calls_of(instructions: Iterable[Instruction]) -> tuple[PlanCall, ...]:
             one.program,
             tuple([meta.pubkey for meta in one.metas]),
             "".join([_FLAGS[meta.signer, meta.writable] for meta in one.metas]),
-            base64.b64encode(one.data).decode(),
+            binascii.b2a_base64(one.data, newline=False).decode(),
         )
         for one in instructions
     )
@@ -108,7 +108,7 @@ def instructions_of(calls: Iterable[PlanCall]) -> tuple[Instruction, ...]:
         Instruction(
             call.program,
             tuple(Meta(key, flag in "sb", flag in "wb") for key, flag in zip(call.accounts, call.flags, strict=True)),
-            base64.b64decode(call.data, validate=True),
+            binascii.a2b_base64(call.data, strict_mode=True),
         )
         for call in calls
     )
@@ -151,7 +151,7 @@ def compiled(payer: str, calls: tuple[PlanCall, ...], tables: tuple[Table, ...] 
     opening = header + _count(len(static)) + b"".join([_raw(key) for key in static])
     body = [opening, bytes(HASH_BYTES), _count(len(calls))]
     for call in calls:
-        data = base64.b64decode(call.data, validate=True)
+        data = binascii.a2b_base64(call.data, strict_mode=True)
         places = bytes([order[key] for key in call.accounts])
         body += (bytes((order[call.program],)), _count(len(places)), places, _count(len(data)), data)
     raw = b"".join((*body, _count(len(lookups)), *lookups.values()))

@@ -6,6 +6,7 @@ account type at byte 165 (1 mint, 2 account) and from 166 entries of u16 type, u
 counts as no extension.
 """
 
+from functools import lru_cache
 from struct import Struct as Layout
 from struct import unpack_from
 
@@ -13,7 +14,7 @@ from msgspec import Struct
 
 from ironcrab.dex import base58
 from ironcrab.dex.address import TOKEN, TOKEN_PROGRAMS
-from ironcrab.dex.face import Account, Refusal
+from ironcrab.dex.face import DECODED, Account, Refusal
 
 BPS = 10_000
 U64 = 2**64 - 1
@@ -183,6 +184,7 @@ class TokenAccount(Struct, frozen=True, gc=False):
     withheld: int = 0
 
 
+@lru_cache(maxsize=DECODED)
 def decode_mint(account: Account) -> Mint | Refusal:
     """A mint of either token program, or why these bytes are none. Never raises."""
     wrong = _shape(account, MINT_BYTES, 1)
@@ -218,6 +220,7 @@ def decode_mint(account: Account) -> Mint | Refusal:
     )
 
 
+@lru_cache(maxsize=DECODED)
 def decode_token(account: Account) -> TokenAccount | Refusal:
     """A token account of either token program, or why these bytes are none. Never raises."""
     wrong = _shape(account, ACCOUNT_BYTES, 2)

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ironcrab.dex import base58
 from ironcrab.dex.address import find_program_address
-from ironcrab.dex.face import Account, Refusal
+from ironcrab.dex.face import DECODED, Account, Refusal
 from ironcrab.dex.ticks import ARRAY_TICKS, MAX_SQRT_PRICE, MIN_SQRT_PRICE
 
 PROGRAM = "whirLbMiicVdio4qvUfM5KAg6Ct8VwpYzGff3uctyCc"
@@ -194,6 +194,7 @@ def oracle_address(program: str, pool: str) -> str:
     return find_program_address((b"oracle", base58.decode(pool)), program)[0]
 
 
+@lru_cache(maxsize=DECODED)
 def decode_whirlpool(account: Account) -> Whirlpool | Refusal:
     """The pool of an account (653 bytes or more). Never raises."""
     data = account.data

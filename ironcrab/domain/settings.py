@@ -22,10 +22,14 @@ def text_of(value: object) -> str:
 def judged(
     params: Params, config: Mapping[str, str], origin: str
 ) -> tuple[Params, tuple[Setting, ...], tuple[Setting, ...]]:
-    """Judge wishes.
+    """Judge wishes, each by its own type and range, and all that pass by what the parameters say of one another.
+
+    Wishes of one update are meant together: a lower and an upper bound may move past the old ones at once. Only where
+    they contradict each other, or what holds, are they taken one by one in the order told, and those that contradict
+    what holds by then are rejected.
 
     Args:
-        params: a frozen Struct whose field types carry ranges.
+        params: a frozen Struct whose field types carry ranges; its `__post_init__` may raise ValueError.
         config: text by field name.
         origin: who wishes it.
 
@@ -33,21 +37,33 @@ def judged(
         The params that would hold now, what was applied (origin as given), what was rejected (origin: the reason).
     """
     kinds = {field.name: field.type for field in msgspec.structs.fields(type(params))}
-    applied: list[Setting] = []
-    rejected: list[Setting] = []
     moved: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
     for key, text in config.items():
         reason = _refusal(kinds.get(key))
-        if reason is None:
+        if reason is not None:
+            reasons[key] = reason
+            continue
+        try:
+            moved[key] = msgspec.convert(text, kinds[key], strict=False)
+        except msgspec.ValidationError as fault:
+            reasons[key] = str(fault)
+    params = _moved(params, moved, reasons)
+    applied = tuple(Setting(key, text_of(moved[key]), origin) for key in config if key not in reasons)
+    return params, applied, tuple(Setting(key, config[key], reasons[key]) for key in config if key in reasons)
+
+
+def _moved(params: Params, moved: Mapping[str, Any], reasons: dict[str, str]) -> Params:
+    """The params with these values; why one of them cannot hold is put into `reasons`."""
+    try:
+        return msgspec.structs.replace(params, **moved)
+    except ValueError:
+        for key, value in moved.items():
             try:
-                moved[key] = msgspec.convert(text, kinds[key], strict=False)
-            except msgspec.ValidationError as fault:
-                reason = str(fault)
-        if reason is None:
-            applied.append(Setting(key, text_of(moved[key]), origin))
-        else:
-            rejected.append(Setting(key, text, reason))
-    return msgspec.structs.replace(params, **moved), tuple(applied), tuple(rejected)
+                params = msgspec.structs.replace(params, **{key: value})
+            except ValueError as fault:
+                reasons[key] = str(fault)
+        return params
 
 
 def _refusal(kind: Any) -> str | None:

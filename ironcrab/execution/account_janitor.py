@@ -29,10 +29,11 @@ from ironcrab.domain.control import (
 )
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import AccountWritten, ExplicitAmount, WalletSnapshotComplete
+from ironcrab.domain.settings import judged
 from ironcrab.domain.trade import DecisionRecord, TradeIntent, TradeResources
 from ironcrab.domain.units import NATIVE_SOL, U64, Key, Lamports, Seq, Slot
 from ironcrab.execution.housekeeping import action, routes
-from ironcrab.execution.params import changed, config_snapshot_id
+from ironcrab.execution.params import config_snapshot_id
 from ironcrab.market.bound import forget_oldest
 from ironcrab.market.known import Known
 
@@ -233,7 +234,7 @@ class AccountJanitor:
     def _config_update(self, event: ConfigUpdate) -> tuple[Event, ...]:
         if event.target_component not in (self.name, "all"):
             return ()
-        params, applied, rejected = changed(self.state.params, event.config, "operator")
+        params, applied, rejected = judged(self.state.params, event.config, "operator")
         self.state.params = params
         return (ConfigChanged(self.name, applied, rejected, config_snapshot_id(params)),)
 

@@ -1,10 +1,13 @@
 """Who goes first when intents compete: those said since the last world record, and those still waiting."""
 
+from msgspec import Struct
+
 from ironcrab.domain.trade import TradeIntent
-from ironcrab.domain.units import BPS, floor_div
+from ironcrab.domain.units import BPS, Millis, Slot, floor_div
+from ironcrab.execution import recovery
 from ironcrab.execution.locks import TIER_RANK
 from ironcrab.execution.params import EngineParams
-from ironcrab.execution.state import Waiting
+from ironcrab.execution.state import EngineState, Waiting
 
 URGENCY = (1, 2, 5)
 """Weight of `hint_urgency` 0, 1 and 2 or more: the fee multipliers of the wire contract."""
@@ -54,3 +57,37 @@ def ranked(waiting: list[Waiting], params: EngineParams, now_ms: int, slot: int)
         return TIER_RANK[one.event.tier], -score, left, one.intent, one.attempt
 
     return sorted(waiting, key=rank)
+
+
+class Soonest(Struct, frozen=True):
+    """When any of the waiting attempts may go at the soonest without a free place, made anew when one comes or goes.
+
+    Attributes:
+        waiting: the attempts it was made of.
+        params: the settings it was made under.
+        until_ms: up to this time none of them expires or stops waiting for an answer.
+        until_slot: up to this slot no deadline passes; None: none is told.
+        passes: one needs no place.
+    """
+
+    waiting: list[Waiting]
+    params: EngineParams
+    until_ms: Millis
+    until_slot: Slot | None
+    passes: bool
+
+
+def soonest_of(state: EngineState, now_ms: int) -> Soonest:
+    """What holds of all who wait; at least one does."""
+    lasts, deadlines = [], []
+    passes = False
+    for one in state.waiting:
+        lasts.append(expires_ms(one, state.params))
+        if one.event.deadline_slot is not None:
+            deadlines.append(one.event.deadline_slot)
+        if recovery.waits(one, state, now_ms):
+            lasts.append(state.recoveries[one.request])
+        elif one.event.tier == "Tier0":
+            passes = True
+    until_slot = min(deadlines) if deadlines else None
+    return Soonest(state.waiting, state.params, min(lasts), until_slot, passes)

@@ -297,11 +297,12 @@ def fee_priority_limit(case: Case) -> CheckResult:
 
 
 def fee_max_cost(case: Case) -> CheckResult:
-    """Network cost of the transaction."""
+    """Network cost of the transaction; a tip, which an intent may name as it likes, is no way round the limit."""
     fees, most = case.fees, case.policy.max_tx_cost_lamports
     text = f"total_cost={fees.network_lamports} (base={fees.base_lamports}, priority={fees.priority_lamports})"
-    if fees.network_lamports > most:
-        return _fail("fee_max_cost", "FEE_EXCEEDS_MAX_COST", f"{text} > max={most}")
+    tipped = f" + tip={fees.tip_lamports}" if fees.tip_lamports else ""
+    if fees.network_lamports + fees.tip_lamports > most:
+        return _fail("fee_max_cost", "FEE_EXCEEDS_MAX_COST", f"{text}{tipped} > max={most}")
     return _pass("fee_max_cost", text)
 
 

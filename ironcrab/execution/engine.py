@@ -23,21 +23,24 @@ from ironcrab.domain.control import (
     GapClosed,
     GapOpened,
     RunStarted,
+    Setting,
 )
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalanceSnapshot, WalletSnapshotComplete
+from ironcrab.domain.settings import judged
 from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
 from ironcrab.execution import progress, recovery
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
-from ironcrab.execution.arbitrate import expired, expires_ms, ranked
-from ironcrab.execution.checks import CHECKS, Case, Check, judge
+from ironcrab.execution.arbitrate import Soonest, expired, expires_ms, ranked, soonest_of
+from ironcrab.execution.checks import CHECKS, Case, Check, judge, ttl_valid
 from ironcrab.execution.learned import learn_units, series_of
 from ironcrab.execution.locks import ASSETS_KEPT_SLOTS
-from ironcrab.execution.params import EngineParams, changed, config_snapshot_id
+from ironcrab.execution.params import EngineParams, config_snapshot_id
 from ironcrab.execution.plan import token_mint
 from ironcrab.execution.positions import Fill
 from ironcrab.execution.state import Attempt, EngineState, Waiting
 from ironcrab.market.known import Known
+from ironcrab.market.quotes import NoQuote
 
 Said = list[Event]
 MOST_HASHES = 4_096
@@ -45,6 +48,11 @@ MOST_HASHES = 4_096
 FOLDED = (WalletBalanceSnapshot, WalletSnapshotComplete, PriorityFeePercentiles)
 """Market events whose numbers the engine keeps; of the others it reads no field, they only let time pass."""
 UNFOLDED: Mapping[type[Event], tuple[str, ...]] = {kind: () for kind in MARKET if kind not in FOLDED}
+
+
+def waiting_of(attempt: Attempt) -> Waiting:
+    """The attempt as it waited."""
+    return Waiting(attempt.intent, attempt.number, attempt.said_ms, attempt.event)
 
 
 class ExecutionEngine:
@@ -86,6 +94,7 @@ class ExecutionEngine:
         self.known = known
         self.checks = checks
         self.state = EngineState(params=params, config_id=config_snapshot_id(params), wallet=params.wallet)
+        self.soonest: Soonest | None = None
         self.folds: dict[type[Event], Callable[[int, Any], Said]] = {
             SimulateAnswer: self._simulated,
             SignedAnswer: self._signed,
@@ -107,7 +116,10 @@ class ExecutionEngine:
     @property
     def undecided(self) -> bool:
         """Whether a world record now would decide a waiting intent; a shell then supplies a tick."""
-        return bool(self.state.waiting) and any(self._may_go(waiting) for waiting in self.state.waiting)
+        under_way = self._under_way()
+        if not self.state.waiting or self._all_wait(under_way):
+            return False
+        return any(self._may_go(waiting, under_way) for waiting in self.state.waiting)
 
     def step(self, seq: int, event: Any) -> Iterable[Event]:
         """Fold one event. Intents are queued and asks noted; everything else is the world's and may decide."""
@@ -119,7 +131,7 @@ class ExecutionEngine:
         if kind is TradeIntent:
             # an id stands only on an intent that was imported, and such a record is the world's
             said = [] if event.intent_id is None else self._world(seq)
-            state.waiting.append(Waiting(seq, 0, self.now_ms, event))
+            self._await(Waiting(seq, 0, self.now_ms, event))
             return said
         if kind is SimulateAsk or kind is SendAsk:
             self._asked(seq, event)
@@ -145,22 +157,51 @@ class ExecutionEngine:
     def _decide(self, seq: int) -> Said:
         """Judge the waiting attempts in order; those without a free place wait on, unless they expired."""
         state, said = self.state, Said()
+        under_way = self._under_way()
+        if self._all_wait(under_way):
+            return said
         for waiting in ranked(state.waiting, state.params, self.now_ms, self.known.now.slot):
-            if self._may_go(waiting):
+            if self._may_go(waiting, under_way):
                 state.waiting.remove(waiting)
+                self.soonest = None
                 state.recoveries.pop(waiting.request, None)
                 said += self._judge(seq, Case(waiting, state, self.known))
+                under_way = self._under_way()
         return said
 
-    def _may_go(self, waiting: Waiting) -> bool:
+    def _under_way(self) -> int:
+        """How many places are taken."""
+        return sum(1 for attempt in self.state.attempts.values() if attempt.phase != "unknown")
+
+    def _may_go(self, waiting: Waiting, under_way: int) -> bool:
         """Whether there is a place for it: Tier0 never waits, and what expired needs no place."""
         state = self.state
         if recovery.waits(waiting, state, self.now_ms):
             return expired(waiting, state.params, self.now_ms, self.known.now.slot)
-        under_way = sum(1 for attempt in state.attempts.values() if attempt.phase != "unknown")
         if under_way < state.params.max_concurrent_intents or waiting.event.tier == "Tier0":
             return True
         return expired(waiting, state.params, self.now_ms, self.known.now.slot)
+
+    def _await(self, waiting: Waiting) -> None:
+        """Queue an attempt for the next world record."""
+        self.state.waiting.append(waiting)
+        self.soonest = None
+
+    def _all_wait(self, under_way: int) -> bool:
+        """Whether the house is full and none of the waiting attempts may go, by what they have in common.
+
+        A market record with a full house comes by the thousand, and nothing about those who wait has changed.
+        """
+        state, soonest = self.state, self.soonest
+        if under_way < state.params.max_concurrent_intents:
+            return False
+        if soonest is None or soonest.waiting is not state.waiting or soonest.params is not state.params:
+            soonest = self.soonest = soonest_of(state, self.now_ms)
+        slot = self.known.now.slot
+        if self.now_ms > soonest.until_ms or (soonest.until_slot is not None and slot > soonest.until_slot):
+            self.soonest = None
+            return False
+        return not soonest.passes
 
     def _judge(self, seq: int, case: Case) -> Said:
         """One attempt: the check table, then a refusal or the ask to simulate."""
@@ -253,11 +294,19 @@ class ExecutionEngine:
         stop = progress.before_send(attempt, answer, self.state)
         if stop is not None:
             return [self._end(attempt, stop, "Rejected", None)]
+        late = self._outlived(attempt)
+        if late is not None:
+            return [self._end(attempt, late, "Expired", None)]
         attempt.phase, attempt.asked_ms = "sending", self.now_ms
         attempt.until_ms = self.now_ms + self.state.params.confirmation_timeout_ms
         self.state.capital.sent(attempt.intent)
         self.state.pools.release(attempt.intent)
         return [SendAsk(attempt.intent, attempt.number, attempt.plan)]
+
+    def _outlived(self, attempt: Attempt) -> CheckResult | None:
+        """The failed row of an intent that expired while it was simulated: what is no longer wanted is not sent."""
+        row = ttl_valid(Case(waiting_of(attempt), self.state, self.known))
+        return None if row.passed else row
 
     def _simulation_failed(self, attempt: Attempt, row: CheckResult) -> Said:
         said = [
@@ -265,7 +314,7 @@ class ExecutionEngine:
             progress.failed_result(attempt, "execution_failed", row.details),
         ]
         if not self._retry(attempt, row.details):
-            said += self._recover(Waiting(attempt.intent, attempt.number, attempt.said_ms, attempt.event), row)
+            said += self._recover(waiting_of(attempt), row)
         return said
 
     def _recover(self, waiting: Waiting, row: CheckResult) -> Said:
@@ -277,31 +326,41 @@ class ExecutionEngine:
             return []
         told, again = found
         if again is not None:
-            self.state.waiting.append(again)
+            self._await(again)
         return [told]
 
     def _recovered(self, answer: ControlResponse) -> Said:
         """An answer to an own request; a busy one is not the last."""
         if answer.status != "busy":
             self.state.recoveries.pop(answer.request_id, None)
+            self.soonest = None
         return []
 
     def _retry(self, attempt: Attempt, error: str | None) -> bool:
-        """A sell on a curve that turned out complete is tried once more, on the mint's PumpSwap pool."""
+        """A sell on a curve that turned out complete is tried once more, on the PumpSwap pool that pays most for it.
+
+        Anybody may open a pool of the mint, and a plan's least output follows its own pool's quote.
+        """
         event = attempt.event
         if attempt.number or event.side != "Sell" or attempt.plan.dex != "pumpfun":
             return False
         if not progress.curve_is_complete(error):
             return False
         pools = self.known.pools.of_mint(event.resources.input_mint)
-        pool = next((row for row in pools if row.dex == "pump_amm" and row.stale is None), None)
-        if pool is None:
+        usable = [row for row in pools if row.dex == "pump_amm" and row.stale is None]
+        if not usable:
             return False
+        pool = max(usable, key=lambda row: self._pays(row.pool_address, event))
         resources = msgspec.structs.replace(event.resources, pools=(pool.pool_address,), accounts=pool.accounts)
         metadata = {**event.metadata, "dex": "pump_amm"}
         again = msgspec.structs.replace(event, resources=resources, metadata=metadata)
-        self.state.waiting.append(Waiting(attempt.intent, attempt.number + 1, attempt.said_ms, again))
+        self._await(Waiting(attempt.intent, attempt.number + 1, attempt.said_ms, again))
         return True
+
+    def _pays(self, pool: str, event: TradeIntent) -> tuple[bool, int]:
+        """What a pool would pay for an intent's capital, 0 without a quote; a last trade, of any size, counts less."""
+        quote = self.known.quotes.quote(pool, event.resources.input_mint, event.required_capital.raw)
+        return (False, 0) if isinstance(quote, NoQuote) else (quote.kind != "last_trade", quote.amount_out)
 
     def _signed(self, _seq: int, answer: SignedAnswer) -> Said:
         attempt = self._attempt_of(answer.ask, ("sending", "signed"))
@@ -388,6 +447,9 @@ class ExecutionEngine:
         for ask in [ask for ask, intent in state.asks.items() if intent == attempt.intent]:
             del state.asks[ask]
 
+        if attempt.phase == "simulating":
+            # it never was signed: another plan may be this message
+            state.hashes.pop(attempt.plan.plan_hash, None)
         self._prune()
 
     def _prune(self) -> None:
@@ -430,7 +492,12 @@ class ExecutionEngine:
     def _config_update(self, seq: int, event: ConfigUpdate) -> Said:
         if event.target_component not in (self.name, "all"):
             return []
-        params, applied, rejected = changed(self.state.params, event.config, "operator")
+        params, applied, rejected = judged(self.state.params, event.config, "operator")
+        if params.send_enabled and not (self.state.params.send_enabled or self.state.wallet):
+            params = msgspec.structs.replace(params, send_enabled=False)
+            refused = Setting("send_enabled", event.config["send_enabled"], "own wallet unknown: nobody could sign")
+            applied = tuple(setting for setting in applied if setting.key != "send_enabled")
+            rejected = (*rejected, refused)
         if applied:
             self._put_in_force(seq, params)
         return [ConfigChanged(self.name, applied, rejected, self.state.config_id)]
@@ -452,8 +519,8 @@ class ExecutionEngine:
     def _wallet_complete(self, seq: int, event: WalletSnapshotComplete) -> Said:
         state = self.state
         state.wallet = event.wallet
-        gone = state.authority.complete(event.mints_in_wallet, self.now_ms, state.params.position_grace_ms)
         slot = self.known.now.slot if event.slot is None else event.slot
+        gone = state.authority.complete(event.mints_in_wallet, slot, self.now_ms, state.params.position_grace_ms)
         for update in gone:
             state.capital.reported(update.mint, 0, slot, seq)
         return [*gone]

@@ -149,11 +149,8 @@ class Capital(Struct):
             self.assets[lock.asset].free(lock.amount)
 
     def settle(self, intent: int, asset: str, spent: int, slot: int, seq: int) -> None:
-        """End the intent's lock (if it still holds one) by what was really spent of `asset`."""
+        """End the intent's lock (if it still holds one, on `asset`) by what was really spent of `asset`."""
         lock = self.locks.pop(intent, None)
-        if lock is not None and lock.asset != asset:
-            self.assets[lock.asset].free(lock.amount)
-            lock = None
         self.asset(asset).settle(0 if lock is None else lock.amount, spent, slot, seq)
 
     def tokens_held(self) -> int:

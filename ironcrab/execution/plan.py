@@ -68,10 +68,8 @@ def make_plan(
         return out
     if fresh is not None:
         reads.append(Read("quote", pool, fresh.seq))
-        out = min(out, max(fresh.least(intent.max_slippage_bps), learned or 0))
-        if out <= 0:
-            text = f"expected={fresh.amount_out} less {intent.max_slippage_bps}bps is nothing"
-            return Refusal("QUOTE_UNAVAILABLE", text)
+        # an order at any price, or of a few units, still wants something
+        out = min(out, max(fresh.least(intent.max_slippage_bps), learned or 0, 1))
     return Plan(
         side=intent.side,
         dex=row.dex,

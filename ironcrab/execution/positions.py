@@ -133,18 +133,20 @@ class PositionAuthority(Struct):
 
     def _agreed(self, mint: str, position: Position) -> PositionUpdate | None:
         """The wallet says what we know: a doubt is settled."""
-        if position.balance_raw == 0 or position.status == "Open":
+        status = "Open" if position.balance_raw else "Closed"
+        if position.status == status:
             return None
-        position.status, position.source = "Open", "WalletSnapshot"
+        position.status, position.source = status, "WalletSnapshot"
         return update_of(mint, position)
 
-    def complete(self, mints: tuple[str, ...], now_ms: int, grace_ms: int) -> list[PositionUpdate]:
-        """All mints of the wallet were told: others are gone, unless traded within the grace time."""
+    def complete(self, mints: tuple[str, ...], slot: int, now_ms: int, grace_ms: int) -> list[PositionUpdate]:
+        """All mints of the wallet in `slot` were told: others are gone, unless told later or traded lately."""
         gone = []
         for mint, position in self.positions.items():
             recent = position.filled_ms is not None and now_ms - position.filled_ms <= grace_ms
-            if mint not in mints and position.balance_raw > 0 and not recent:
-                position.balance_raw = 0
+            later = position.reported_slot > slot
+            if mint not in mints and position.balance_raw > 0 and not (recent or later):
+                position.balance_raw, position.reported_slot = 0, slot
                 position.status, position.source = "Closed", "WalletSnapshot"
                 gone.append(update_of(mint, position))
         return gone

@@ -1,4 +1,4 @@
-"""Everything the engine remembers, in one Struct: a snapshot is its JSON, a restore puts it back."""
+"""Everything the engine remembers, in one Struct: a snapshot encodes it, a restore puts it back."""
 
 from typing import Literal
 

@@ -18,11 +18,12 @@ from ironcrab.dex.address import TOKEN, WSOL, associated
 from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate, ControlRequest, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount, WalletBalanceSnapshot, WalletSnapshotComplete
+from ironcrab.domain.settings import judged
 from ironcrab.domain.trade import DecisionRecord, TradeIntent, TradeResources
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, Lamports, Slot
 from ironcrab.execution.housekeeping import action
 from ironcrab.execution.limits import KillSwitch
-from ironcrab.execution.params import changed, config_snapshot_id
+from ironcrab.execution.params import config_snapshot_id
 from ironcrab.market.known import Known
 from ironcrab.market.rent import RENT_SYSVAR, least_lamports
 
@@ -188,7 +189,7 @@ class WsolManager:
     def _config_update(self, event: ConfigUpdate) -> tuple[Event, ...]:
         if event.target_component not in (self.name, "all"):
             return ()
-        params, applied, rejected = changed(self.state.params, event.config, "operator")
+        params, applied, rejected = judged(self.state.params, event.config, "operator")
         self.state.params = params
         return (ConfigChanged(self.name, applied, rejected, config_snapshot_id(params)),)
 

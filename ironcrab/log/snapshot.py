@@ -1,7 +1,7 @@
 """Reducer states at a seq: snapshots, which are caches, and start states, which are not.
 
 A file is one JSON line (seq, head, meta, the states' names and lengths, and a blake3 over that line and all that
-follows) and then one zstd frame of the states, each as the JSON its reducer's state encodes to. A snapshot at seq n
+follows) and then one zstd frame of the states, each as the bytes its reducer's state encodes to. A snapshot at seq n
 holds the states after all records below n: folding goes on with record n.
 
 States change little from one snapshot to the next. So a snapshot may name an earlier one as its *base*: its frame is
@@ -35,7 +35,7 @@ DEEPEST = 16
 
 
 class Snapshot(Struct, frozen=True):
-    """States as JSON bytes by reducer name, after all records below `seq`; `head` is the 32-byte head there.
+    """States as bytes by reducer name, after all records below `seq`; `head` is the 32-byte head there.
 
     `depth` counts the snapshots that it stands on.
     """

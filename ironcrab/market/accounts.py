@@ -120,6 +120,11 @@ class Reading(Mapping[str, Account]):
             raise KeyError(address)
         return Account(row.owner, row.lamports, row.data)
 
+    def __contains__(self, address: object) -> bool:
+        self.asked[address] = None  # type: ignore[index]  # only addresses are asked for
+        row = self.rows.get(address)  # type: ignore[call-overload]  # the same
+        return row is not None and row.stale is None
+
     def __iter__(self) -> Iterator[str]:
         return iter([address for address in self.asked if address in self])
 

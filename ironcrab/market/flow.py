@@ -47,7 +47,7 @@ class Tick(Struct, frozen=True, gc=False, array_like=True):
     trader: Key
 
 
-class FlowRow(Struct, gc=False):
+class FlowRow(Struct, gc=False, omit_defaults=True):
     """The trades of one pool.
 
     Attributes:

@@ -51,7 +51,7 @@ class LastTrade(NamedTuple):
     token_amount: int
 
 
-class PoolRow(Struct, gc=False):
+class PoolRow(Struct, gc=False, omit_defaults=True):
     """One pool. Read-only outside the cache.
 
     Attributes:

@@ -1,6 +1,12 @@
-"""States of reducers as snapshots carry them: JSON bytes by reducer name, the clock and the run beside them."""
+"""States of reducers as snapshots carry them: bytes by reducer name, the clock and the run beside them.
+
+A state is MessagePack, which takes the bytes of accounts as they are; one that holds an integer beyond 64 bits, as a
+user's own strategy may, is JSON. The first byte tells which: JSON opens with a bracket, which in MessagePack is a bare
+number and so no state.
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from blake3 import blake3
@@ -21,9 +27,23 @@ RUN = "run"
 """Key of the run-started event among the states of a start state."""
 
 
+def encode_state(state: Any) -> bytes:
+    """One reducer's state."""
+    try:
+        return msgspec.msgpack.encode(state)
+    except OverflowError:
+        return msgspec.json.encode(state)
+
+
+def decode_state(data: bytes, kind: type[Any]) -> Any:
+    """The state of these bytes; msgspec.ValidationError: they are no state of this kind."""
+    module = msgspec.json if data[:1] in (b"{", b"[") else msgspec.msgpack
+    return module.decode(data, type=kind)
+
+
 def encode_states(reducers: Sequence[Reducer], now: Now) -> dict[str, bytes]:
     """Every reducer's state and the clock."""
-    states = {reducer.name: msgspec.json.encode(reducer.state) for reducer in reducers}
+    states = {reducer.name: encode_state(reducer.state) for reducer in reducers}
     return {NOW: msgspec.json.encode([now.time, now.slot]), **states}
 
 
@@ -32,7 +52,7 @@ def restore_states(reducers: Sequence[Reducer], now: Now, states: Mapping[str, b
     now.time, now.slot = msgspec.json.decode(states[NOW], type=tuple[int, int])
     for reducer in reducers:
         if reducer.name in states:
-            reducer.state = msgspec.json.decode(states[reducer.name], type=type(reducer.state))
+            reducer.state = decode_state(states[reducer.name], type(reducer.state))
             restored = getattr(reducer, "restored", None)
             if restored is not None:
                 restored()

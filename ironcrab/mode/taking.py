@@ -17,8 +17,9 @@ from ironcrab.domain.control import (
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import LatestBlockhash, WalletBalanceSnapshot
+from ironcrab.domain.settings import text_of
 from ironcrab.domain.trade import DecisionRecord
-from ironcrab.execution.params import FIELDS, text_of
+from ironcrab.execution.params import FIELDS
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording

@@ -122,6 +122,10 @@ REFUSALS = {
     "untracked": (lambda s: decide(s, sell(1)), "sell_token_balance", "SIM_INSUFFICIENT_BALANCE", "available=0 < required=1 (wallet=0, authority=untracked)"),
     "compute": (lambda s: (config(s, max_compute_units=100_000), decide(s, buy()))[1], "fee_compute_limit", "FEE_COMPUTE_EXCEEDS_LIMIT", "compute_units=200000 > max=100000"),
     "priority": (lambda s: (s.take(PriorityFeePercentiles(5, 10, 1, 100_000, 3, 4, 6, 120_000, 5)), decide(s, buy()))[1], "fee_priority_limit", "FEE_PRIORITY_EXCEEDS_LIMIT", "priority_fee_micro_lamports=120000 > max=100000 source=dynamic"),
+    "tip": (
+        lambda s: decide(s, buy(require_bundle=True, bundle_tip_lamports=49_994_601)),
+        "fee_max_cost", "FEE_EXCEEDS_MAX_COST", "total_cost=5400 (base=5000, priority=400) + tip=49994601 > max=50000000",
+    ),
     "cost": (lambda s: (config(s, max_tx_cost_lamports=5199), decide(s, buy()))[1], "fee_max_cost", "FEE_EXCEEDS_MAX_COST", "total_cost=5200 (base=5000, priority=200) > max=5199"),
     "profit": (lambda s: decide(s, arb(raw=100_000, expected_roi_bps=100, tier="Tier1")), "fee_profitability", "FEE_UNPROFITABLE", "profit_after_fees=-420bps < min=10bps"),
     "no capital": (lambda s: decide(s, arb(raw=0, expected_roi_bps=100)), "fee_profitability", "FEE_UNPROFITABLE", "profit_after_fees=unknown < min=10bps"),

@@ -1,10 +1,11 @@
 """The life of attempts: answers good, bad, late and lost; preemption; the second attempt; the accounts."""
 
 import msgspec
+import pytest
 
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ClockTick, ControlRequest, ControlResponse, RunStarted
-from ironcrab.domain.market import DexPoolAccounts, ExplicitAmount, WalletBalanceSnapshot
+from ironcrab.domain.market import DexPoolAccounts, ExplicitAmount, PoolStateUpdate, WalletBalanceSnapshot
 from ironcrab.domain.trade import PositionUpdate, ResultFees
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
 from ironcrab.mode.paper import PaperParams
@@ -368,6 +369,29 @@ def test_tier0_preempts_and_the_victim_is_decided_and_freed():
     assert len(stage.of(SendAsk)) == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "later", "slots", "code"),
+    [
+        ({"ttl_ms": 300}, 300, 0, None),
+        ({"ttl_ms": 300}, 301, 0, "TTL_EXPIRED"),
+        ({"deadline_slot": 10}, 0, 0, None),
+        ({"deadline_slot": 10}, 0, 1, "DEADLINE_SLOT_PASSED"),
+    ],
+)
+def test_what_expires_while_it_is_simulated_is_not_sent(fields, later, slots, code):
+    stage = ready()
+    simulate(stage, buy(**fields))
+    stage.take(trade(10 + slots), later)
+    simulated(stage)
+    assert len(stage.of(SendAsk)) == (code is None)
+    if code is not None:
+        (decision,) = stage.decisions
+        assert (decision.outcome, decision.primary_reject_reason) == ("Expired", code)
+        assert (decision.checks[-1].check_name, decision.simulate.success) == ("ttl_valid", True)
+        state = stage.engine.state
+        assert [*state.attempts, *state.capital.locks, *state.pools.locks, *state.asks] == []
+
+
 def test_what_was_sent_is_not_preempted():
     stage = ready()
     simulate(stage, buy())
@@ -416,6 +440,18 @@ def test_a_sell_on_a_complete_curve_is_tried_on_pump_swap():
     assert all(one.checks[0].passed for one in stage.decisions), "the second attempt is no repeat"
     assert [one.attempt for one in stage.results] == [0, 1]
     nothing_is_held(stage)
+
+
+def test_the_second_attempt_goes_where_most_is_paid():
+    """Anybody may open a pool of the mint: the first one seen may be next to empty, or never have been quoted."""
+    stage = ready()
+    stage.take(DexPoolAccounts("pump_amm", "Unquoted", MINT, SOL_MINT, (), slot=9))
+    for pool, reserve in (("Poor", 10**6), ("Rich", 10**12), ("AsRich", 10**12)):
+        stage.take(PoolStateUpdate(pool, "pump_amm", 10**12, reserve, MINT, SOL_MINT, 10, slot=10))
+    simulate(stage, curve(stage))
+    simulated(stage, False, "Custom(6005)")
+    again = stage.of(SimulateAsk)[1]
+    assert (again.attempt, again.plan.pool_address) == (1, "Rich")
 
 
 def test_no_second_attempt_without_a_pool_or_for_other_errors():

@@ -167,12 +167,12 @@ def test_an_estimate_is_taken_where_no_hint_is_given_and_may_break_the_cap():
     assert fees_of(PARAMS, buy(hint_compute_units=5), None, 77).compute_units == 5
 
 
-def auctioned(roi, **params):
+def auctioned(roi, raw=100_000_000, **params):
     """The rows of an arbitrage that is auctioned, in the end."""
     stage = Stage(paper=None, **{"jito_enabled": True, "bundle_auction_enabled": True, **params})
     stage.take(trade(5))
     stage.take(mint_info())
-    stage.take(buy(100_000_000, require_bundle=True, expected_roi_bps=roi, min_out=1))
+    stage.take(buy(raw, require_bundle=True, expected_roi_bps=roi, min_out=1))
     stage.take(ClockTick())
     asks = [record.seq for record in stage.records if type(record.event) is SimulateAsk]
     if asks:
@@ -185,5 +185,7 @@ def test_a_bundle_that_would_spend_too_much_of_its_profit_is_refused():
     assert (row.passed, row.reason_code) == (False, "FEE_UNPROFITABLE")
     assert row.details == "profit=600000 tip=100000 priority=400 < min=669334"
     assert auctioned(70)["bundle_auction"].details == "profit=700000 tip=100000 priority=400 >= min=669334"
+    told = auctioned(100, 42_380_200)["bundle_auction"]
+    assert (told.passed, told.details) == (False, "profit=423802 tip=100000 priority=400 < min=669334"), "theirs, 1.12"
     assert auctioned(9_000, bundle_auction_max_spend_bps=0)["bundle_auction"].details.endswith("< min=none")
     assert "bundle_auction" not in auctioned(60, bundle_auction_enabled=False)

@@ -6,15 +6,23 @@ from struct import pack
 import msgspec
 import pytest
 
-from ironcrab.dex import VENUES, Account, base58, pumpfun, pumpswap
+from ironcrab.dex import VENUES, Account, Quote, base58, pumpfun, pumpswap
 from ironcrab.dex.address import ASSOCIATED_TOKEN, COMPUTE_BUDGET, SYSTEM, TOKEN, TOKEN_2022, WSOL, associated
 from ironcrab.dex.message import LOOKUP_TABLES, Table, calls_of, compiled, instructions_of
 from ironcrab.domain.ask import SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ClockTick, ConfigUpdate
-from ironcrab.domain.market import AccountWritten, PoolCreated, SlotUpdate, TokenMintInfo, WalletBalanceSnapshot
-from ironcrab.domain.trade import TradeResources
+from ironcrab.domain.market import (
+    AccountWritten,
+    ExplicitAmount,
+    PoolCreated,
+    SlotUpdate,
+    TokenMintInfo,
+    WalletBalanceSnapshot,
+)
+from ironcrab.domain.trade import Execution, TradeResources
 from ironcrab.domain.units import SOL_MINT, TOKEN_PROGRAM
-from ironcrab.execution.building import TOO_LARGE, UNBUILT, fitted, means_of, tables_of, with_message
+from ironcrab.execution.building import TOO_LARGE, UNBUILT, VARIATIONS, fitted, means_of, tables_of, with_message
+from ironcrab.execution.exact import Fresh
 from ironcrab.execution.params import PAPER_WALLET
 from ironcrab.execution.refusal import Refusal
 from tests.execution.stage import Stage, buy, sell
@@ -203,8 +211,6 @@ def test_the_least_output_is_the_quotes_and_never_above_the_intents():
     ):
         plan = decide(ready("raydium"), wish("raydium", min_out=told, max_slippage_bps=bps))
         assert (plan.min_out, plan.expected_out) == (least, expected)
-    refused = decide(ready("raydium"), wish("raydium", "Sell", raw=10**9, max_slippage_bps=10_000))
-    assert last_row(refused)[:2] == ("tx_plan", "QUOTE_UNAVAILABLE")
 
 
 def test_what_was_learned_tightens_the_slippage_of_a_built_plan():
@@ -251,17 +257,46 @@ def test_a_write_whose_transaction_has_not_ended_makes_the_quote_old():
 
 
 def test_equal_wishes_are_never_one_message():
-    stage = ready("raydium", max_concurrent_intents=1000, native=10**12)
+    stage = ready("raydium", max_concurrent_intents=1000, native=10**12, send_enabled=True)
     hashes = {}
     for _ in range(40):
         plan = decide(stage, wish("raydium"))
         asks = [record.seq for record in stage.records if type(record.event) is SimulateAsk]
-        stage.take(SimulateAnswer(asks[-1], False, "refused"))
+        stage.take(SimulateAnswer(asks[-1], True, amount_out=10**15))
         hashes[plan.plan_hash] = plan.compute_units
     assert len(hashes) == 40
     assert max(hashes.values()) - min(hashes.values()) <= 255
     # numbers that repeat after 256 are told apart by what may still be under way
     assert set(hashes) <= set(stage.engine.state.hashes)
+
+
+@pytest.mark.parametrize(("bps", "least"), [(100, 99_000), (0, 100_000), (500, 95_000), (10_000, 0), (10_001, 0)])
+def test_the_router_s_least_output(bps, least):
+    """The contract's numbers: 100,000 at 100 bps is 99,000; slippage of the whole leaves nothing."""
+    quote = Quote(1, 100_000, (), 0, partial=False, after={})
+    assert Fresh(key(1), quote, 1, 1, 0, 0).least(bps) == least
+
+
+@pytest.mark.parametrize("bps", [9_999, 10_000, 10_001, 65_535])
+def test_an_order_at_any_price_wants_something(bps):
+    """What the contract calls a market order: exact SOL in, least output 1."""
+    metadata = {**wish("raydium").metadata, "market_order": "true"}
+    told = {"max_slippage_bps": bps, "metadata": metadata, "execution": Execution(ExplicitAmount(1, 6))}
+    assert decide(ready("raydium"), wish("raydium", **told)).min_out == 1
+    few = decide(ready("raydium"), wish("raydium", "Sell", required_capital=ExplicitAmount(10**6, 6), **told))
+    assert few.min_out == 1
+
+
+def test_what_never_was_signed_bars_no_other_message():
+    """A strategy that says the same again and again, each time refused by the simulation, is judged each time."""
+    stage = ready("raydium", max_concurrent_intents=1000, native=10**12)
+    for _ in range(VARIATIONS + 4):
+        decide(stage, wish("raydium"))
+        asks = [record.seq for record in stage.records if type(record.event) is SimulateAsk]
+        stage.take(SimulateAnswer(asks[-1], False, "refused"))
+    assert {decision.outcome for decision in stage.decisions} == {"SimFailed"}
+    assert len(stage.decisions) == VARIATIONS + 4
+    assert not stage.engine.state.hashes
 
 
 def test_a_limit_is_the_hints_or_learned_or_the_venues():

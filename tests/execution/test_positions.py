@@ -80,11 +80,31 @@ def test_a_complete_snapshot_closes_what_it_lacks_after_the_grace():
     told = PositionAuthority()
     told.bought(fill(100, time=1000), 50, 1)
     told.reported("N", 5, 6, 1)
-    gone = told.complete((), 91_000, 90_000)
+    gone = told.complete((), 30, 91_000, 90_000)
     assert [update.mint for update in gone] == ["N"]
-    gone = told.complete((), 91_001, 90_000)
+    gone = told.complete((), 30, 91_001, 90_000)
     assert [(update.mint, update.status) for update in gone] == [("M", "Closed")]
-    assert told.complete((), 91_001, 90_000) == []
+    assert told.complete((), 30, 91_001, 90_000) == []
+
+
+def test_a_complete_snapshot_of_an_earlier_slot_takes_nothing_away():
+    told = PositionAuthority()
+    told.reported("M", 100, 6, 50)
+    assert told.complete((), 49, 10**6, 90_000) == []
+    assert told.balance("M") == 100
+    (update,) = told.complete((), 50, 10**6, 90_000)
+    assert (update.mint, update.status) == ("M", "Closed")
+    assert told.reported("M", 100, 6, 49) is None, "nor does a late word bring it back"
+    assert told.held() == 0
+
+
+def test_an_empty_account_settles_the_doubt_about_a_position_sold_twice():
+    told = PositionAuthority()
+    told.bought(fill(100), 5, 0)
+    told.sold(fill(150))
+    update = told.reported("M", 0, 6, 11)
+    assert (update.balance_raw, update.status, update.last_update_source) == (0, "Closed", "WalletSnapshot")
+    assert told.reported("M", 0, 6, 12) is None
 
 
 def test_closed_positions_are_forgotten():

@@ -4,8 +4,11 @@ import msgspec
 import pytest
 
 from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate
+from ironcrab.domain.market import WalletSnapshotComplete
+from ironcrab.domain.settings import judged, text_of
 from ironcrab.execution.housekeepers import HOUSEKEEPERS
-from ironcrab.execution.params import EngineParams, changed, config_snapshot_id, text_of
+from ironcrab.execution.params import EngineParams, config_snapshot_id
+from ironcrab.execution.wsol_manager import WsolParams
 from tests.execution.stage import Stage, buy, mint_info, trade
 
 KINDS = (EngineParams, *(kind.Params for _, kind in HOUSEKEEPERS))
@@ -33,7 +36,7 @@ def test_a_key_is_judged_alone(pair):
     restart = bool((told.extra or {}).get("restart"))
     for end in ends:
         config = {"colour": "1", field.name: text_of(end)}
-        params, applied, rejected = changed(kind(), config, "operator")
+        params, applied, rejected = judged(kind(), config, "operator")
         reasons = {setting.key: setting.origin for setting in rejected}
         assert reasons.pop("colour") == "unknown key"
         if restart:
@@ -45,7 +48,7 @@ def test_a_key_is_judged_alone(pair):
             assert (applied[0].key, applied[0].value, applied[0].origin) == (field.name, text_of(end), "operator")
             assert text_of(getattr(params, field.name)) == text_of(end)
     for beyond in (*(() if told.ge is None else (told.ge - 1,)), *(() if told.le is None else (told.le + 1,)), "x", ""):
-        params, applied, rejected = changed(kind(), {field.name: str(beyond)}, "operator")
+        params, applied, rejected = judged(kind(), {field.name: str(beyond)}, "operator")
         is_text = isinstance(getattr(kind(), field.name), str)
         if not is_text or restart:
             assert not applied
@@ -81,3 +84,33 @@ def test_what_holds_is_what_decisions_bear():
     assert len(stage.of(ConfigChanged)) == 1
     stage.take(ConfigUpdate("execution-engine", {"a": "b"}))
     assert stage.engine.state.config_id == decision.config_snapshot_id, "nothing was applied"
+
+
+def test_wishes_of_one_update_are_meant_together():
+    params = WsolParams()
+    both = {"min_wsol_lamports": str(3 * 10**9), "target_wsol_lamports": str(4 * 10**9)}
+    above = {**both, "max_wsol_lamports": str(5 * 10**9)}
+    for config in (above, dict(reversed(above.items()))):
+        moved, applied, rejected = judged(params, config, "operator")
+        assert (moved.min_wsol_lamports, moved.max_wsol_lamports) == (3 * 10**9, 5 * 10**9)
+        assert [setting.key for setting in applied] == list(config)
+        assert not rejected
+    # without room above, those that contradict what holds are rejected, and no other
+    moved, applied, rejected = judged(params, {**both, "cooldown_ms": "7", "colour": "1"}, "operator")
+    assert moved == msgspec.structs.replace(params, cooldown_ms=7)
+    assert [setting.key for setting in applied] == ["cooldown_ms"]
+    assert [setting.key for setting in rejected] == ["min_wsol_lamports", "target_wsol_lamports", "colour"]
+    assert "must lie between" in rejected[0].origin
+
+
+@pytest.mark.parametrize("text", ["true", "1"])
+def test_sending_is_not_switched_on_where_nobody_could_sign(text):
+    stage = Stage(wallet="")
+    stage.take(ConfigUpdate("execution-engine", {"max_slippage_bps": "7", "send_enabled": text}))
+    (said,) = stage.of(ConfigChanged)
+    assert [setting.key for setting in said.settings] == ["max_slippage_bps"]
+    assert [(setting.key, setting.value) for setting in said.rejected] == [("send_enabled", text)]
+    assert not stage.engine.state.params.send_enabled
+    stage.take(WalletSnapshotComplete("W", (), is_periodic=False))
+    stage.take(ConfigUpdate("execution-engine", {"send_enabled": text}))
+    assert stage.engine.state.params.send_enabled

@@ -14,11 +14,14 @@ from ironcrab.dex.address import associated
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest, ForkOrphaned, GapClosed, GapOpened
 from ironcrab.domain.market import (
+    AccountWritten,
     BondingCurveProgress,
     DexPoolAccounts,
     ExplicitAmount,
+    PoolCreated,
     PoolStateUpdate,
     PriorityFeePercentiles,
+    SlotUpdate,
     TokenMintInfo,
     Trade,
     WalletBalanceSnapshot,
@@ -28,6 +31,9 @@ from ironcrab.domain.trade import DecisionRecord, Execution, ResultFees, SwapHop
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
 from ironcrab.execution.housekeeping import action
 from ironcrab.execution.params import PAPER_WALLET as HOUSE_WALLET
+from tests.execution.test_round_plans import MINTS as ROUND_MINTS
+from tests.execution.test_round_plans import SMALL, path
+from tests.execution.test_round_plans import pools as round_pools
 from tests.goldens import driving
 
 SCENARIO = "scenarios/engine-checks.toml"
@@ -37,7 +43,7 @@ SLOT = 343_000_000
 MINTS = ("CheckMintA", "CheckMintB", "CheckMintC", "CheckMintD")
 POOLS = {mint: f"CheckPool{mint[-1]}" for mint in MINTS}
 CURVE = "CheckCurveA"
-HOUSE_MINT, HOUSE_POOL = base58.encode(bytes([21]) * 32), base58.encode(bytes([22]) * 32)
+HOUSE_MINT, HOUSE_POOL = base58.encode(bytes([121]) * 32), base58.encode(bytes([122]) * 32)
 ARB_POOLS = (
     ("CheckPoolR", "raydium", 1_000_000_000_000, 1_000_000_000_000),
     ("CheckPoolS", "raydium_cpmm", 1_000_000_000_000, 1_030_000_000_000),
@@ -68,7 +74,7 @@ class Script:
     def events(self):
         acts = (
             self.market, self.without_wallet, self.size_and_words, self.fees_and_arbitrage, self.plans, self.locks, self.fairness,
-            self.simulations, self.edges, self.at_limits, self.sends, self.confirmations, self.positions, self.losses, self.curve, self.time, self.kill, self.housekeeping,
+            self.simulations, self.edges, self.at_limits, self.sends, self.confirmations, self.positions, self.losses, self.curve, self.time, self.kill, self.too_large, self.housekeeping,
         )  # fmt: skip
         for act in acts:
             for event in act():
@@ -397,6 +403,24 @@ class Script:
             {"dry_run": "false", **metadata},
         )
         return replace(told, intent_id=f"check-{self.count:03d}")
+
+    def too_large(self):
+        """Three legs with all their instructions: more than a packet holds where no lookup table is named."""
+        legs = round_pools()
+        yield WalletSnapshotComplete(HOUSE_WALLET, (), slot=self.slot)
+        yield self.config(plans="required", cross_dex_min_spread_bps=0, min_profit_after_fees_bps=0)
+        for venue, pool, accounts, mints in legs:
+            base, quote = mints if mints[1] == SOL_MINT else mints[::-1]
+            yield PoolCreated(pool, base, quote, venue, "0", slot=self.slot)
+            for address, account in accounts.items():
+                yield AccountWritten(address, account.owner, account.lamports, account.data, slot=self.slot)
+        for address, account in ROUND_MINTS:
+            yield AccountWritten(address, account.owner, account.lamports, account.data, slot=self.slot)
+        yield SlotUpdate(self.slot, slot=self.slot)
+        self.count += 1
+        yield replace(path(*legs, raw=SMALL), intent_id=f"check-{self.count:03d}")
+        yield ClockTick()
+        yield self.config(plans="terms", cross_dex_min_spread_bps=30, min_profit_after_fees_bps=10)
 
     def housekeeping(self):
         """Wrap, unwrap, close, burn: dry, refused, and all the way; each is a sell with a purpose."""

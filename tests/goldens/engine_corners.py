@@ -79,6 +79,9 @@ class Script(engine_checks.Script):
             yield from self.stopped_or_not(self.buy(execution=None, metadata={"dex": "pump_amm", "min_out_raw": told}))
         for raw in (1, 0):
             yield from self.stopped_or_not(self.buy(raw))
+        for tip in (50_000_000 - 5_200, 50_000_000 - 5_200 + 1):
+            bundled = {"require_bundle": True, "hint_compute_units": 200_000, "bundle_tip_lamports": tip}
+            yield from self.stopped_or_not(self.buy(**bundled))
 
     def stopped_or_not(self, intent):
         """An intent, and a failed simulation where it comes so far."""
@@ -121,6 +124,18 @@ class Script(engine_checks.Script):
         yield ClockTick()
         self.ms += 40_000
         yield ClockTick()
+        for later, slots, fields in (
+            (1_000, 0, {"ttl_ms": 1_000}), (1_001, 0, {"ttl_ms": 1_000}),
+            (1_000, 0, {"deadline_slot": self.slot}), (1_000, 1, {"deadline_slot": self.slot}),
+        ):  # fmt: skip
+            # what expires while it is simulated is not sent
+            yield self.buy(**fields)
+            yield ClockTick()
+            self.ms += later - 100
+            yield self.trade(MINTS[0], slots=slots)
+            yield self.simulated()
+            if later == 1_000 and not slots:
+                yield self.sent("refused")
 
     def rounds(self):
         """Round trips: what is wrong with a path, spreads and profits at their least, fills."""
@@ -252,9 +267,9 @@ class Script(engine_checks.Script):
         yield WalletBalanceSnapshot("CheckMintY", 0, 6, TOKEN_PROGRAM, slot=self.slot)
         for mint, raw in ((MINTS[0], 3), (MINTS[3], 1)):
             yield WalletBalanceSnapshot(mint, raw, 6, TOKEN_PROGRAM, slot=self.slot + 2)
-        for later in (89_999, 1, 1):
+        for later, ahead in ((89_999, 3), (1, 3), (1, 2), (1, 3)):
             self.ms += later
-            yield WalletSnapshotComplete("CheckWallet", (MINTS[0],), slot=self.slot + 2)
+            yield WalletSnapshotComplete("CheckWallet", (MINTS[0],), slot=self.slot + ahead)
         yield WalletSnapshotComplete("CheckWallet", ())
 
     def wrapped(self):

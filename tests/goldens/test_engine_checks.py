@@ -45,12 +45,13 @@ CODES = [
     "dry_run",
     "refused_route_exists",
     "PLAN_UNBUILT",
+    "PLAN_TOO_LARGE",
     "send_disabled",
     "confirmed_err",
     "confirm_timeout",
     "confirm_rpc_error",
 ]
-"""The wire contract's codes that this engine can say, and its own: SIM_UNPROFITABLE, PLAN_UNBUILT."""
+"""The wire contract's codes that this engine can say, and its own: SIM_UNPROFITABLE, PLAN_UNBUILT, PLAN_TOO_LARGE."""
 ROWS = {"cross_dex": "cross_dex_validation", "bundle": None, "pump_amm_quote_ready": None}
 """Rows of a check where they are named otherwise; None: it has no row when it passes."""
 
