@@ -1,17 +1,35 @@
 """Settings of a running component: an operator's wishes, judged key by key against the parameters' types and ranges.
 
+A wish is a ConfigUpdate, answered by a ConfigChanged. What was changed stands in the component's state, so that a
+restored or restarted one goes on with it; a run that opens with it says so again, for the run's own settings do not
+show it. A change ends when the scenario itself says something else of that key than it said when the change was made.
+
 A parameter whose Meta says `restart` in its extra is refused while it runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ironcrab.domain.control import Setting
+from ironcrab.domain.control import ConfigChanged, ConfigUpdate, Setting
+from ironcrab.domain.units import Word
 
 Params = TypeVar("Params", bound=Struct)
+OPERATOR = "operator"
+KEPT = "operator, kept over a restart"
+
+
+class Change(Struct, frozen=True, gc=False):
+    """A parameter that was changed: its text now, and the text the scenario gave it then."""
+
+    value: str
+    was: str
+
+
+Changes = dict[str, Change]
+"""Changes by parameter; at most as many as there are parameters."""
 
 
 def text_of(value: object) -> str:
@@ -24,6 +42,9 @@ def judged(
 ) -> tuple[Params, tuple[Setting, ...], tuple[Setting, ...]]:
     """Judge wishes.
 
+    Each key is judged alone. One that only another parameter forbids is tried again after the others, so that wishes
+    that fit together are taken in whatever order they come.
+
     Args:
         params: a frozen Struct whose field types carry ranges.
         config: text by field name.
@@ -33,21 +54,75 @@ def judged(
         The params that would hold now, what was applied (origin as given), what was rejected (origin: the reason).
     """
     kinds = {field.name: field.type for field in msgspec.structs.fields(type(params))}
-    applied: list[Setting] = []
-    rejected: list[Setting] = []
-    moved: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    wishes: dict[str, Any] = {}
     for key, text in config.items():
         reason = _refusal(kinds.get(key))
         if reason is None:
             try:
-                moved[key] = msgspec.convert(text, kinds[key], strict=False)
+                wishes[key] = msgspec.convert(text, kinds[key], strict=False)
             except msgspec.ValidationError as fault:
                 reason = str(fault)
-        if reason is None:
-            applied.append(Setting(key, text_of(moved[key]), origin))
-        else:
-            rejected.append(Setting(key, text, reason))
-    return msgspec.structs.replace(params, **moved), tuple(applied), tuple(rejected)
+        if reason is not None:
+            reasons[key] = reason
+    applied: list[Setting] = []
+    before = -1
+    while len(applied) != before:
+        before = len(applied)
+        for key, value in list(wishes.items()):
+            try:
+                params = msgspec.structs.replace(params, **{key: value})
+            except ValueError as fault:
+                reasons[key] = str(fault)
+                continue
+            applied.append(Setting(key, text_of(value), origin))
+            del wishes[key]
+            reasons.pop(key, None)
+    rejected = tuple(Setting(key, text, reasons[key]) for key, text in config.items() if key in reasons)
+    return params, tuple(applied), rejected
+
+
+def in_force(scenario: Params, changes: Mapping[str, Change]) -> Params:
+    """The scenario's parameters with the changes that still hold."""
+    held = {key: change.value for key, change in changes.items() if _text(scenario, key) == change.was}
+    return judged(scenario, held, OPERATOR)[0]
+
+
+def update(
+    name: Word, scenario: Params, changes: Changes, event: ConfigUpdate, id_of: Callable[[Params], str]
+) -> ConfigChanged | None:
+    """Take an operator's wishes into `changes`; the answer, None where another component is meant.
+
+    Args:
+        name: of the component.
+        scenario: its parameters as the scenario has them.
+        changes: gets what was applied.
+        event: the wishes.
+        id_of: the id of parameters in force.
+    """
+    if event.target_component not in (name, "all"):
+        return None
+    params, applied, rejected = judged(in_force(scenario, changes), event.config, OPERATOR)
+    for setting in applied:
+        was = _text(scenario, setting.key) or ""
+        changes.pop(setting.key, None)
+        if setting.value != was:
+            changes[setting.key] = Change(setting.value, was)
+    return ConfigChanged(name, applied, rejected, id_of(params))
+
+
+def reopened(name: Word, scenario: Params, changes: Changes, id_of: Callable[[Params], str]) -> ConfigChanged | None:
+    """What a run that opens keeps of earlier changes; the rest is dropped from `changes`. None: nothing is kept."""
+    held = {key: change for key, change in changes.items() if _text(scenario, key) == change.was}
+    params, kept, refused = judged(scenario, {key: change.value for key, change in held.items()}, KEPT)
+    changes.clear()
+    changes |= {setting.key: held[setting.key] for setting in kept}
+    return ConfigChanged(name, kept, refused, id_of(params)) if held else None
+
+
+def _text(params: Struct, key: str) -> str | None:
+    """The text of a parameter; None: there is none of this name (any more)."""
+    return text_of(getattr(params, key)) if key in params.__struct_fields__ else None
 
 
 def _refusal(kind: Any) -> str | None:

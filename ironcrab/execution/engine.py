@@ -26,6 +26,7 @@ from ironcrab.domain.control import (
 )
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalanceSnapshot, WalletSnapshotComplete
+from ironcrab.domain.settings import OPERATOR, judged
 from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
 from ironcrab.execution import progress, recovery
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
@@ -33,7 +34,7 @@ from ironcrab.execution.arbitrate import expired, expires_ms, ranked
 from ironcrab.execution.checks import CHECKS, Case, Check, judge
 from ironcrab.execution.learned import learn_units, series_of
 from ironcrab.execution.locks import ASSETS_KEPT_SLOTS
-from ironcrab.execution.params import EngineParams, changed, config_snapshot_id
+from ironcrab.execution.params import EngineParams, config_snapshot_id
 from ironcrab.execution.plan import token_mint
 from ironcrab.execution.positions import Fill
 from ironcrab.execution.state import Attempt, EngineState, Waiting
@@ -430,7 +431,7 @@ class ExecutionEngine:
     def _config_update(self, seq: int, event: ConfigUpdate) -> Said:
         if event.target_component not in (self.name, "all"):
             return []
-        params, applied, rejected = changed(self.state.params, event.config, "operator")
+        params, applied, rejected = judged(self.state.params, event.config, OPERATOR)
         if applied:
             self._put_in_force(seq, params)
         return [ConfigChanged(self.name, applied, rejected, self.state.config_id)]

@@ -11,12 +11,14 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from ironcrab.domain.control import ClockTick, ControlRequest, RunStarted
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount, Trade
+from ironcrab.domain.settings import Change, in_force
 from ironcrab.domain.trade import DecisionRecord, Execution, PositionUpdate, TradeIntent, TradeResources
 from ironcrab.domain.units import BPS, SOL_MINT, Bps, Millis, floor_div
 from ironcrab.execution.housekeeping import routes
+from ironcrab.execution.keeping import settings_now
 from ironcrab.market.known import Known
 
 TRIES = 2
@@ -48,10 +50,11 @@ class Job(Struct):
 
 
 class LiquidationState(Struct):
-    """Everything it remembers: positions (raw units, decimals) by mint, and the job; None: none is under way."""
+    """Everything it remembers: positions (raw units, decimals) by mint, the job (None: none), settings changed."""
 
     positions: dict[str, tuple[int, int]] = field(default_factory=dict)
     job: Job | None = None
+    changes: dict[str, Change] = field(default_factory=dict)
 
 
 class Liquidation:
@@ -66,6 +69,7 @@ class Liquidation:
         DecisionRecord,
         Trade,
         ClockTick,
+        ConfigUpdate,
         RunStarted,
     )
     reads = ("mints", "pools")
@@ -73,20 +77,28 @@ class Liquidation:
 
     def __init__(self, params: LiquidationParams, known: Known, wallet: str) -> None:
         del wallet
-        self.params = params
+        self.scenario = params
         self.known = known
         self.state = LiquidationState()
+        self.restored()
+
+    def restored(self) -> None:
+        """Put the settings in force that the state knows; call it after the state was put back."""
+        self.params = in_force(self.scenario, self.state.changes)
 
     def step(self, seq: int, event: Any) -> Iterable[Event]:
         """Fold one event; while a job is under way, intents to sell follow."""
         kind, state = type(event), self.state
-        if kind is PositionUpdate:
+        said: tuple[Event, ...] = ()
+        if kind is ConfigUpdate or kind is RunStarted:
+            self.params, said = settings_now(self.name, self.scenario, state.changes, event)
+        elif kind is PositionUpdate:
             self._position(event)
         elif kind is ControlRequest:
             self._control(event)
         job = state.job
-        if job is None:
-            return ()
+        if job is None or kind is ConfigUpdate:
+            return said
         if kind is TradeIntent:
             mint = event.resources.input_mint
             if event.source == self.name and job.said.get(mint, 0) is None:
@@ -100,7 +112,7 @@ class Liquidation:
             # a wish that an interrupted run did not write was never said
             for mint in [mint for mint, intent in job.said.items() if intent is None]:
                 del job.said[mint]
-        return self._sells(job)
+        return (*said, *self._sells(job))
 
     def _position(self, event: PositionUpdate) -> None:
         positions = self.state.positions

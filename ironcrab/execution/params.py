@@ -1,16 +1,16 @@
-"""The engine's parameters with their ranges, and the rule by which an operator changes them while it runs.
+"""The engine's parameters with their ranges; an operator may change them while it runs (`domain.settings`).
 
 Names and defaults are the wire contract's (sections 1.12, 1.13, 1.15); a multiplier is written in basis points and
 a missing optional number as 0, because nothing decides on floats and every value has one form.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 from blake3 import blake3
 from msgspec import Meta, Struct
 
-from ironcrab.domain.control import Setting
+from ironcrab.domain.settings import text_of
 
 
 def _meta(what: str, unit: str, low: int | None = None, high: int | None = None, *, restart: bool = False) -> Meta:
@@ -184,15 +184,8 @@ class EngineParams(Struct, frozen=True, kw_only=True):
     fairness_starvation_block_ms: Annotated[int, _meta("protection after that many", "ms", 0, 3_600_000)] = 30_000
 
 
-Params = TypeVar("Params", bound=Struct)
-
 FIELDS = {field.name: field for field in msgspec.structs.fields(EngineParams)}
 """Field by key, in the order of the class: the one list of what can be set."""
-
-
-def text_of(value: object) -> str:
-    """A setting's one textual form: `true`, `false` or the value itself."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 LATER = (
@@ -215,39 +208,3 @@ def config_snapshot_id(params: Struct) -> str:
     told = [key for key in fields if key not in LATER or getattr(params, key) != fields[key].default]
     lines = "".join(f"{key}={text_of(getattr(params, key))}\n" for key in told)
     return f"cfg-{blake3(lines.encode()).hexdigest()[:16]}"
-
-
-def changed(
-    params: Params, config: dict[str, str], origin: str
-) -> tuple[Params, tuple[Setting, ...], tuple[Setting, ...]]:
-    """Judge an operator's wishes key by key, for the params of any component.
-
-    Returns:
-        The params that hold now, what was applied (origin as given), and what was rejected (origin: the reason).
-    """
-    fields = {field.name: field for field in msgspec.structs.fields(type(params))}
-    applied: list[Setting] = []
-    rejected: list[Setting] = []
-    for key, text in config.items():
-        reason = _refusal(fields.get(key))
-        if reason is None:
-            try:
-                value = msgspec.convert(text, fields[key].type, strict=False)
-                params = msgspec.structs.replace(params, **{key: value})
-            except ValueError as fault:
-                # out of range, or against another parameter (msgspec's own error is a ValueError)
-                reason = str(fault)
-        if reason is None:
-            applied.append(Setting(key, text_of(value), origin))
-        else:
-            rejected.append(Setting(key, text, reason))
-    return params, tuple(applied), tuple(rejected)
-
-
-def _refusal(field: Any) -> str | None:
-    """Why a running component refuses to change this parameter at all; None: it may."""
-    if field is None:
-        return "unknown key"
-    kind = msgspec.inspect.type_info(field.type)
-    extra = getattr(kind, "extra", None) or {}
-    return "takes effect at a restart only" if extra.get("restart") else None

@@ -17,8 +17,9 @@ from ironcrab.domain.control import (
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import LatestBlockhash, WalletBalanceSnapshot
+from ironcrab.domain.settings import text_of
 from ironcrab.domain.trade import DecisionRecord
-from ironcrab.execution.params import FIELDS, text_of
+from ironcrab.execution.params import FIELDS
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
@@ -26,7 +27,7 @@ from ironcrab.log.session import Session
 from ironcrab.loop import Record
 from ironcrab.mode.feeding import Feeding
 from ironcrab.mode.following import Following
-from ironcrab.mode.operator import Operator
+from ironcrab.mode.operator import Operator, components
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.restart import restart
 from ironcrab.mode.resuming import Tail
@@ -95,7 +96,7 @@ class Live:
         self.operator = Operator(
             self._said,
             self.engine,
-            {"engine": self.engine.name, **{one.key: one.kind.name for one in scenario.strategies}},
+            components(scenario),
             lambda: session.durable_seq,
             session.path.parent,
             room,

@@ -7,6 +7,7 @@ verdict is said only when its code changes. A position exists from confirmed fil
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ironcrab.domain import settings
 from ironcrab.domain.control import ClockTick, ConfigUpdate, ForkOrphaned, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import (
@@ -29,9 +30,10 @@ from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
 from ironcrab.market.price import Price, dearer, gain_at_most, gain_bps
 from ironcrab.market.quotes import PoolQuote
-from ironcrab.strategy import intents, reload
+from ironcrab.strategy import intents
 from ironcrab.strategy import policy as policies
 from ironcrab.strategy.book import Answer, Book
+from ironcrab.strategy.config import config_id
 from ironcrab.strategy.exits import BEHIND_MARK, Exit, Exits, Look
 from ironcrab.strategy.gates import Gates
 from ironcrab.strategy.params import MomentumParams, early_of, entry_of, established_of, shared_of
@@ -107,8 +109,8 @@ class Momentum:
     def _put_in_force(self) -> None:
         """The scenario's parameters with an operator's changes."""
         changes, known = self.state.changes, self.known
-        params = reload.in_force(self.scenario, changes)
-        self.config_id = reload.config_id(params) if changes else None
+        params = settings.in_force(self.scenario, changes)
+        self.config_id = config_id(params) if changes else None
         self.shared = shared_of(params)
         self.early = policies.early(entry_of(params, "early_"), early_of(params))
         self.established = policies.established(entry_of(params, "established_"), established_of(params))
@@ -121,13 +123,13 @@ class Momentum:
         """A run opens: changes that its scenario leaves in force go on, and that is said."""
         if not self.state.changes:
             return NOTHING
-        kept = reload.reopened(self.name, self.scenario, self.state.changes)
+        kept = settings.reopened(self.name, self.scenario, self.state.changes, config_id)
         self._put_in_force()
         return NOTHING if kept is None else (kept,)
 
     def _config_update(self, _seq: int, event: ConfigUpdate) -> Iterable[Event]:
         """An operator wishes other parameters; those in range hold from here on."""
-        answer = reload.update(self.name, self.scenario, self.state.changes, event)
+        answer = settings.update(self.name, self.scenario, self.state.changes, event, config_id)
         if answer is None:
             return NOTHING
         self._put_in_force()

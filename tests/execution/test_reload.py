@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate
+from ironcrab.domain.settings import judged, text_of
 from ironcrab.execution.housekeepers import HOUSEKEEPERS
-from ironcrab.execution.params import EngineParams, changed, config_snapshot_id, text_of
+from ironcrab.execution.params import EngineParams, config_snapshot_id
 from tests.execution.stage import Stage, buy, mint_info, trade
 
 KINDS = (EngineParams, *(kind.Params for _, kind in HOUSEKEEPERS))
@@ -33,7 +34,7 @@ def test_a_key_is_judged_alone(pair):
     restart = bool((told.extra or {}).get("restart"))
     for end in ends:
         config = {"colour": "1", field.name: text_of(end)}
-        params, applied, rejected = changed(kind(), config, "operator")
+        params, applied, rejected = judged(kind(), config, "operator")
         reasons = {setting.key: setting.origin for setting in rejected}
         assert reasons.pop("colour") == "unknown key"
         if restart:
@@ -45,7 +46,7 @@ def test_a_key_is_judged_alone(pair):
             assert (applied[0].key, applied[0].value, applied[0].origin) == (field.name, text_of(end), "operator")
             assert text_of(getattr(params, field.name)) == text_of(end)
     for beyond in (*(() if told.ge is None else (told.ge - 1,)), *(() if told.le is None else (told.le + 1,)), "x", ""):
-        params, applied, rejected = changed(kind(), {field.name: str(beyond)}, "operator")
+        params, applied, rejected = judged(kind(), {field.name: str(beyond)}, "operator")
         is_text = isinstance(getattr(kind(), field.name), str)
         if not is_text or restart:
             assert not applied
