@@ -57,8 +57,13 @@ CHECKS = (
 
 
 def check(recording: Recording, names: tuple[str, ...] = ()) -> dict[str, list[Finding]]:
-    """Ask the named checks (all of them by default); the findings of each, at most MOST of them."""
-    return {one.name: _some(one.ask(recording)) for one in CHECKS if not names or one.name in names}
+    """Ask the named checks, by default all that the recording's manifest does not exempt it from.
+
+    Returns:
+        The findings of each that was asked, at most MOST of them.
+    """
+    asked = names or tuple(one.name for one in CHECKS if one.name not in recording.manifest.exempt)
+    return {one.name: _some(one.ask(recording)) for one in CHECKS if one.name in asked}
 
 
 MOST = 100
