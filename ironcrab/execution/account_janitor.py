@@ -3,8 +3,8 @@
 It knows the accounts by their recorded writes, of both token programs: what a close returns is the lamports that the
 account was told to hold, no constant. An account is closed when it has been empty for `min_age_ms`, is ours to close,
 not frozen, and no wrapped SOL; one that was never told is left alone. Dust is burnt and its account closed when it has
-not moved for `burn_min_age_ms` and no known pool would pay more than `burn_max_value_lamports` for it; an operator may
-ask for it at once (`burn_token_accounts`), and still nothing is burnt that has a route.
+not moved for `burn_min_age_ms` and no known pool would pay more than `burn_max_value_lamports` for it, or might; an
+operator may ask for it at once (`burn_token_accounts`), and still nothing is burnt that has a route.
 
 The empty accounts of a round are closed in one transaction, as many as fit; if that is refused, the next round closes
 each alone, so that one of them does not hold up the others. What is burnt is burnt alone.
@@ -34,7 +34,7 @@ from ironcrab.domain.market import AccountWritten, ExplicitAmount, WalletSnapsho
 from ironcrab.domain.settings import Change, in_force
 from ironcrab.domain.trade import DecisionRecord, TradeIntent, TradeResources
 from ironcrab.domain.units import NATIVE_SOL, U64, Key, Lamports, Seq, Slot
-from ironcrab.execution.housekeeping import MOST_CLOSED, action, routes
+from ironcrab.execution.housekeeping import MOST_CLOSED, action, worth
 from ironcrab.execution.keeping import UnderWay, settings_now
 from ironcrab.market.bound import forget_oldest
 from ironcrab.market.known import Known
@@ -318,8 +318,7 @@ class AccountJanitor:
             return age >= params.min_age_ms
         if not params.burn_enabled or age < params.burn_min_age_ms:
             return False
-        best = routes(row.mint, row.amount, self.known)
-        return not best or best[0].amount_out <= params.burn_max_value_lamports
+        return worth(row.mint, row.amount, params.burn_max_value_lamports, self.known, []) is None
 
     def _intent(self, rows: dict[Key, Held], why: str) -> TradeIntent | None:
         """The wish to close or burn; None: the mint's decimals are not known, without which nothing is burnt."""

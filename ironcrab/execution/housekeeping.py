@@ -28,7 +28,8 @@ from ironcrab.execution.fees import Fees
 from ironcrab.execution.refusal import Refusal
 from ironcrab.execution.state import EngineState
 from ironcrab.market.known import Known
-from ironcrab.market.quotes import PoolQuote
+from ironcrab.market.pools import PoolRow
+from ironcrab.market.quotes import NoQuote, PoolQuote
 
 PURPOSES = ("wrap", "unwrap", "close", "burn")
 MOST_CLOSED = 20
@@ -119,16 +120,38 @@ def _held_by(seq: int, state: EngineState) -> int:
 
 
 def _worth_something(intent: TradeIntent, known: Known, reads: list[Read]) -> Refusal | None:
-    """A route that pays more than the intent allows to burn."""
+    """A route that pays more than the intent allows to burn, or that may do so."""
     most = intent.metadata.get("max_value_lamports", "0")
     most_lamports = int(most) if most.isascii() and most.isdigit() and len(most) <= 19 else 0
-    mint, raw = intent.resources.input_mint, intent.required_capital.raw
+    why = worth(intent.resources.input_mint, intent.required_capital.raw, most_lamports, known, reads)
+    return None if why is None else Refusal("refused_route_exists", why)
+
+
+def worth(mint: str, raw: int, most_lamports: int, known: Known, reads: list[Read]) -> str | None:
+    """Why tokens may be worth more than so much: a pool pays more, or what it pays is not known; None: they are not.
+
+    Unknown is not nothing: a pool that a gap made unknown, of which only the address was told, or that trades the mint
+    for another one than SOL keeps them, and so does a gap in which pools may have been made.
+    """
+    if known.pools.gap_open:
+        return "the feed has a gap"
+    for row in (*known.pools.of_mint(mint), *known.pools.by_quote.get(mint, ())):
+        if SOL_MINT not in (row.base_mint, row.quote_mint):
+            return f"pool={row.pool_address} trades {row.base_mint} for {row.quote_mint}"
+        found = known.quotes.quote(row.pool_address, mint, raw)
+        if isinstance(found, NoQuote) and (found.reason == "POOL_STALE" or _is_blank(row, mint, known)):
+            return f"pool={row.pool_address} is not known now"
     for quote in routes(mint, raw, known):
         reads.append(Read("quote", quote.pool_address, quote.seq))
         if quote.amount_out > most_lamports:
-            text = f"pool={quote.pool_address} pays={quote.amount_out} > max={most_lamports}"
-            return Refusal("refused_route_exists", text)
+            return f"pool={quote.pool_address} pays={quote.amount_out} > max={most_lamports}"
     return None
+
+
+def _is_blank(row: PoolRow, mint: str, known: Known) -> bool:
+    """Whether nothing was told of what the pool holds; a curve that is complete pays nothing, whatever it holds."""
+    told = row.complete or row.reserve_slot is not None or row.trade_seq is not None
+    return not told and bool(known.pools.accounts.lacks(row.pool_address, mint))
 
 
 def routes(mint: str, raw: int, known: Known) -> list[PoolQuote]:

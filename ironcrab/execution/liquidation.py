@@ -1,8 +1,9 @@
 """Liquidation: when the kill switch is thrown with `liquidate_positions`, sells every position by what pays best now.
 
 Each mint is sold by one intent at a time, said as soon as a pool quotes it: on its PumpFun curve as long as that is not
-complete, else where the quote is best. A sell that did not confirm is said once more on the route that is best then.
-The job ends when the switch is reset. A kill without `liquidate_positions` sells nothing.
+complete, else where the quote is best. A sell that did not confirm is said once more on the route that is best then;
+one that another attempt stood in the way of, which holds the tokens or the pool, is said again after a rest, as often
+as it takes. The job ends when the switch is reset. A kill without `liquidate_positions` sells nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,10 @@ from ironcrab.market.known import Known
 
 TRIES = 2
 """Intents of one mint in one job."""
+IN_THE_WAY = ("SIM_INSUFFICIENT_BALANCE", "LOCK_CAPITAL_CONFLICT", "LOCK_RESOURCE_CONFLICT", "FAIRNESS_BLOCKED")
+"""Refusals that another attempt is the reason of: they are no try."""
+REST_MS = 10_000
+"""After such a refusal."""
 MOST_MINTS = 4_096
 """Positions remembered at most; the one told longest ago goes first."""
 
@@ -40,13 +45,22 @@ class LiquidationParams(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct):
-    """A liquidation under way: its terms, intents said by mint, and who of them is not decided (seq by mint)."""
+    """A liquidation under way.
+
+    Attributes:
+        request_id: of the kill.
+        max_slippage_bps, ttl_ms: of its intents.
+        tries: intents by mint, those that others stood in the way of left out.
+        said: seq of the intent that is not decided, by mint; None: it is not recorded yet.
+        rests: no intent before, in milliseconds by mint.
+    """
 
     request_id: str
     max_slippage_bps: Bps
     ttl_ms: Millis
     tries: dict[str, int] = field(default_factory=dict)
     said: dict[str, int | None] = field(default_factory=dict)
+    rests: dict[str, int] = field(default_factory=dict)
 
 
 class LiquidationState(Struct):
@@ -86,6 +100,11 @@ class Liquidation:
         """Put the settings in force that the state knows; call it after the state was put back."""
         self.params = in_force(self.scenario, self.state.changes)
 
+    @property
+    def now_ms(self) -> int:
+        """Time now in milliseconds."""
+        return self.known.now.time // 1_000_000
+
     def step(self, seq: int, event: Any) -> Iterable[Event]:
         """Fold one event; while a job is under way, intents to sell follow."""
         kind, state = type(event), self.state
@@ -106,13 +125,19 @@ class Liquidation:
             return ()
         if kind is DecisionRecord:
             for mint in [mint for mint, intent in job.said.items() if intent == event.intent]:
-                del job.said[mint]
+                self._decided(job, mint, event)
             return ()
         if kind is RunStarted:
             # a wish that an interrupted run did not write was never said
             for mint in [mint for mint, intent in job.said.items() if intent is None]:
                 del job.said[mint]
         return (*said, *self._sells(job))
+
+    def _decided(self, job: Job, mint: str, decision: DecisionRecord) -> None:
+        del job.said[mint]
+        if decision.outcome == "Rejected" and decision.primary_reject_reason in IN_THE_WAY:
+            job.tries[mint] -= 1
+            job.rests[mint] = self.now_ms + REST_MS
 
     def _position(self, event: PositionUpdate) -> None:
         positions = self.state.positions
@@ -137,7 +162,7 @@ class Liquidation:
     def _sells(self, job: Job) -> list[Event]:
         said: list[Event] = []
         for mint, (raw, decimals) in self.state.positions.items():
-            if mint in job.said or job.tries.get(mint, 0) >= TRIES:
+            if mint in job.said or job.tries.get(mint, 0) >= TRIES or self.now_ms < job.rests.get(mint, 0):
                 continue
             intent = self._sell(job, mint, raw, decimals)
             if intent is not None:

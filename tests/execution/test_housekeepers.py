@@ -17,10 +17,20 @@ from ironcrab.domain.control import (
     ControlRequest,
     ControlResponse,
     ForkOrphaned,
+    GapOpened,
     RunStarted,
     Setting,
 )
-from ironcrab.domain.market import AccountWritten, ExplicitAmount, SlotUpdate, TokenMintInfo, WalletBalanceSnapshot
+from ironcrab.domain.market import (
+    AccountWritten,
+    BondingCurveProgress,
+    DexPoolAccounts,
+    ExplicitAmount,
+    PoolStateUpdate,
+    SlotUpdate,
+    TokenMintInfo,
+    WalletBalanceSnapshot,
+)
 from ironcrab.domain.settings import KEPT
 from ironcrab.domain.trade import DecisionRecord, TradeIntent, TradeResources
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
@@ -35,7 +45,7 @@ from ironcrab.market.known import Known
 from ironcrab.market.rent import RENT_SYSVAR, SYSVARS, least_lamports, rent_data
 from ironcrab.mode.paper import PaperParams
 from ironcrab.mode.purse import account_data
-from tests.execution.stage import Stage, buy, trade
+from tests.execution.stage import Stage, buy, sell, trade
 
 SOL = 10**9
 RATE = 5080
@@ -540,6 +550,43 @@ def test_what_a_pool_pays_for_is_not_burnt():
     assert stage.decisions[-1].primary_reject_reason == "refused_route_exists"
 
 
+USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ((trade(11, pool=POOL, mint=MINT), GapOpened("geyser", 1, 12, "drill")), f"pool={POOL} is not known now"),
+        ((GapOpened("geyser", 1, None, "drill"),), "the feed has a gap"),
+        ((DexPoolAccounts("orca", POOL, MINT, SOL_MINT, (), slot=11),), f"pool={POOL} is not known now"),
+        ((PoolStateUpdate(POOL, "orca", 10**12, 10**9, MINT, USDC, 11, slot=11),), f"pool={POOL} trades {MINT} for {USDC}"),
+        ((PoolStateUpdate(POOL, "raydium", 10**12, 10**9, USDC, MINT, 11, slot=11),), f"pool={POOL} trades {MINT} for {USDC}"),
+        ((PoolStateUpdate(POOL, "raydium", 10**12, 1, MINT, SOL_MINT, 11, slot=11),), None),
+        ((PoolStateUpdate(POOL, "raydium", 10**12, 10**9, MINT, SOL_MINT, 11, slot=11),), None),
+        ((BondingCurveProgress(MINT, POOL, 10_000, True, slot=11),), None),
+    ],
+)  # fmt: skip
+def test_what_may_be_worth_something_is_not_burnt(told, why):
+    """A pool that pays 0 for 77 units pays nothing; one of which it is not known may pay."""
+    stage = house(AccountJanitor, told=BURNER)
+    address = own(stage, MINT, amount=77)
+    for event in told:
+        stage.take(event)
+    stage.pass_slots(30)
+    if why is None:
+        assert [intent.metadata["purpose"] for intent in stage.intents] == ["burn"]
+        return
+    assert not stage.intents
+    stage.take(
+        ControlRequest(
+            "b", "execution-engine", "burn_token_accounts", owner_pubkey=PAPER_WALLET, token_accounts=(address,)
+        )
+    )
+    stage.pass_slots(2)
+    assert [decision.primary_reject_reason for decision in stage.decisions] == ["refused_route_exists"]
+    assert stage.decisions[0].checks[-1].details == why
+
+
 @pytest.mark.parametrize(
     ("owner", "accounts", "closes", "status"),
     [(POOL, ("x",), None, "error"), (PAPER_WALLET, ("x",), None, "not_found"), (PAPER_WALLET, (), None, "not_found"), (PAPER_WALLET, ("x",), False, "error")],
@@ -642,6 +689,21 @@ def test_a_failed_sell_is_said_once_more_and_a_reset_ends_the_job():
     assert len(stage.intents) == 4
     stage.take(ControlRequest("r", "all", "reset_kill_switch"))
     assert stage.reducers[0].state.job is None
+
+
+def test_a_sell_that_another_attempt_stands_in_the_way_of_is_said_until_it_goes():
+    stage = liquidating(paper=False)
+    stage.take(sell(1_000_000, mint=MINT, pool=base58.encode(bytes([60]) * 32)))
+    stage.take(ClockTick())
+    stage.take(kill())
+    for _ in range(12):
+        stage.take(ClockTick(), 1_000)
+    told = [(decision.source, decision.outcome, decision.primary_reject_reason) for decision in stage.decisions]
+    assert told[0] == ("liquidation", "Rejected", "SIM_INSUFFICIENT_BALANCE")
+    assert [one for one in told if one[0] == "momentum-bot"] == [("momentum-bot", "SimFailed", "sim_timeout")]
+    asks = [ask for ask in stage.of(SimulateAsk) if stage.records[ask.intent].event.source == "liquidation"]
+    assert MINT in {ask.plan.input_mint for ask in asks}, "the other one failed, and now it is sold"
+    assert len([intent for intent in stage.intents if intent.resources.input_mint == MINT]) == 2
 
 
 def test_the_curve_is_sold_on_first_as_long_as_it_is_not_complete():
