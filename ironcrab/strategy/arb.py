@@ -131,6 +131,8 @@ class Arbitrage:
         """The scenario's parameters with an operator's changes."""
         params = self.params = settings.in_force(self.scenario, self.state.changes)
         self.config_id = config_id(params) if self.state.changes else None
+        # nothing larger than the largest position is compared, for it could not be wished
+        self.probe = min(params.probe_lamports, params.max_position_lamports)
         self.quoter = Quoter(self.known, params)
         self.gates = Gates(params)
         self.cycles = Cycles(self.pools, self.quoter, params.multi_hop_max_hops, params.multi_hop_max_quotes)
@@ -213,7 +215,7 @@ class Arbitrage:
         gap = gap_bps(rivals) if params.screen_bps else None
         if gap is not None and gap < params.screen_bps:
             return ("wait", "ARB_ROUND_TRIP_UNPROFITABLE", (("gap_bps", gap, params.screen_bps),), None)
-        found = best_pair(self.quoter, rivals, params.probe_lamports, params.max_leg_slot_delta)
+        found = best_pair(self.quoter, rivals, self.probe, params.max_leg_slot_delta)
         if not isinstance(found, Trip):
             return ("wait", *found, None)
         return self._judged(row, found, params.min_spread_bps, "ARB_TWO_HOP")
@@ -225,7 +227,7 @@ class Arbitrage:
             return None
         row.searched = self.now.time
         before = self.quoter.asked
-        trip = self.cycles.best(row.mint, params.probe_lamports)
+        trip = self.cycles.best(row.mint, self.probe)
         if trip is None:
             asked = ("quotes", self.quoter.asked - before, params.multi_hop_max_quotes)
             return ("wait", "ARB_NO_CYCLE", (asked,), None)
@@ -270,7 +272,7 @@ class Arbitrage:
         most = params.max_position_lamports
         if trip.kind == "last_trade":
             # the last trade's price holds for any size, so that only what is known to be there may be asked for
-            most = min(most, known_liquidity(trip) or params.probe_lamports)
+            most = min(most, known_liquidity(trip) or self.probe)
         trip = self.quoter.sized(trip, most, least)
         refusal = self.gates.profit(trip)
         if refusal is not None:

@@ -163,6 +163,9 @@ class Momentum:
             row.dev_sell_slot = self.now.slot if event.slot is None else event.slot
             row.dev_sell_time = self.now.time
         if (self.positions or self.entering) and (row.mint in self.positions or row.mint in self.entering):
+            if not event.is_buy and event.sol_amount > self._policy(row.pool).entry.max_single_dump_lamports:
+                # refused as ever: what is held gets no scale-in
+                row.until = self.now.time + self.shared.terminal_secs * NANOS
             return self._busy(row, event)
         if row.until > self.now.time:
             return NOTHING
@@ -236,6 +239,7 @@ class Momentum:
                 flow = self.known.flow.get(position.pool)
                 ticks = [] if flow is None else [tick for tick in flow.ticks if tick.slot > position.slot]
                 position.best = dearest(position.paid, ticks)
+                position.trailing = False
                 position.mark = Price(ticks[-1].base, ticks[-1].quote) if ticks else position.paid
         return NOTHING
 
@@ -297,7 +301,7 @@ class Momentum:
         return self._say(row, "reject", code, numbers, policy.regime)
 
     def _enter(self, row: Row, pool: PoolRow, policy: Policy, kind: str, event: Event) -> tuple[Event, ...]:
-        """Wish to buy on this pool: for speed on it alone."""
+        """Wish to buy on this pool: a probe for speed, a scale-in because marks and stops are of this pool alone."""
         lamports = self.book.probe if kind == "probe" else self.book.scale_in
         mint = self.known.mints.get(row.mint)
         decimals = row.decimals or 0 if mint is None else mint.decimals
@@ -411,6 +415,9 @@ class Momentum:
             position.full = True
         if position.full or look.quote is None:
             return None
+        if row.until > self.now.time:
+            refused = ("refused_secs", (row.until - self.now.time) // NANOS, None)
+            return self._say(row, "hold", "SCALE_IN_REFUSED", (refused,), policy.regime)
         limit = self.shared.scale_in_min_probe_pnl_bps
         if gain_at_most(position.paid, look.price, limit):
             pnl = ("pnl_bps", gain_bps(position.paid, look.price), limit)
