@@ -156,7 +156,7 @@ def bless_command(recording: Path, because: str, as_json: bool) -> None:
 def check_command(recordings: tuple[Path, ...], lists: bool, as_json: bool) -> None:
     """Ask all invariants of finished RECORDINGS; exit 3 where one does not hold."""
     if lists:
-        for line in table(((one.name, one.says) for one in CHECKS), ("check", "holds where")):
+        for line in table(((one.name, one.says, one.of) for one in CHECKS), ("check", "holds where", "of")):
             click.echo(line)
         return
     if not recordings:

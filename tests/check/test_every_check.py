@@ -197,7 +197,75 @@ def derived(told):
     return next(record.seq for record in told.records if record.cause is not None)
 
 
+def too_dear(told):
+    seq = told.place(SimulateAsk, lambda event: event.plan.dex != "wallet")
+    told.change(seq, plan=replace(told.records[seq].event.plan, compute_units=1_400_001))
+
+
+def simulated_less(told):
+    sent = told.event(SendAsk)
+    ask = told.place(SimulateAsk, lambda event: (event.intent, event.attempt) == (sent.intent, sent.attempt))
+    told.change(told.place(SimulateAnswer, lambda event: event.ask == ask), amount_out=sent.plan.min_out - 1)
+
+
+def losing_round(told):
+    seq = told.place(SendAsk, lambda event: event.plan.hops)
+    plan = told.records[seq].event.plan
+    told.change(seq, plan=replace(plan, min_out=plan.amount_in + max(plan.must_earn_lamports, 0) - 1))
+
+
+def asks_more(told):
+    seq = told.place(SimulateAsk, lambda event: not event.plan.hops and event.plan.dex != "wallet")
+    least = told.records[told.records[seq].event.intent].event.execution.min_out.raw
+    told.change(seq, plan=replace(told.records[seq].event.plan, min_out=least + 1))
+
+
+def few_digits(told):
+    intent = replace(told.event(TradeIntent, lambda event: event.side == "Buy"), intent_id=None)
+    told.add(replace(intent, required_capital=ExplicitAmount(1, 6)), by="watcher", cause=0)
+
+
+def other_voice(told):
+    told.add(told.event(PositionUpdate), by="watcher", cause=0)
+
+
+def other_class(told):
+    told.change(told.place(DecisionRecord, lambda event: event.intent is not None), regime="Established")
+
+
+def better_loser(told):
+    seq = told.place(
+        DecisionRecord, lambda event: event.checks and (event.checks[-1].details or "").startswith("preempted by ")
+    )
+    told.change(told.records[seq].event.intent, tier="Tier0")
+
+
+def wished_twice(told):
+    intent = replace(told.event(TradeIntent), metadata={"cross_dex_arb": "true"})
+    for number in range(2):
+        told.add(replace(intent, intent_id=f"twice-{number}"), by="arb-strategy", cause=0)
+
+
+def sold_elsewhere(told):
+    bought = told.add(replace(told.event(TradeIntent, lambda e: e.side == "Buy" and len(e.resources.pools) == 1)))
+    intent = told.records[bought].event
+    told.add(replace(told.event(ExecutionResult, lambda event: event.status == "confirmed"), intent=bought))
+    resources = replace(intent.resources, input_mint=intent.resources.output_mint, pools=("Elsewhere",))
+    metadata = {"exit_type": "STOP_LOSS"}
+    told.add(replace(intent, side="Sell", resources=resources, metadata=metadata))
+
+
 TAMPERINGS = {
+    "fees": too_dear,
+    "simulated-profit": simulated_less,
+    "round-trips": losing_round,
+    "plan-terms": asks_more,
+    "amounts": few_digits,
+    "one-voice": other_voice,
+    "classes": other_class,
+    "preemptions": better_loser,
+    "in-flight": wished_twice,
+    "pool-matching": sold_elsewhere,
     "causes": lambda told: told.head(derived(told), cause=None),
     "clock": lambda told: told.head(derived(told), time=told.records[-1].time + 1),
     "answers": lambda told: told.change(told.place(SignedAnswer), ordinal=9),
