@@ -470,13 +470,21 @@ class Momentum:
         pause = {"reject": self.shared.terminal_secs, "wait": self.shared.reentry_cooldown_secs}.get(answer.verdict)
         if pause is not None:
             row.until = self.now.time + pause * NANOS
+        if answer.verdict == "wait":
+            # the mint rests, not this pool of it alone
+            for other in self._rows_of(answer.mint):
+                other.until = max(other.until, row.until)
         return self._say(row, answer.verdict, answer.code, answer.numbers, self._policy(answer.pool).regime)
 
     # rows
 
     def _born(self, seq: int, mint: str, pool: str) -> Row:
         dev = self.known.mints.dev(mint)
-        row = self.rows[pool] = Row(mint, pool, seq, self.now.time, dev=dev.dev_wallet if dev is not None else None)
+        # a mint that rests does so on a pool that is met only now, too
+        until = next((row.until for row in self._rows_of(mint) if row.code == "WAIT_REENTRY_COOLDOWN"), 0)
+        row = self.rows[pool] = Row(
+            mint, pool, seq, self.now.time, dev=dev.dev_wallet if dev is not None else None, until=until
+        )
         for gone in forget_oldest(self.rows, self.shared.max_rows):
             self.gates.features.forget(gone)
         return row

@@ -123,6 +123,26 @@ def test_scale_in_asks_all_gates_again(world):
     assert last(w) == ("hold", "WAIT_NET_SOL_INFLOW")
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_mint_rests_on_all_its_pools_after_a_position_closed(world, is_known):
+    """Also on one that is met only then."""
+    w = world(reentry_cooldown_secs=4, take_profit_bps=100, take_profit_min_hold_secs=0)
+    w.held(100, tokens=M, lamports=5_000_000)
+    w.position().full = True
+    if is_known:
+        w.reserves(100, pool="Q")
+        w.trade(101, pool="Q")
+    w.reserves(101, base=10**15, quote=55 * 10**14)
+    w.fill(6_000_000, slot=102)
+    assert last(w) == ("wait", "WAIT_REENTRY_COOLDOWN")
+    for slot in (103, 111):
+        w.reserves(slot, pool="Q")
+        w.trade(slot, pool="Q")
+    assert len(w.intents()) == 2, "bought and sold"
+    w.trade(112, pool="Q")
+    assert w.verdicts("Q")[-1] == ("enter", "ENTER_PROBE_BUY")
+
+
 def scaling(w, slot):
     """The probe earns enough."""
     w.reserves(slot, base=10**18, quote=126 * 10**16)
