@@ -12,7 +12,7 @@ each alone, so that one of them does not hold up the others. What is burnt is bu
 One action at a time, every one simulated first. See `housekeeping` for an action's road.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
@@ -30,12 +30,12 @@ from ironcrab.domain.control import (
     RunStarted,
 )
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import AccountWritten, ExplicitAmount, WalletSnapshotComplete
+from ironcrab.domain.market import AccountWritten, ExplicitAmount, SlotUpdate, WalletSnapshotComplete
 from ironcrab.domain.settings import Change, in_force
 from ironcrab.domain.trade import DecisionRecord, TradeIntent, TradeResources
 from ironcrab.domain.units import NATIVE_SOL, U64, Key, Lamports, Seq, Slot
 from ironcrab.execution.housekeeping import MOST_CLOSED, action, worth
-from ironcrab.execution.keeping import UnderWay, settings_now
+from ironcrab.execution.keeping import PASSING_TIME, UnderWay, settings_now
 from ironcrab.market.bound import forget_oldest
 from ironcrab.market.known import Known
 
@@ -131,6 +131,7 @@ class AccountJanitor:
         TradeIntent,
         DecisionRecord,
         ClockTick,
+        SlotUpdate,
         ControlRequest,
         ConfigUpdate,
         ForkOrphaned,
@@ -138,6 +139,7 @@ class AccountJanitor:
         RunStarted,
     )
     reads = ("mints", "pools")
+    fields: Mapping[type[Event], tuple[str, ...]] = PASSING_TIME
 
     def __init__(self, params: JanitorParams, known: Known, wallet: str) -> None:
         self.scenario = params

@@ -1,17 +1,22 @@
 """What housekeepers have in common: one action under way at a time, and settings that an operator may change."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 from msgspec import Struct
 
 from ironcrab.domain.control import ConfigUpdate, RunStarted
 from ironcrab.domain.event import Event
+from ironcrab.domain.market import SlotUpdate
 from ironcrab.domain.settings import Changes, in_force, reopened, update
 from ironcrab.domain.trade import DecisionRecord, TradeIntent
 from ironcrab.domain.units import Seq, Word
 from ironcrab.execution.params import config_snapshot_id
 
 Params = TypeVar("Params", bound=Struct)
+PASSING_TIME: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({SlotUpdate: ()})
+"""A slot only lets time pass: ticks come in silent seconds alone, and a busy feed has none."""
 
 
 class UnderWay(Struct):

@@ -14,12 +14,12 @@ from msgspec import Meta, Struct, field
 
 from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest, RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import ExplicitAmount, Trade
+from ironcrab.domain.market import ExplicitAmount, SlotUpdate, Trade
 from ironcrab.domain.settings import Change, in_force
 from ironcrab.domain.trade import DecisionRecord, Execution, PositionUpdate, TradeIntent, TradeResources
 from ironcrab.domain.units import BPS, SOL_MINT, Bps, Millis, floor_div
 from ironcrab.execution.housekeeping import routes
-from ironcrab.execution.keeping import settings_now
+from ironcrab.execution.keeping import PASSING_TIME, settings_now
 from ironcrab.market.known import Known
 
 TRIES = 2
@@ -83,11 +83,12 @@ class Liquidation:
         DecisionRecord,
         Trade,
         ClockTick,
+        SlotUpdate,
         ConfigUpdate,
         RunStarted,
     )
     reads = ("mints", "pools")
-    fields: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({Trade: ()})
+    fields: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({Trade: (), **PASSING_TIME})
 
     def __init__(self, params: LiquidationParams, known: Known, wallet: str) -> None:
         del wallet

@@ -9,7 +9,7 @@ after a confirmed action it waits until snapshots of that slot or a later one te
 One action at a time, a rest after each, no wrap while the kill switch is on. See `housekeeping` for an action's road.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
@@ -17,12 +17,12 @@ from msgspec import Meta, Struct, field
 from ironcrab.dex.address import TOKEN, WSOL, associated
 from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest, RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import ExplicitAmount, WalletBalanceSnapshot, WalletSnapshotComplete
+from ironcrab.domain.market import ExplicitAmount, SlotUpdate, WalletBalanceSnapshot, WalletSnapshotComplete
 from ironcrab.domain.settings import Change, in_force
 from ironcrab.domain.trade import DecisionRecord, TradeIntent, TradeResources
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, Lamports, Slot
 from ironcrab.execution.housekeeping import action
-from ironcrab.execution.keeping import UnderWay, settings_now
+from ironcrab.execution.keeping import PASSING_TIME, UnderWay, settings_now
 from ironcrab.execution.limits import KillSwitch
 from ironcrab.market.known import Known
 from ironcrab.market.rent import RENT_SYSVAR, least_lamports
@@ -113,11 +113,13 @@ class WsolManager:
         TradeIntent,
         DecisionRecord,
         ClockTick,
+        SlotUpdate,
         ControlRequest,
         ConfigUpdate,
         RunStarted,
     )
     reads = ("pools",)
+    fields: Mapping[type[Event], tuple[str, ...]] = PASSING_TIME
 
     def __init__(self, params: WsolParams, known: Known, wallet: str) -> None:
         self.scenario = params

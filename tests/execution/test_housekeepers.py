@@ -334,6 +334,25 @@ def test_wishes_that_fit_together_are_taken_in_any_order():
         assert stage.reducers[0].params == params
 
 
+def test_a_busy_feed_lets_time_pass_too():
+    """Ticks come in silent seconds alone: here slots are all that is told."""
+    stage = house(paper=False, simulation_timeout_ms=100, capital_lock_ttl_buffer_ms=0)
+    own(stage, MINT)
+    for slot in range(11, 11 + 90):
+        stage.take(SlotUpdate(slot, slot), 400)
+    assert len(stage.intents) == 2, "the first is never simulated; the next comes when the rest of 30 s is over"
+    stage = house(AccountJanitor, paper=False)
+    own(stage, MINT)
+    for slot in range(11, 11 + 20):
+        stage.take(SlotUpdate(slot, slot), 400)
+    assert [intent.metadata["purpose"] for intent in stage.intents] == ["close"]
+    stage = liquidating(paper=False, simulation_timeout_ms=100, capital_lock_ttl_buffer_ms=0)
+    stage.take(kill())
+    for slot in range(11, 11 + 20):
+        stage.take(SlotUpdate(slot, slot), 400)
+    assert len(stage.intents) == 4, "each was tried twice"
+
+
 # the janitor
 
 
