@@ -40,13 +40,14 @@ def text_of(value: object) -> str:
 def judged(
     params: Params, config: Mapping[str, str], origin: str
 ) -> tuple[Params, tuple[Setting, ...], tuple[Setting, ...]]:
-    """Judge wishes.
+    """Judge wishes, each by its own type and range, and all that pass by what the parameters say of one another.
 
-    Each key is judged alone. One that only another parameter forbids is tried again after the others, so that wishes
-    that fit together are taken in whatever order they come.
+    Wishes of one update are meant together: a lower and an upper bound may move past the old ones at once. Only where
+    they contradict each other, or what holds, are they taken one by one in the order told, and those that contradict
+    what holds by then are rejected.
 
     Args:
-        params: a frozen Struct whose field types carry ranges.
+        params: a frozen Struct whose field types carry ranges; its `__post_init__` may raise ValueError.
         config: text by field name.
         origin: who wishes it.
 
@@ -54,32 +55,33 @@ def judged(
         The params that would hold now, what was applied (origin as given), what was rejected (origin: the reason).
     """
     kinds = {field.name: field.type for field in msgspec.structs.fields(type(params))}
+    moved: dict[str, Any] = {}
     reasons: dict[str, str] = {}
-    wishes: dict[str, Any] = {}
     for key, text in config.items():
         reason = _refusal(kinds.get(key))
-        if reason is None:
-            try:
-                wishes[key] = msgspec.convert(text, kinds[key], strict=False)
-            except msgspec.ValidationError as fault:
-                reason = str(fault)
         if reason is not None:
             reasons[key] = reason
-    applied: list[Setting] = []
-    before = -1
-    while len(applied) != before:
-        before = len(applied)
-        for key, value in list(wishes.items()):
+            continue
+        try:
+            moved[key] = msgspec.convert(text, kinds[key], strict=False)
+        except msgspec.ValidationError as fault:
+            reasons[key] = str(fault)
+    params = _moved(params, moved, reasons)
+    applied = tuple(Setting(key, text_of(moved[key]), origin) for key in config if key not in reasons)
+    return params, applied, tuple(Setting(key, config[key], reasons[key]) for key in config if key in reasons)
+
+
+def _moved(params: Params, moved: Mapping[str, Any], reasons: dict[str, str]) -> Params:
+    """The params with these values; why one of them cannot hold is put into `reasons`."""
+    try:
+        return msgspec.structs.replace(params, **moved)
+    except ValueError:
+        for key, value in moved.items():
             try:
                 params = msgspec.structs.replace(params, **{key: value})
             except ValueError as fault:
                 reasons[key] = str(fault)
-                continue
-            applied.append(Setting(key, text_of(value), origin))
-            del wishes[key]
-            reasons.pop(key, None)
-    rejected = tuple(Setting(key, text, reasons[key]) for key, text in config.items() if key in reasons)
-    return params, tuple(applied), rejected
+        return params
 
 
 def in_force(scenario: Params, changes: Mapping[str, Change]) -> Params:

@@ -26,7 +26,7 @@ from ironcrab.domain.control import (
 )
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalanceSnapshot, WalletSnapshotComplete
-from ironcrab.domain.settings import OPERATOR, judged
+from ironcrab.domain.settings import judged
 from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
 from ironcrab.execution import progress, recovery
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
@@ -431,7 +431,7 @@ class ExecutionEngine:
     def _config_update(self, seq: int, event: ConfigUpdate) -> Said:
         if event.target_component not in (self.name, "all"):
             return []
-        params, applied, rejected = judged(self.state.params, event.config, OPERATOR)
+        params, applied, rejected = judged(self.state.params, event.config, "operator")
         if applied:
             self._put_in_force(seq, params)
         return [ConfigChanged(self.name, applied, rejected, self.state.config_id)]

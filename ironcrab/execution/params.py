@@ -1,4 +1,4 @@
-"""The engine's parameters with their ranges; an operator may change them while it runs (`domain.settings`).
+"""The engine's parameters with their ranges; `domain/settings` is the rule by which an operator changes them.
 
 Names and defaults are the wire contract's (sections 1.12, 1.13, 1.15); a multiplier is written in basis points and
 a missing optional number as 0, because nothing decides on floats and every value has one form.
