@@ -27,7 +27,8 @@ TRIES = 2
 IN_THE_WAY = ("SIM_INSUFFICIENT_BALANCE", "LOCK_CAPITAL_CONFLICT", "LOCK_RESOURCE_CONFLICT", "FAIRNESS_BLOCKED")
 """Refusals that another attempt is the reason of: they are no try."""
 REST_MS = 10_000
-"""After such a refusal."""
+"""After the first such refusal of a mint; it doubles up to thirty-two-fold."""
+MOST_DOUBLINGS = 5
 MOST_MINTS = 4_096
 """Positions remembered at most; the one told longest ago goes first."""
 
@@ -53,6 +54,7 @@ class Job(Struct):
         tries: intents by mint, those that others stood in the way of left out.
         said: seq of the intent that is not decided, by mint; None: it is not recorded yet.
         rests: no intent before, in milliseconds by mint.
+        blocked: refusals that others were the reason of, by mint.
     """
 
     request_id: str
@@ -61,6 +63,7 @@ class Job(Struct):
     tries: dict[str, int] = field(default_factory=dict)
     said: dict[str, int | None] = field(default_factory=dict)
     rests: dict[str, int] = field(default_factory=dict)
+    blocked: dict[str, int] = field(default_factory=dict)
 
 
 class LiquidationState(Struct):
@@ -137,8 +140,10 @@ class Liquidation:
     def _decided(self, job: Job, mint: str, decision: DecisionRecord) -> None:
         del job.said[mint]
         if decision.outcome == "Rejected" and decision.primary_reject_reason in IN_THE_WAY:
+            before = job.blocked.get(mint, 0)
             job.tries[mint] -= 1
-            job.rests[mint] = self.now_ms + REST_MS
+            job.blocked[mint] = before + 1
+            job.rests[mint] = self.now_ms + (REST_MS << min(before, MOST_DOUBLINGS))
 
     def _position(self, event: PositionUpdate) -> None:
         positions = self.state.positions

@@ -725,6 +725,23 @@ def test_a_sell_that_another_attempt_stands_in_the_way_of_is_said_until_it_goes(
     assert len([intent for intent in stage.intents if intent.resources.input_mint == MINT]) == 2
 
 
+def test_the_rests_of_a_blocked_sell_grow():
+    """A position of which the wallet holds nothing is wished seldom, and not for ever more often."""
+    stage = liquidating(paper=False)
+    stage.engine.state.capital.asset(MINT).available = 0
+    stage.take(kill())
+    begun, said = stage.now.time, []
+    for _ in range(1_500):
+        stage.take(ClockTick(), 1_000)
+    said = [
+        (record.time - begun) // 10**9
+        for record in stage.records
+        if isinstance(record.event, TradeIntent) and record.event.resources.input_mint == MINT
+    ]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(said)]
+    assert gaps[:7] == [11, 21, 41, 81, 161, 321, 321], "it is refused a tick after it was said"
+
+
 def test_the_curve_is_sold_on_first_as_long_as_it_is_not_complete():
     stage = liquidating(paper=False)
     curve = base58.encode(bytes([70]) * 32)
