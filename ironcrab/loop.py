@@ -26,6 +26,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from ironcrab.domain.event import Event
+from ironcrab.domain.fault import InputFault
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -134,6 +135,8 @@ class Loop:
         for name, step in self.routes.get(type(event), ()):
             words = step(record.seq, event)
             if words:
+                if isinstance(words, Struct):
+                    raise InputFault(f"{name}.step returned one {type(words).__name__}: yield it, or return a tuple")
                 said = [*said, *((name, word) for word in words)]
         return said
 

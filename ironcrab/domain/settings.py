@@ -1,17 +1,35 @@
 """Settings of a running component: an operator's wishes, judged key by key against the parameters' types and ranges.
 
+A wish is a ConfigUpdate, answered by a ConfigChanged. What was changed stands in the component's state, so that a
+restored or restarted one goes on with it; a run that opens with it says so again, for the run's own settings do not
+show it. A change ends when the scenario itself says something else of that key than it said when the change was made.
+
 A parameter whose Meta says `restart` in its extra is refused while it runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ironcrab.domain.control import Setting
+from ironcrab.domain.control import ConfigChanged, ConfigUpdate, Setting
+from ironcrab.domain.units import Word
 
 Params = TypeVar("Params", bound=Struct)
+OPERATOR = "operator"
+KEPT = "operator, kept over a restart"
+
+
+class Change(Struct, frozen=True, gc=False):
+    """A parameter that was changed: its text now, and the text the scenario gave it then."""
+
+    value: str
+    was: str
+
+
+Changes = dict[str, Change]
+"""Changes by parameter; at most as many as there are parameters."""
 
 
 def text_of(value: object) -> str:
@@ -64,6 +82,49 @@ def _moved(params: Params, moved: Mapping[str, Any], reasons: dict[str, str]) ->
             except ValueError as fault:
                 reasons[key] = str(fault)
         return params
+
+
+def in_force(scenario: Params, changes: Mapping[str, Change]) -> Params:
+    """The scenario's parameters with the changes that still hold."""
+    held = {key: change.value for key, change in changes.items() if _text(scenario, key) == change.was}
+    return judged(scenario, held, OPERATOR)[0]
+
+
+def update(
+    name: Word, scenario: Params, changes: Changes, event: ConfigUpdate, id_of: Callable[[Params], str]
+) -> ConfigChanged | None:
+    """Take an operator's wishes into `changes`; the answer, None where another component is meant.
+
+    Args:
+        name: of the component.
+        scenario: its parameters as the scenario has them.
+        changes: gets what was applied.
+        event: the wishes.
+        id_of: the id of parameters in force.
+    """
+    if event.target_component not in (name, "all"):
+        return None
+    params, applied, rejected = judged(in_force(scenario, changes), event.config, OPERATOR)
+    for setting in applied:
+        was = _text(scenario, setting.key) or ""
+        changes.pop(setting.key, None)
+        if setting.value != was:
+            changes[setting.key] = Change(setting.value, was)
+    return ConfigChanged(name, applied, rejected, id_of(params))
+
+
+def reopened(name: Word, scenario: Params, changes: Changes, id_of: Callable[[Params], str]) -> ConfigChanged | None:
+    """What a run that opens keeps of earlier changes; the rest is dropped from `changes`. None: nothing is kept."""
+    held = {key: change for key, change in changes.items() if _text(scenario, key) == change.was}
+    params, kept, refused = judged(scenario, {key: change.value for key, change in held.items()}, KEPT)
+    changes.clear()
+    changes |= {setting.key: held[setting.key] for setting in kept}
+    return ConfigChanged(name, kept, refused, id_of(params)) if held else None
+
+
+def _text(params: Struct, key: str) -> str | None:
+    """The text of a parameter; None: there is none of this name (any more)."""
+    return text_of(getattr(params, key)) if key in params.__struct_fields__ else None
 
 
 def _refusal(kind: Any) -> str | None:

@@ -27,7 +27,7 @@ from ironcrab.domain.control import (
 )
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalanceSnapshot, WalletSnapshotComplete
-from ironcrab.domain.settings import judged
+from ironcrab.domain.settings import OPERATOR, judged
 from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
 from ironcrab.execution import progress, recovery
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
@@ -492,7 +492,7 @@ class ExecutionEngine:
     def _config_update(self, seq: int, event: ConfigUpdate) -> Said:
         if event.target_component not in (self.name, "all"):
             return []
-        params, applied, rejected = judged(self.state.params, event.config, "operator")
+        params, applied, rejected = judged(self.state.params, event.config, OPERATOR)
         if params.send_enabled and not (self.state.params.send_enabled or self.state.wallet):
             params = msgspec.structs.replace(params, send_enabled=False)
             refused = Setting("send_enabled", event.config["send_enabled"], "own wallet unknown: nobody could sign")

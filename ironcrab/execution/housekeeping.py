@@ -5,13 +5,14 @@ An action takes the road of every trade and has exactly one DecisionRecord:
     intent      said by a housekeeper (WsolManager, AccountJanitor): side Sell, `metadata.purpose` names the action
     checks      the same table: idempotency, ttl, kill switch (no wrap while it is on), balance, fees, capital lock on
                 the asset that is given; the row `housekeeping` refuses what would hurt an attempt under way
-    plan        venue `wallet`, no pool; `pool_address` is the token account, `calls` the whole transaction
-    simulate    must give at least `min_out`: wrapped lamports, or the lamports that the account is known to hold
+    plan        venue `wallet`, no pool; `pool_address` is the (first) token account, `calls` the whole transaction
+    simulate    must give at least `min_out`: wrapped lamports, or the lamports that the accounts are known to hold
     send        not for a dry run: that ends here with the code dry_run
     confirm     fills: native SOL, WSOL or tokens given, WSOL or native SOL received
     accounting  capital by what was really given and received; a burnt position is closed at a loss; rent is no profit
 
-Assets: NATIVE_SOL and SOL_MINT (WSOL) in lamports, a token mint in raw units.
+Assets: NATIVE_SOL and SOL_MINT (WSOL) in lamports, a token mint in raw units. A close may name several empty accounts
+of one token program in `resources.accounts`; `metadata.mints` then names the mint of each.
 """
 
 from ironcrab.dex import wallet
@@ -27,9 +28,12 @@ from ironcrab.execution.fees import Fees
 from ironcrab.execution.refusal import Refusal
 from ironcrab.execution.state import EngineState
 from ironcrab.market.known import Known
-from ironcrab.market.quotes import PoolQuote
+from ironcrab.market.pools import PoolRow
+from ironcrab.market.quotes import NoQuote, PoolQuote
 
 PURPOSES = ("wrap", "unwrap", "close", "burn")
+MOST_CLOSED = 20
+"""Accounts that one transaction closes at most: 39 bytes each, and 25 would fill a packet."""
 VENUE = "wallet"
 """What stands in a plan's `dex`."""
 UNITS = {
@@ -38,7 +42,7 @@ UNITS = {
     "close": wallet.BUDGET_UNITS + 2 * wallet.WRAP_UNITS,
     "burn": wallet.BUDGET_UNITS + 3 * wallet.WRAP_UNITS,
 }
-"""Compute units of an action, with room for the old token program."""
+"""Compute units of an action (a close: of one account), with room for the old token program."""
 
 
 def purpose_of(intent: TradeIntent) -> str | None:
@@ -73,7 +77,7 @@ def action(
         side="Sell",
         regime="NotApplicable",
         ttl_ms=ttl_ms,
-        hint_compute_units=UNITS[purpose],
+        hint_compute_units=UNITS[purpose] + max(len(resources.accounts) - 1, 0) * wallet.WRAP_UNITS,
         metadata={"purpose": purpose, **metadata},
         expected_value_lamports=0,
     )
@@ -89,7 +93,6 @@ def hurt(intent: TradeIntent, seq: int, state: EngineState, known: Known, reads:
         known: what is known of the market.
         reads: gets the quotes that were read.
     """
-    given = intent.resources.input_mint
     if purpose_of(intent) == "unwrap":
         locked = state.capital.asset(SOL_MINT).locked - _held_by(seq, state)
         if intent.metadata.get("whole") == "true" and locked:
@@ -97,12 +100,18 @@ def hurt(intent: TradeIntent, seq: int, state: EngineState, known: Known, reads:
         return None
     if purpose_of(intent) == "wrap":
         return None
+    given = mints_of(intent)
     for other, attempt in state.attempts.items():
-        if other != seq and given in (attempt.plan.input_mint, attempt.plan.output_mint):
+        if other != seq and (attempt.plan.input_mint in given or attempt.plan.output_mint in given):
             return Refusal("LOCK_RESOURCE_CONFLICT", f"token account in use by {attempt.event.intent_id or other}")
     if purpose_of(intent) == "burn":
         return _worth_something(intent, known, reads)
     return None
+
+
+def mints_of(intent: TradeIntent) -> list[str]:
+    """The mints of the accounts that an action closes, in their order."""
+    return intent.metadata.get("mints", intent.resources.input_mint).split()
 
 
 def _held_by(seq: int, state: EngineState) -> int:
@@ -111,16 +120,38 @@ def _held_by(seq: int, state: EngineState) -> int:
 
 
 def _worth_something(intent: TradeIntent, known: Known, reads: list[Read]) -> Refusal | None:
-    """A route that pays more than the intent allows to burn."""
+    """A route that pays more than the intent allows to burn, or that may do so."""
     most = intent.metadata.get("max_value_lamports", "0")
     most_lamports = int(most) if most.isascii() and most.isdigit() and len(most) <= 19 else 0
-    mint, raw = intent.resources.input_mint, intent.required_capital.raw
+    why = worth(intent.resources.input_mint, intent.required_capital.raw, most_lamports, known, reads)
+    return None if why is None else Refusal("refused_route_exists", why)
+
+
+def worth(mint: str, raw: int, most_lamports: int, known: Known, reads: list[Read]) -> str | None:
+    """Why tokens may be worth more than so much: a pool pays more, or what it pays is not known; None: they are not.
+
+    Unknown is not nothing: a pool that a gap made unknown, of which only the address was told, or that trades the mint
+    for another one than SOL keeps them, and so does a gap in which pools may have been made.
+    """
+    if known.pools.gap_open:
+        return "the feed has a gap"
+    for row in (*known.pools.of_mint(mint), *known.pools.by_quote.get(mint, ())):
+        if SOL_MINT not in (row.base_mint, row.quote_mint):
+            return f"pool={row.pool_address} trades {row.base_mint} for {row.quote_mint}"
+        found = known.quotes.quote(row.pool_address, mint, raw)
+        if isinstance(found, NoQuote) and (found.reason == "POOL_STALE" or _is_blank(row, mint, known)):
+            return f"pool={row.pool_address} is not known now"
     for quote in routes(mint, raw, known):
         reads.append(Read("quote", quote.pool_address, quote.seq))
         if quote.amount_out > most_lamports:
-            text = f"pool={quote.pool_address} pays={quote.amount_out} > max={most_lamports}"
-            return Refusal("refused_route_exists", text)
+            return f"pool={quote.pool_address} pays={quote.amount_out} > max={most_lamports}"
     return None
+
+
+def _is_blank(row: PoolRow, mint: str, known: Known) -> bool:
+    """Whether nothing was told of what the pool holds; a curve that is complete pays nothing, whatever it holds."""
+    told = row.complete or row.reserve_slot is not None or row.trade_seq is not None
+    return not told and bool(known.pools.accounts.lacks(row.pool_address, mint))
 
 
 def routes(mint: str, raw: int, known: Known) -> list[PoolQuote]:
@@ -184,22 +215,29 @@ def _wrapping(intent: TradeIntent, purpose: str, owner: str) -> Made | Refusal:
 
 
 def _closing(intent: TradeIntent, burns: bool, owner: str) -> Made | Refusal:
-    resources, raw = intent.resources, intent.required_capital.raw
-    mint, program = resources.input_mint, resources.token_program
-    if len(resources.accounts) != 1 or program not in TOKEN_PROGRAMS or resources.output_mint != NATIVE_SOL:
-        told = f"accounts={len(resources.accounts)} token_program={program} output_mint={resources.output_mint}"
+    resources, raw, mints = intent.resources, intent.required_capital.raw, mints_of(intent)
+    accounts, program = resources.accounts, resources.token_program
+    if not 0 < len(accounts) <= MOST_CLOSED or program not in TOKEN_PROGRAMS or resources.output_mint != NATIVE_SOL:
+        told = f"accounts={len(accounts)} token_program={program} output_mint={resources.output_mint}"
         return Refusal("INVALID_INTENT", told)
-    account = resources.accounts[0]
-    if not is_key(account) or not is_key(mint) or mint == SOL_MINT:
-        return Refusal("INVALID_MINT", f"account={account} mint={mint}")
+    if len(mints) != len(accounts) or mints[0] != resources.input_mint:
+        return Refusal("INVALID_INTENT", f"accounts={len(accounts)} mints={len(mints)}, the first {mints[:1]}")
+    for account, mint in zip(accounts, mints, strict=True):
+        if not is_key(account) or not is_key(mint) or mint == SOL_MINT:
+            return Refusal("INVALID_MINT", f"account={account} mint={mint}")
     if burns != (raw > 0):
         return Refusal("INVALID_INTENT", f"{intent.metadata['purpose']} of an account that holds {raw}")
+    harvests = intent.metadata.get("withheld") == "true"
+    if len(accounts) > 1 and (burns or harvests):
+        return Refusal("INVALID_INTENT", f"accounts={len(accounts)}: one that is burnt or harvested is closed alone")
     lamports = intent.metadata.get("lamports", "")
     if not (lamports.isascii() and lamports.isdigit() and len(lamports) <= 19):
         return Refusal("INVALID_INTENT", f"metadata.lamports={lamports[:40]!r}")
     steps = []
     if burns:
-        steps.append(wallet.burn_checked(account, mint, owner, program, raw, intent.required_capital.decimals))
-    if intent.metadata.get("withheld") == "true":
-        steps.append(wallet.harvest(account, mint, program))
-    return account, int(lamports), (*steps, wallet.close_account(account, owner, program))
+        decimals = intent.required_capital.decimals
+        steps.append(wallet.burn_checked(accounts[0], mints[0], owner, program, raw, decimals))
+    if harvests:
+        steps.append(wallet.harvest(accounts[0], mints[0], program))
+    closes = (wallet.close_account(account, owner, program) for account in accounts)
+    return accounts[0], int(lamports), (*steps, *closes)

@@ -1,8 +1,9 @@
 """Liquidation: when the kill switch is thrown with `liquidate_positions`, sells every position by what pays best now.
 
 Each mint is sold by one intent at a time, said as soon as a pool quotes it: on its PumpFun curve as long as that is not
-complete, else where the quote is best. A sell that did not confirm is said once more on the route that is best then.
-The job ends when the switch is reset. A kill without `liquidate_positions` sells nothing.
+complete, else where the quote is best. A sell that did not confirm is said once more on the route that is best then;
+one that another attempt stood in the way of, which holds the tokens or the pool, is said again after a rest, as often
+as it takes. The job ends when the switch is reset. A kill without `liquidate_positions` sells nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,16 +12,23 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from ironcrab.domain.control import ClockTick, ControlRequest, RunStarted
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest, RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import ExplicitAmount, Trade
+from ironcrab.domain.market import ExplicitAmount, SlotUpdate, Trade
+from ironcrab.domain.settings import Change, in_force
 from ironcrab.domain.trade import DecisionRecord, Execution, PositionUpdate, TradeIntent, TradeResources
 from ironcrab.domain.units import BPS, SOL_MINT, Bps, Millis, floor_div
 from ironcrab.execution.housekeeping import routes
+from ironcrab.execution.keeping import PASSING_TIME, settings_now
 from ironcrab.market.known import Known
 
 TRIES = 2
 """Intents of one mint in one job."""
+IN_THE_WAY = ("SIM_INSUFFICIENT_BALANCE", "LOCK_CAPITAL_CONFLICT", "LOCK_RESOURCE_CONFLICT", "FAIRNESS_BLOCKED")
+"""Refusals that another attempt is the reason of: they are no try."""
+REST_MS = 10_000
+"""After the first such refusal of a mint; it doubles up to thirty-two-fold."""
+MOST_DOUBLINGS = 5
 MOST_MINTS = 4_096
 """Positions remembered at most; the one told longest ago goes first."""
 
@@ -38,20 +46,32 @@ class LiquidationParams(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct):
-    """A liquidation under way: its terms, intents said by mint, and who of them is not decided (seq by mint)."""
+    """A liquidation under way.
+
+    Attributes:
+        request_id: of the kill.
+        max_slippage_bps, ttl_ms: of its intents.
+        tries: intents by mint, those that others stood in the way of left out.
+        said: seq of the intent that is not decided, by mint; None: it is not recorded yet.
+        rests: no intent before, in milliseconds by mint.
+        blocked: refusals that others were the reason of, by mint.
+    """
 
     request_id: str
     max_slippage_bps: Bps
     ttl_ms: Millis
     tries: dict[str, int] = field(default_factory=dict)
     said: dict[str, int | None] = field(default_factory=dict)
+    rests: dict[str, int] = field(default_factory=dict)
+    blocked: dict[str, int] = field(default_factory=dict)
 
 
 class LiquidationState(Struct):
-    """Everything it remembers: positions (raw units, decimals) by mint, and the job; None: none is under way."""
+    """Everything it remembers: positions (raw units, decimals) by mint, the job (None: none), settings changed."""
 
     positions: dict[str, tuple[int, int]] = field(default_factory=dict)
     job: Job | None = None
+    changes: dict[str, Change] = field(default_factory=dict)
 
 
 class Liquidation:
@@ -66,27 +86,42 @@ class Liquidation:
         DecisionRecord,
         Trade,
         ClockTick,
+        SlotUpdate,
+        ConfigUpdate,
         RunStarted,
     )
     reads = ("mints", "pools")
-    fields: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({Trade: ()})
+    fields: Mapping[type[Event], tuple[str, ...]] = MappingProxyType({Trade: (), **PASSING_TIME})
 
     def __init__(self, params: LiquidationParams, known: Known, wallet: str) -> None:
         del wallet
-        self.params = params
+        self.scenario = params
         self.known = known
         self.state = LiquidationState()
+        self.restored()
+
+    def restored(self) -> None:
+        """Put the settings in force that the state knows; call it after the state was put back."""
+        self.params = in_force(self.scenario, self.state.changes)
+
+    @property
+    def now_ms(self) -> int:
+        """Time now in milliseconds."""
+        return self.known.now.time // 1_000_000
 
     def step(self, seq: int, event: Any) -> Iterable[Event]:
         """Fold one event; while a job is under way, intents to sell follow."""
         kind, state = type(event), self.state
-        if kind is PositionUpdate:
+        said: tuple[Event, ...] = ()
+        if kind is ConfigUpdate or kind is RunStarted:
+            self.params, said = settings_now(self.name, self.scenario, state.changes, event)
+        elif kind is PositionUpdate:
             self._position(event)
         elif kind is ControlRequest:
             self._control(event)
         job = state.job
-        if job is None:
-            return ()
+        if job is None or kind is ConfigUpdate:
+            return said
         if kind is TradeIntent:
             mint = event.resources.input_mint
             if event.source == self.name and job.said.get(mint, 0) is None:
@@ -94,13 +129,21 @@ class Liquidation:
             return ()
         if kind is DecisionRecord:
             for mint in [mint for mint, intent in job.said.items() if intent == event.intent]:
-                del job.said[mint]
+                self._decided(job, mint, event)
             return ()
         if kind is RunStarted:
             # a wish that an interrupted run did not write was never said
             for mint in [mint for mint, intent in job.said.items() if intent is None]:
                 del job.said[mint]
-        return self._sells(job)
+        return (*said, *self._sells(job))
+
+    def _decided(self, job: Job, mint: str, decision: DecisionRecord) -> None:
+        del job.said[mint]
+        if decision.outcome == "Rejected" and decision.primary_reject_reason in IN_THE_WAY:
+            before = job.blocked.get(mint, 0)
+            job.tries[mint] -= 1
+            job.blocked[mint] = before + 1
+            job.rests[mint] = self.now_ms + (REST_MS << min(before, MOST_DOUBLINGS))
 
     def _position(self, event: PositionUpdate) -> None:
         positions = self.state.positions
@@ -125,7 +168,7 @@ class Liquidation:
     def _sells(self, job: Job) -> list[Event]:
         said: list[Event] = []
         for mint, (raw, decimals) in self.state.positions.items():
-            if mint in job.said or job.tries.get(mint, 0) >= TRIES:
+            if mint in job.said or job.tries.get(mint, 0) >= TRIES or self.now_ms < job.rests.get(mint, 0):
                 continue
             intent = self._sell(job, mint, raw, decimals)
             if intent is not None:

@@ -9,21 +9,21 @@ after a confirmed action it waits until snapshots of that slot or a later one te
 One action at a time, a rest after each, no wrap while the kill switch is on. See `housekeeping` for an action's road.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
 from ironcrab.dex.address import TOKEN, WSOL, associated
-from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate, ControlRequest, RunStarted
+from ironcrab.domain.control import ClockTick, ConfigUpdate, ControlRequest, RunStarted
 from ironcrab.domain.event import Event
-from ironcrab.domain.market import ExplicitAmount, WalletBalanceSnapshot, WalletSnapshotComplete
-from ironcrab.domain.settings import judged
+from ironcrab.domain.market import ExplicitAmount, SlotUpdate, WalletBalanceSnapshot, WalletSnapshotComplete
+from ironcrab.domain.settings import Change, in_force
 from ironcrab.domain.trade import DecisionRecord, TradeIntent, TradeResources
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, Lamports, Slot
 from ironcrab.execution.housekeeping import action
+from ironcrab.execution.keeping import PASSING_TIME, UnderWay, settings_now
 from ironcrab.execution.limits import KillSwitch
-from ironcrab.execution.params import config_snapshot_id
 from ironcrab.market.known import Known
 from ironcrab.market.rent import RENT_SYSVAR, least_lamports
 
@@ -82,26 +82,24 @@ class WsolState(Struct):
     """Everything the manager remembers.
 
     Attributes:
-        params: the settings in force.
         wallet: the own wallet; empty: unknown.
         native: native SOL.
         wsol: wrapped SOL.
         kill: the kill switch.
-        said: an intent was said whose decision has not come.
-        intent: its seq, once it is known.
+        action: the one under way.
         expected: the action that snapshots do not show yet.
         rests_until_ms: no action before.
+        changes: settings that an operator changed.
     """
 
-    params: WsolParams
     wallet: str = ""
     native: Told = field(default_factory=Told)
     wsol: Told = field(default_factory=Told)
     kill: KillSwitch = field(default_factory=KillSwitch)
-    said: bool = False
-    intent: int | None = None
+    action: UnderWay = field(default_factory=UnderWay)
     expected: Expected | None = None
     rests_until_ms: int = 0
+    changes: dict[str, Change] = field(default_factory=dict)
 
 
 class WsolManager:
@@ -115,16 +113,23 @@ class WsolManager:
         TradeIntent,
         DecisionRecord,
         ClockTick,
+        SlotUpdate,
         ControlRequest,
         ConfigUpdate,
         RunStarted,
     )
     reads = ("pools",)
+    fields: Mapping[type[Event], tuple[str, ...]] = PASSING_TIME
 
     def __init__(self, params: WsolParams, known: Known, wallet: str) -> None:
-        self.params = params
+        self.scenario = params
         self.known = known
-        self.state = WsolState(params, wallet)
+        self.state = WsolState(wallet)
+        self.restored()
+
+    def restored(self) -> None:
+        """Put the settings in force that the state knows; call it after the state was put back."""
+        self.params = in_force(self.scenario, self.state.changes)
 
     @property
     def now_ms(self) -> int:
@@ -134,20 +139,17 @@ class WsolManager:
     def step(self, seq: int, event: Any) -> Iterable[Event]:
         """Fold one event; what may follow is one intent, or the answer to a change of settings."""
         state, kind = self.state, type(event)
-        if kind is TradeIntent:
-            if state.said and state.intent is None and event.source == self.name:
-                state.intent = seq
-            return ()
-        if kind is DecisionRecord:
-            if state.intent is not None and event.intent == state.intent:
+        if kind is TradeIntent or kind is DecisionRecord:
+            if state.action.follow(self.name, seq, event):
                 self._decided(event)
             return ()
+        said: tuple[Event, ...] = ()
+        if kind is ConfigUpdate or kind is RunStarted:
+            self.params, said = settings_now(self.name, self.scenario, state.changes, event)
         if kind is ConfigUpdate:
-            return self._config_update(event)
+            return said
         if kind is RunStarted:
-            state.params = self.params
-            # a wish that an interrupted run did not write was never said
-            state.said = state.intent is not None
+            state.action.reopen()
         elif kind is WalletSnapshotComplete:
             state.wallet = event.wallet
         elif kind is ControlRequest:
@@ -155,7 +157,7 @@ class WsolManager:
         elif kind is WalletBalanceSnapshot:
             self._told(event)
         intent = self._wish()
-        return () if intent is None else (intent,)
+        return said if intent is None else (*said, intent)
 
     def _told(self, event: WalletBalanceSnapshot) -> None:
         state = self.state
@@ -177,28 +179,20 @@ class WsolManager:
         """The action ended: wait for snapshots that show it where it landed or may still land."""
         state = self.state
         slot = self.known.now.slot
-        state.said, state.intent = False, None
-        state.rests_until_ms = self.now_ms + state.params.cooldown_ms
-        until = self.now_ms + state.params.pending_timeout_ms
+        state.rests_until_ms = self.now_ms + self.params.cooldown_ms
+        until = self.now_ms + self.params.pending_timeout_ms
         if decision.outcome == "Sent":
             state.expected = Expected(slot + BLOCKHASH_SLOTS, until)
         elif decision.outcome == "Confirmed":
             told = None if decision.confirm is None else decision.confirm.slot
             state.expected = Expected(slot if told is None else told, until)
 
-    def _config_update(self, event: ConfigUpdate) -> tuple[Event, ...]:
-        if event.target_component not in (self.name, "all"):
-            return ()
-        params, applied, rejected = judged(self.state.params, event.config, "operator")
-        self.state.params = params
-        return (ConfigChanged(self.name, applied, rejected, config_snapshot_id(params)),)
-
     def _wish(self) -> TradeIntent | None:
         """The action that is called for now, if any."""
-        state, params = self.state, self.state.params
+        state, params = self.state, self.params
         if state.expected is not None and self.now_ms > state.expected.until_ms:
             state.expected = None
-        if state.said or state.expected is not None or self.now_ms < state.rests_until_ms or not state.wallet:
+        if state.action.said or state.expected is not None or self.now_ms < state.rests_until_ms or not state.wallet:
             return None
         native, wsol = state.native.lamports, state.wsol.lamports
         if native is None or wsol is None:
@@ -213,7 +207,7 @@ class WsolManager:
         return None
 
     def _wrap(self, native: int, wsol: int) -> TradeIntent | None:
-        params, rent = self.state.params, self._rent()
+        params, rent = self.params, self._rent()
         if rent is None or self.state.kill.active:
             return None
         spare = native - params.min_native_lamports - rent
@@ -224,18 +218,18 @@ class WsolManager:
         return self._say("wrap", amount, (NATIVE_SOL, SOL_MINT), self._numbers(native, wsol) | more)
 
     def _unwrap(self, native: int, wsol: int, amount: int, reason: str) -> TradeIntent | None:
-        if amount < max(self.state.params.min_action_lamports, 1):
+        if amount < max(self.params.min_action_lamports, 1):
             return None
         whole = {"whole": "true"} if amount == wsol else {}
         metadata = self._numbers(native, wsol) | {"reason": reason, **whole}
         return self._say("unwrap", amount, (SOL_MINT, NATIVE_SOL), metadata)
 
     def _say(self, purpose: str, amount: int, pair: tuple[str, str], metadata: dict[str, str]) -> TradeIntent:
-        self.state.said = True
+        self.state.action.said = True
         return action(self.name, purpose, ExplicitAmount(amount, 9), TradeResources(*pair), metadata)
 
     def _numbers(self, native: int, wsol: int) -> dict[str, str]:
-        dry = "true" if self.state.params.dry_run else "false"
+        dry = "true" if self.params.dry_run else "false"
         return {"sol_before_lamports": str(native), "wsol_before_lamports": str(wsol), "dry_run": dry}
 
     def _rent(self) -> int | None:

@@ -118,6 +118,7 @@ class Manifest(Struct, frozen=True):
         config: file name in `config/` -> digest.
         origin: what it was made from, in words.
         golden, pinned: guarded by the tests; never dropped by retention.
+        exempt: checks that are not asked of it, and why: its world was made to break what they say.
         blessed: accepted changes, oldest first.
         start: the start state, where there is one.
         python, packages: versions that wrote it.
@@ -134,6 +135,7 @@ class Manifest(Struct, frozen=True):
     origin: str = ""
     golden: bool = False
     pinned: bool = False
+    exempt: dict[str, str] = {}
     blessed: tuple[Blessing, ...] = ()
     start: Start | None = None
     python: str = ""

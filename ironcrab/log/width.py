@@ -18,7 +18,13 @@ Check = Callable[[Any], object]
 
 @cache
 def width_check(kind: type[Struct]) -> Check:
-    """A function that raises LogFault, naming type, field and value, when an integer of the event does not fit."""
+    """A function that raises LogFault, naming type, field and value, when an integer of the event does not fit.
+
+    Raises:
+        LogFault: the type is none of an event.
+    """
+    if not issubclass(kind, Struct):
+        raise LogFault(f"a {kind.__name__} is no event; a reducer says events, such as a TradeIntent")
     return _compiled(shape_of(kind), kind.__name__)
 
 

@@ -21,7 +21,7 @@ from ironcrab.loop import Record
 from ironcrab.mode.live import folder_of
 from ironcrab.mode.node import ENGINE, Node, tell
 from ironcrab.mode.operator import KILL as TURN_ON
-from ironcrab.mode.operator import POLL_S, Operator
+from ironcrab.mode.operator import POLL_S, Operator, components
 from ironcrab.mode.operator import RESET as TURN_OFF
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.restart import SEEN_BACK, show_tables
@@ -154,7 +154,7 @@ class Engine:
         self.operator = Operator(
             self._said,
             self.engine,
-            {"engine": self.engine.name, **{one.key: one.kind.name for one in self.scenario.strategies}},
+            components(self.scenario),
             self._durable,
             self.data,
             Room(self.data),

@@ -7,6 +7,7 @@ from pathlib import Path
 from ironcrab.domain.control import ConfigChanged, ConfigUpdate, ControlRequest
 from ironcrab.domain.event import Event
 from ironcrab.execution.engine import ExecutionEngine
+from ironcrab.mode.scenario import Scenario
 from ironcrab.shell.control import KILL_FILE, Reply, Request
 from ironcrab.shell.disk import Room
 
@@ -16,6 +17,12 @@ DISK = "disk"
 POLL_S = 0.002
 MOST_REASON = 200
 """Characters of a reason."""
+
+
+def components(scenario: Scenario) -> dict[str, str]:
+    """Who takes the settings of a scenario's table, by its key: the engine, strategies, housekeepers that are on."""
+    keepers = tuple(one for one in scenario.housekeepers if one.params.enabled)
+    return {"engine": ExecutionEngine.name, **{one.key: one.kind.name for one in (*scenario.strategies, *keepers)}}
 
 
 class Operator:

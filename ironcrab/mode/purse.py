@@ -112,11 +112,18 @@ class Purse:
         if plan.input_mint == SOL_MINT:
             if raw > self.balances.get(SOL_MINT, 0):
                 return NoFill(f"{REFUSED}: unwraps {raw}, has {self.balances.get(SOL_MINT, 0)}")
-            return Fill(raw, raw + (self._reserve(account) if _closes(plan) else 0), "exact", 0, slot)
-        if held is None or held.mint != plan.input_mint or held.amount != raw:
-            told = "unknown" if held is None else f"holds {held.amount}"
-            return NoFill(f"{REFUSED}: account {account} is {told}, the plan gives {raw}")
-        return Fill(raw, held.rent, "exact", 0, slot)
+            return Fill(raw, raw + (self._reserve(account) if _closed(plan) else 0), "exact", 0, slot)
+        if held is not None and held.mint != plan.input_mint:
+            return NoFill(f"{REFUSED}: account {account} is of another mint")
+        rent = 0
+        for address in _closed(plan):
+            held = self.held.get(address)
+            gives = raw if address == account else 0
+            if held is None or held.amount != gives:
+                told = "unknown" if held is None else f"holds {held.amount}"
+                return NoFill(f"{REFUSED}: account {address} is {told}, the plan gives {gives}")
+            rent += held.rent
+        return Fill(raw, rent, "exact", 0, slot)
 
     def _wrapped(self, account: str) -> bool:
         return account in self.held or self.balances.get(SOL_MINT, 0) > 0
@@ -136,7 +143,9 @@ class Purse:
         got = 0 if answer.fill_out is None else answer.fill_out.raw
         moved = self._acted if plan.dex == VENUE else self._swapped
         changed = moved(plan, given, got, delta)
-        return [*(self._snapshot(mint, slot) for mint in changed), *self._account(plan, slot)]
+        others = [one for one in _closed(plan) if one != plan.pool_address] if plan.dex == VENUE and got else []
+        gone = (AccountWritten(address, SYSTEM, 0, b"", slot, source=PAPER) for address in others)
+        return [*(self._snapshot(mint, slot) for mint in changed), *self._account(plan, slot), *gone]
 
     def _acted(self, plan: Plan, given: int, got: int, delta: int) -> tuple[str, ...]:
         """An action: SOL moves between the two purses, the rest of the change is native."""
@@ -146,8 +155,9 @@ class Purse:
         account = plan.pool_address
         if wrapped > 0 and account not in self.held:
             self.held[account] = Held(SOL_MINT, TOKEN, 0, self.rent(TOKEN))
-        if _closes(plan) and got:
-            self.held.pop(account, None)
+        if got:
+            for address in _closed(plan):
+                self.held.pop(address, None)
         if plan.input_mint in MONEY:
             return MONEY
         self._move(plan.input_mint, -given)
@@ -216,9 +226,9 @@ def account_data(mint: str, owner: str, amount: int, reserve: int | None = None)
     return base58.decode(mint) + base58.decode(owner) + pack("<Q", amount) + bytes(36) + b"\x01" + native + bytes(44)
 
 
-def _closes(plan: Plan) -> bool:
-    """Whether the action closes its account: the last call is CloseAccount (9)."""
-    return bool(plan.calls) and plan.calls[-1].data == "CQ=="
+def _closed(plan: Plan) -> list[str]:
+    """The accounts that an action closes: the first one of each CloseAccount (9) call."""
+    return [call.accounts[0] for call in plan.calls if call.data == "CQ=="]
 
 
 def _bound(rows: dict[str, object] | dict[str, int] | dict[str, Held] | dict[str, tuple[str, int]]) -> None:

@@ -27,7 +27,7 @@ from ironcrab.log.session import Session
 from ironcrab.loop import Record
 from ironcrab.mode.feeding import Feeding
 from ironcrab.mode.following import Following
-from ironcrab.mode.operator import Operator
+from ironcrab.mode.operator import Operator, components
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.restart import restart
 from ironcrab.mode.resuming import Tail
@@ -96,7 +96,7 @@ class Live:
         self.operator = Operator(
             self._said,
             self.engine,
-            {"engine": self.engine.name, **{one.key: one.kind.name for one in scenario.strategies}},
+            components(scenario),
             lambda: session.durable_seq,
             session.path.parent,
             room,

@@ -6,6 +6,7 @@ from typing import Any
 from ironcrab import __version__
 from ironcrab.domain.control import ReducerInfo, RunStarted
 from ironcrab.domain.event import Event
+from ironcrab.domain.fault import ScenarioFault
 from ironcrab.domain.market import MARKET, PoolStateUpdate, Trade
 from ironcrab.execution.engine import ExecutionEngine
 from ironcrab.log.contents import sealed_files
@@ -20,7 +21,7 @@ from ironcrab.market.pools import LivePoolCache
 from ironcrab.market.slippage import Slippage
 from ironcrab.mode.code import path_of, source_digest
 from ironcrab.mode.paper import Paper
-from ironcrab.mode.scenario import Scenario
+from ironcrab.mode.scenario import Scenario, Strategy
 
 ALL = ("mints", "pools", "flow", "slippage")
 """What a decider without `reads` may read: every market reducer."""
@@ -45,12 +46,20 @@ class Wiring:
         self.now = Now()
         self.known = Known.fresh(self.now)
         self.engine = ExecutionEngine(scenario.engine, self.known)
-        strategies = tuple(strategy.kind(strategy.params, self.known) for strategy in scenario.strategies)
+        strategies = tuple(_made(strategy, self.known) for strategy in scenario.strategies)
         wallet = scenario.engine.wallet
         keepers = tuple(one.kind(one.params, self.known, wallet) for one in scenario.housekeepers if one.params.enabled)
         deciders = (*strategies, *keepers, self.engine)
         knowing = self.known.keep(tuple(name for decider in deciders for name in getattr(decider, "reads", ALL)))
         self.reducers: tuple[Reducer, ...] = (*knowing, *deciders)
+
+
+def _made(strategy: Strategy, known: Known) -> Any:
+    """A strategy of the scenario; ScenarioFault where it keeps no state that a snapshot could hold."""
+    made = strategy.kind(strategy.params, known)
+    if not hasattr(made, "state"):
+        raise ScenarioFault(f"strategy {path_of(strategy.kind)} sets no state; all it remembers stands in self.state")
+    return made
 
 
 def infos(reducers: tuple[Any, ...]) -> tuple[ReducerInfo, ...]:

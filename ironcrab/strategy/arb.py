@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from ironcrab.domain import settings
 from ironcrab.domain.control import ConfigUpdate, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import ExplicitAmount, PoolStateUpdate, Trade
@@ -34,13 +35,12 @@ from ironcrab.market.decimals import decimal_text
 from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
 from ironcrab.market.quotes import CONSTANT_PRODUCT
-from ironcrab.strategy import reload
 from ironcrab.strategy.arb_cycles import Cycles
 from ironcrab.strategy.arb_flights import Flight, Flights
 from ironcrab.strategy.arb_legs import Gates, Number, Quoter, Trip, known_liquidity, price_of
 from ironcrab.strategy.arb_pairs import best_pair, gap_bps
 from ironcrab.strategy.arb_params import ArbParams
-from ironcrab.strategy.reload import Change
+from ironcrab.strategy.config import config_id
 from ironcrab.strategy.routes import PUMP_AMM_ACCOUNTS, has_accounts
 
 PUMP_AMM = "pump_amm"
@@ -95,7 +95,7 @@ class ArbState(Struct):
     rows: dict[str, MintRow] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)
     flights: dict[str, Flight] = field(default_factory=dict)
-    changes: dict[str, Change] = field(default_factory=dict)
+    changes: dict[str, settings.Change] = field(default_factory=dict)
 
 
 class Arbitrage:
@@ -129,8 +129,10 @@ class Arbitrage:
 
     def _put_in_force(self) -> None:
         """The scenario's parameters with an operator's changes."""
-        params = self.params = reload.in_force(self.scenario, self.state.changes)
-        self.config_id = reload.config_id(params) if self.state.changes else None
+        params = self.params = settings.in_force(self.scenario, self.state.changes)
+        self.config_id = config_id(params) if self.state.changes else None
+        # nothing larger than the largest position is compared, for it could not be wished
+        self.probe = min(params.probe_lamports, params.max_position_lamports)
         self.quoter = Quoter(self.known, params)
         self.gates = Gates(params)
         self.cycles = Cycles(self.pools, self.quoter, params.multi_hop_max_hops, params.multi_hop_max_quotes)
@@ -162,9 +164,9 @@ class Arbitrage:
         """A run opens, or an operator wishes other parameters: what holds from here on is said."""
         changes = self.state.changes
         if isinstance(event, ConfigUpdate):
-            said = reload.update(self.name, self.scenario, changes, event)
+            said = settings.update(self.name, self.scenario, changes, event, config_id)
         else:
-            said = reload.reopened(self.name, self.scenario, changes)
+            said = settings.reopened(self.name, self.scenario, changes, config_id)
         self._put_in_force()
         return NOTHING if said is None else (said,)
 
@@ -213,7 +215,7 @@ class Arbitrage:
         gap = gap_bps(rivals) if params.screen_bps else None
         if gap is not None and gap < params.screen_bps:
             return ("wait", "ARB_ROUND_TRIP_UNPROFITABLE", (("gap_bps", gap, params.screen_bps),), None)
-        found = best_pair(self.quoter, rivals, params.probe_lamports, params.max_leg_slot_delta)
+        found = best_pair(self.quoter, rivals, self.probe, params.max_leg_slot_delta)
         if not isinstance(found, Trip):
             return ("wait", *found, None)
         return self._judged(row, found, params.min_spread_bps, "ARB_TWO_HOP")
@@ -225,7 +227,7 @@ class Arbitrage:
             return None
         row.searched = self.now.time
         before = self.quoter.asked
-        trip = self.cycles.best(row.mint, params.probe_lamports)
+        trip = self.cycles.best(row.mint, self.probe)
         if trip is None:
             asked = ("quotes", self.quoter.asked - before, params.multi_hop_max_quotes)
             return ("wait", "ARB_NO_CYCLE", (asked,), None)
@@ -270,7 +272,7 @@ class Arbitrage:
         most = params.max_position_lamports
         if trip.kind == "last_trade":
             # the last trade's price holds for any size, so that only what is known to be there may be asked for
-            most = min(most, known_liquidity(trip) or params.probe_lamports)
+            most = min(most, known_liquidity(trip) or self.probe)
         trip = self.quoter.sized(trip, most, least)
         refusal = self.gates.profit(trip)
         if refusal is not None:

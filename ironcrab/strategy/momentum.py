@@ -7,6 +7,7 @@ verdict is said only when its code changes. A position exists from confirmed fil
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ironcrab.domain import settings
 from ironcrab.domain.control import ClockTick, ConfigUpdate, ForkOrphaned, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import (
@@ -29,9 +30,10 @@ from ironcrab.market.known import Known
 from ironcrab.market.pools import PoolRow
 from ironcrab.market.price import Price, dearer, gain_at_most, gain_bps
 from ironcrab.market.quotes import PoolQuote
-from ironcrab.strategy import intents, reload
+from ironcrab.strategy import intents
 from ironcrab.strategy import policy as policies
 from ironcrab.strategy.book import Answer, Book
+from ironcrab.strategy.config import config_id
 from ironcrab.strategy.exits import BEHIND_MARK, Exit, Exits, Look
 from ironcrab.strategy.gates import Gates
 from ironcrab.strategy.params import MomentumParams, early_of, entry_of, established_of, shared_of
@@ -107,8 +109,8 @@ class Momentum:
     def _put_in_force(self) -> None:
         """The scenario's parameters with an operator's changes."""
         changes, known = self.state.changes, self.known
-        params = reload.in_force(self.scenario, changes)
-        self.config_id = reload.config_id(params) if changes else None
+        params = settings.in_force(self.scenario, changes)
+        self.config_id = config_id(params) if changes else None
         self.shared = shared_of(params)
         self.early = policies.early(entry_of(params, "early_"), early_of(params))
         self.established = policies.established(entry_of(params, "established_"), established_of(params))
@@ -121,13 +123,13 @@ class Momentum:
         """A run opens: changes that its scenario leaves in force go on, and that is said."""
         if not self.state.changes:
             return NOTHING
-        kept = reload.reopened(self.name, self.scenario, self.state.changes)
+        kept = settings.reopened(self.name, self.scenario, self.state.changes, config_id)
         self._put_in_force()
         return NOTHING if kept is None else (kept,)
 
     def _config_update(self, _seq: int, event: ConfigUpdate) -> Iterable[Event]:
         """An operator wishes other parameters; those in range hold from here on."""
-        answer = reload.update(self.name, self.scenario, self.state.changes, event)
+        answer = settings.update(self.name, self.scenario, self.state.changes, event, config_id)
         if answer is None:
             return NOTHING
         self._put_in_force()
@@ -161,6 +163,9 @@ class Momentum:
             row.dev_sell_slot = self.now.slot if event.slot is None else event.slot
             row.dev_sell_time = self.now.time
         if (self.positions or self.entering) and (row.mint in self.positions or row.mint in self.entering):
+            if not event.is_buy and event.sol_amount > self._policy(row.pool).entry.max_single_dump_lamports:
+                # refused as ever: what is held gets no scale-in
+                row.until = self.now.time + self.shared.terminal_secs * NANOS
             return self._busy(row, event)
         if row.until > self.now.time:
             return NOTHING
@@ -234,6 +239,7 @@ class Momentum:
                 flow = self.known.flow.get(position.pool)
                 ticks = [] if flow is None else [tick for tick in flow.ticks if tick.slot > position.slot]
                 position.best = dearest(position.paid, ticks)
+                position.trailing = False
                 position.mark = Price(ticks[-1].base, ticks[-1].quote) if ticks else position.paid
         return NOTHING
 
@@ -295,7 +301,7 @@ class Momentum:
         return self._say(row, "reject", code, numbers, policy.regime)
 
     def _enter(self, row: Row, pool: PoolRow, policy: Policy, kind: str, event: Event) -> tuple[Event, ...]:
-        """Wish to buy on this pool: for speed on it alone."""
+        """Wish to buy on this pool: a probe for speed, a scale-in because marks and stops are of this pool alone."""
         lamports = self.book.probe if kind == "probe" else self.book.scale_in
         mint = self.known.mints.get(row.mint)
         decimals = row.decimals or 0 if mint is None else mint.decimals
@@ -409,6 +415,9 @@ class Momentum:
             position.full = True
         if position.full or look.quote is None:
             return None
+        if row.until > self.now.time:
+            refused = ("refused_secs", (row.until - self.now.time) // NANOS, None)
+            return self._say(row, "hold", "SCALE_IN_REFUSED", (refused,), policy.regime)
         limit = self.shared.scale_in_min_probe_pnl_bps
         if gain_at_most(position.paid, look.price, limit):
             pnl = ("pnl_bps", gain_bps(position.paid, look.price), limit)
@@ -461,13 +470,21 @@ class Momentum:
         pause = {"reject": self.shared.terminal_secs, "wait": self.shared.reentry_cooldown_secs}.get(answer.verdict)
         if pause is not None:
             row.until = self.now.time + pause * NANOS
+        if answer.verdict == "wait":
+            # the mint rests, not this pool of it alone
+            for other in self._rows_of(answer.mint):
+                other.until = max(other.until, row.until)
         return self._say(row, answer.verdict, answer.code, answer.numbers, self._policy(answer.pool).regime)
 
     # rows
 
     def _born(self, seq: int, mint: str, pool: str) -> Row:
         dev = self.known.mints.dev(mint)
-        row = self.rows[pool] = Row(mint, pool, seq, self.now.time, dev=dev.dev_wallet if dev is not None else None)
+        # a mint that rests does so on a pool that is met only now, too
+        until = next((row.until for row in self._rows_of(mint) if row.code == "WAIT_REENTRY_COOLDOWN"), 0)
+        row = self.rows[pool] = Row(
+            mint, pool, seq, self.now.time, dev=dev.dev_wallet if dev is not None else None, until=until
+        )
         for gone in forget_oldest(self.rows, self.shared.max_rows):
             self.gates.features.forget(gone)
         return row

@@ -2,9 +2,9 @@
 
 from msgspec import Struct, field
 
+from ironcrab.domain.settings import Change
 from ironcrab.domain.units import Key, Lamports, Nanos, Raw, Seq, Slot, Word
 from ironcrab.market.price import UNKNOWN, Price
-from ironcrab.strategy.reload import Change
 from ironcrab.strategy.shape import Memory
 
 NANOS = 1_000_000_000

@@ -2,14 +2,17 @@
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 
+from ironcrab.app.judging import check_command
 from ironcrab.check import CHECKS, check
 from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
-from ironcrab.domain.control import ConfigUpdate, ControlRequest
-from ironcrab.domain.market import ExplicitAmount
+from ironcrab.domain.control import ConfigUpdate, ControlRequest, RunStarted, Setting
+from ironcrab.domain.market import ExplicitAmount, Trade
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
 from ironcrab.domain.units import SOL_MINT
+from ironcrab.log import manifest
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
 from tests.goldens.engine_checks import drive
@@ -194,7 +197,75 @@ def derived(told):
     return next(record.seq for record in told.records if record.cause is not None)
 
 
+def too_dear(told):
+    seq = told.place(SimulateAsk, lambda event: event.plan.dex != "wallet")
+    told.change(seq, plan=replace(told.records[seq].event.plan, compute_units=1_400_001))
+
+
+def simulated_less(told):
+    sent = told.event(SendAsk)
+    ask = told.place(SimulateAsk, lambda event: (event.intent, event.attempt) == (sent.intent, sent.attempt))
+    told.change(told.place(SimulateAnswer, lambda event: event.ask == ask), amount_out=sent.plan.min_out - 1)
+
+
+def losing_round(told):
+    seq = told.place(SendAsk, lambda event: event.plan.hops)
+    plan = told.records[seq].event.plan
+    told.change(seq, plan=replace(plan, min_out=plan.amount_in + max(plan.must_earn_lamports, 0) - 1))
+
+
+def asks_more(told):
+    seq = told.place(SimulateAsk, lambda event: not event.plan.hops and event.plan.dex != "wallet")
+    least = told.records[told.records[seq].event.intent].event.execution.min_out.raw
+    told.change(seq, plan=replace(told.records[seq].event.plan, min_out=least + 1))
+
+
+def few_digits(told):
+    intent = replace(told.event(TradeIntent, lambda event: event.side == "Buy"), intent_id=None)
+    told.add(replace(intent, required_capital=ExplicitAmount(1, 6)), by="watcher", cause=0)
+
+
+def other_voice(told):
+    told.add(told.event(PositionUpdate), by="watcher", cause=0)
+
+
+def other_class(told):
+    told.change(told.place(DecisionRecord, lambda event: event.intent is not None), regime="Established")
+
+
+def better_loser(told):
+    seq = told.place(
+        DecisionRecord, lambda event: event.checks and (event.checks[-1].details or "").startswith("preempted by ")
+    )
+    told.change(told.records[seq].event.intent, tier="Tier0")
+
+
+def wished_twice(told):
+    intent = replace(told.event(TradeIntent), metadata={"cross_dex_arb": "true"})
+    for number in range(2):
+        told.add(replace(intent, intent_id=f"twice-{number}"), by="arb-strategy", cause=0)
+
+
+def sold_elsewhere(told):
+    bought = told.add(replace(told.event(TradeIntent, lambda e: e.side == "Buy" and len(e.resources.pools) == 1)))
+    intent = told.records[bought].event
+    told.add(replace(told.event(ExecutionResult, lambda event: event.status == "confirmed"), intent=bought))
+    resources = replace(intent.resources, input_mint=intent.resources.output_mint, pools=("Elsewhere",))
+    metadata = {"exit_type": "STOP_LOSS"}
+    told.add(replace(intent, side="Sell", resources=resources, metadata=metadata))
+
+
 TAMPERINGS = {
+    "fees": too_dear,
+    "simulated-profit": simulated_less,
+    "round-trips": losing_round,
+    "plan-terms": asks_more,
+    "amounts": few_digits,
+    "one-voice": other_voice,
+    "classes": other_class,
+    "preemptions": better_loser,
+    "in-flight": wished_twice,
+    "pool-matching": sold_elsewhere,
     "causes": lambda told: told.head(derived(told), cause=None),
     "clock": lambda told: told.head(derived(told), time=told.records[-1].time + 1),
     "answers": lambda told: told.change(told.place(SignedAnswer), ordinal=9),
@@ -264,3 +335,62 @@ def test_a_wrap_while_killed_is_found(log, tmp_path):
     killed_wrap(told)
     found = check(written(told.records, tmp_path / "log"), ("kill-switch",))["kill-switch"]
     assert found[-1].sentence.startswith("a wrap is sent")
+
+
+SECOND = 10**9
+
+
+def settings_of(**told):
+    settings = tuple(Setting(f"momentum.{key}", str(value), "scenario") for key, value in told.items())
+    return RunStarted(0, "s", "0", "ironcrab", (), settings, ())
+
+
+def watched(log, folder, between, **told):
+    """A verdict, what happens between, and the same verdict again 100 s later."""
+    records = [Record(0, None, None, SECOND, settings_of(**told))]
+
+    def add(event, secs, by=None):
+        seq = len(records)
+        records.append(Record(seq, None if by is None else seq - 1, by, secs * SECOND, event))
+
+    def trade(pool):
+        return Trade(pool, "M", "W", True, 1, 1, 6, "orca", slot=1)
+
+    said = Verdict("watcher", "M", "P", "reject", "B", "Early")
+    add(trade("P"), 1)
+    add(said, 1, "watcher")
+    for secs, pool in between:
+        add(trade(pool), secs)
+    add(trade("P"), 101)
+    add(said, 101, "watcher")
+    add(trade("P"), 102)
+    add(replace(said, verdict="wait", code="A"), 102, "watcher")
+    return check(written(records, folder), ("verdict-changes", "terminal-reject"))
+
+
+@pytest.mark.parametrize(
+    ("between", "told", "changes", "rejects"),
+    [
+        ((), {}, 1, 1), ((), {"idle_secs": 100}, 0, 1), ((), {"idle_secs": 101}, 1, 1),
+        (((51, "P"),), {"idle_secs": 60}, 1, 1), (((51, "P"),), {"idle_secs": 50}, 0, 1),
+        (((51, "Q"), (51, "R")), {"max_rows": 3}, 0, 1), (((51, "Q"), (51, "R")), {"max_rows": 4}, 1, 1),
+        ((), {"terminal_secs": 1}, 1, 0), ((), {"terminal_secs": 2}, 1, 1), ((), {"idle_secs": 1}, 0, 0),
+    ],
+)  # fmt: skip
+def test_a_row_that_was_forgotten_may_be_told_anew(log, tmp_path, between, told, changes, rejects):
+    found = watched(log, tmp_path / "log", between, **told)
+    assert [len(found["verdict-changes"]), len(found["terminal-reject"])] == [changes, rejects]
+
+
+def test_what_a_recording_is_exempt_from_is_not_asked(log, tmp_path):
+    told = Tampering(log)
+    TAMPERINGS["answers"](told)
+    recording = written(told.records, tmp_path / "log")
+    assert check(recording)["answers"]
+    manifest.edit(recording.path, lambda listed: replace(listed, exempt={"answers": "a drill"}))
+    found = check(Recording.open(recording.path))
+    assert "answers" not in found
+    assert len(found) == len(CHECKS) - 1
+    result = CliRunner().invoke(check_command, [str(recording.path)])
+    assert result.output.splitlines()[1] == "  answers is not asked: a drill"
+    assert check(Recording.open(recording.path), ("answers",))["answers"], "asked by name it is"

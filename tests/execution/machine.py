@@ -102,6 +102,7 @@ CONFIGS = (
     ("send_enabled", "true"), ("colour", "1"), ("max_position_size_lamports", "0"), ("cooldown_ms", "3000"),
     ("drawdown_limit_lamports", "1000"), ("drawdown_limit_lamports", "0"), ("daily_loss_limit_lamports", "20000"),
     ("daily_loss_limit_lamports", "5000000000"), ("fairness_max_preemptions_per_source", "1"),
+    ("min_wsol_lamports", "200000000"), ("min_age_ms", "0"), ("max_per_round", "1"), ("ttl_ms", "1000"),
 )  # fmt: skip
 COUNTS = Counter()
 """How often each rule ran and each fault was made, over all sequences of this process."""
@@ -337,7 +338,7 @@ class EngineMachine(RuleBasedStateMachine):
         if what == "kill":
             self.kill(active, liquidate)
         elif what == "config":
-            self.take(ConfigUpdate("execution-engine", dict([config])))
+            self.take(ConfigUpdate("all", dict([config])))
         elif what == "run":
             self.take(RunStarted(1, "s", "0", "ironcrab", (), (), ()))
         elif what == "complete":

@@ -1,5 +1,6 @@
 """The housekeepers on the stage: what they wish, when, how it travels to its one decision, what it leaves behind."""
 
+import itertools
 from struct import pack
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 
 from ironcrab.dex import base58
 from ironcrab.dex.address import TOKEN, TOKEN_2022, associated
-from ironcrab.dex.message import instructions_of
+from ironcrab.dex.message import MOST_BYTES, compiled, instructions_of
 from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SimulateAsk
 from ironcrab.domain.control import (
     ClockTick,
@@ -16,23 +17,35 @@ from ironcrab.domain.control import (
     ControlRequest,
     ControlResponse,
     ForkOrphaned,
+    GapOpened,
     RunStarted,
     Setting,
 )
-from ironcrab.domain.market import AccountWritten, SlotUpdate, TokenMintInfo, WalletBalanceSnapshot
-from ironcrab.domain.trade import DecisionRecord, TradeIntent
+from ironcrab.domain.market import (
+    AccountWritten,
+    BondingCurveProgress,
+    DexPoolAccounts,
+    ExplicitAmount,
+    PoolStateUpdate,
+    SlotUpdate,
+    TokenMintInfo,
+    WalletBalanceSnapshot,
+)
+from ironcrab.domain.settings import KEPT
+from ironcrab.domain.trade import DecisionRecord, TradeIntent, TradeResources
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
 from ironcrab.execution.account_janitor import AccountJanitor, JanitorParams
 from ironcrab.execution.engine import ExecutionEngine
+from ironcrab.execution.housekeeping import MOST_CLOSED, action
 from ironcrab.execution.liquidation import Liquidation, LiquidationParams
-from ironcrab.execution.params import PAPER_WALLET, EngineParams
+from ironcrab.execution.params import PAPER_WALLET, EngineParams, config_snapshot_id
 from ironcrab.execution.wsol_manager import WsolManager, WsolParams
 from ironcrab.loop import Loop, Now
 from ironcrab.market.known import Known
 from ironcrab.market.rent import RENT_SYSVAR, SYSVARS, least_lamports, rent_data
 from ironcrab.mode.paper import PaperParams
 from ironcrab.mode.purse import account_data
-from tests.execution.stage import Stage, buy, trade
+from tests.execution.stage import Stage, buy, sell, trade
 
 SOL = 10**9
 RATE = 5080
@@ -270,6 +283,76 @@ def test_settings_change_key_by_key():
     assert reasons["colour"] == "unknown key"
 
 
+CHANGED = (
+    (WsolManager, WsolParams(enabled=True, dry_run=False), "cooldown_ms", 1_234),
+    (AccountJanitor, JANITOR, "min_age_ms", 1_234),
+    (Liquidation, LiquidationParams(enabled=True), "max_slippage_bps", 1_234),
+)
+OPENING = RunStarted(1, "s", "0", "ironcrab", (), (), ())
+
+
+@pytest.mark.parametrize(("kind", "told", "key", "value"), CHANGED)
+def test_changed_settings_stand_in_the_state_and_a_run_that_opens_says_so(kind, told, key, value):
+    stage = House((kind, told), paper=False)
+    stage.take(ConfigUpdate(kind.name, {key: str(value), "enabled": "false", "colour": "1"}))
+    changed = stage.of(ConfigChanged)[-1]
+    assert changed.settings == (Setting(key, str(value), "operator"),)
+    assert [setting.key for setting in changed.rejected] == ["enabled", "colour"]
+    assert changed.config_snapshot_id == config_snapshot_id(msgspec.structs.replace(told, **{key: value}))
+    assert getattr(stage.reducers[0].params, key) == value
+    restart(stage)
+    assert getattr(stage.reducers[0].params, key) == value, "a restored one has them in force"
+    stage.take(OPENING)
+    kept = stage.of(ConfigChanged)[-1]
+    assert kept.settings == (Setting(key, str(value), KEPT),)
+    assert kept.config_snapshot_id == changed.config_snapshot_id
+    assert getattr(stage.reducers[0].params, key) == value
+    stage.keepers = ((kind, msgspec.structs.replace(told, **{key: 2_000})),)
+    count = len(stage.of(ConfigChanged))
+    restart(stage)
+    stage.take(OPENING)
+    assert getattr(stage.reducers[0].params, key) == 2_000, "an edited scenario has the last word"
+    assert len(stage.of(ConfigChanged)) == count
+
+
+def test_a_liquidation_takes_its_terms_from_what_was_changed():
+    stage = liquidating(paper=False)
+    stage.take(ConfigUpdate("liquidation", {"max_slippage_bps": "700", "ttl_ms": "9000"}))
+    stage.take(kill())
+    assert {(intent.max_slippage_bps, intent.ttl_ms) for intent in stage.intents} == {(700, 9_000)}
+
+
+def test_wishes_that_fit_together_are_taken_in_any_order():
+    wishes = {"min_wsol_lamports": 3 * SOL, "target_wsol_lamports": 4 * SOL, "max_wsol_lamports": 5 * SOL}
+    for keys in itertools.permutations(wishes):
+        stage = house(wsol=SOL, paper=False)
+        stage.take(ConfigUpdate("wsol-manager", {key: str(wishes[key]) for key in keys}))
+        assert not stage.of(ConfigChanged)[-1].rejected
+        params = stage.reducers[0].params
+        assert {key: getattr(params, key) for key in keys} == {key: wishes[key] for key in keys}
+        restart(stage)
+        assert stage.reducers[0].params == params
+
+
+def test_a_busy_feed_lets_time_pass_too():
+    """Ticks come in silent seconds alone: here slots are all that is told."""
+    stage = house(paper=False, simulation_timeout_ms=100, capital_lock_ttl_buffer_ms=0)
+    own(stage, MINT)
+    for slot in range(11, 11 + 90):
+        stage.take(SlotUpdate(slot, slot), 400)
+    assert len(stage.intents) == 2, "the first is never simulated; the next comes when the rest of 30 s is over"
+    stage = house(AccountJanitor, paper=False)
+    own(stage, MINT)
+    for slot in range(11, 11 + 20):
+        stage.take(SlotUpdate(slot, slot), 400)
+    assert [intent.metadata["purpose"] for intent in stage.intents] == ["close"]
+    stage = liquidating(paper=False, simulation_timeout_ms=100, capital_lock_ttl_buffer_ms=0)
+    stage.take(kill())
+    for slot in range(11, 11 + 20):
+        stage.take(SlotUpdate(slot, slot), 400)
+    assert len(stage.intents) == 4, "each was tried twice"
+
+
 # the janitor
 
 
@@ -329,17 +412,115 @@ def test_accounts_that_are_not_ours_to_close_stay():
     assert not stage.intents
 
 
-def test_a_round_has_an_end_and_one_action_is_under_way():
-    stage = house(AccountJanitor, told=msgspec.structs.replace(JANITOR, max_per_round=2, interval_ms=60_000))
-    for number in range(4):
-        own(stage, base58.encode(bytes([number + 40]) * 32))
+def many(stage, count, first=40, program=TOKEN, **more):
+    return [
+        own(stage, base58.encode(bytes([number]) * 32), program=program, **more)
+        for number in range(first, first + count)
+    ]
+
+
+def closes(stage):
+    """The accounts of each closing intent."""
+    return [intent.resources.accounts for intent in stage.intents if intent.metadata["purpose"] == "close"]
+
+
+def test_a_round_closes_its_accounts_in_one_transaction():
+    stage = house(AccountJanitor, told=msgspec.structs.replace(JANITOR, max_per_round=3, interval_ms=60_000))
+    accounts = many(stage, 4)
+    stage.take(ClockTick(), 61_000)
+    stage.pass_slots(12)
+    assert closes(stage) == [tuple(accounts[:3])]
+    (intent,) = stage.intents
+    mints = [base58.encode(bytes([number]) * 32) for number in (40, 41, 42)]
+    assert (intent.metadata["mints"], intent.metadata["lamports"]) == (" ".join(mints), str(3 * RENT))
+    assert intent.resources.input_mint == mints[0]
+    (ask,) = stage.of(SendAsk)
+    assert [(call.accounts[0], call.data) for call in ask.plan.calls[2:]] == [(one, "CQ==") for one in accounts[:3]]
+    assert ask.plan.min_out == 3 * RENT
+    (answer,) = stage.of(ConfirmAnswer)
+    assert answer.fill_out.raw == 3 * RENT
+    assert stage.total(NATIVE_SOL) == 10 * SOL + 3 * RENT - answer.fees.network_fee_lamports
+    gone = [event.pubkey for event in stage.of(AccountWritten) if event.source == "paper" and not event.lamports]
+    assert sorted(gone) == sorted(accounts[:3])
+    assert list(stage.reducers[0].state.rows) == accounts[3:]
+    stage.take(ClockTick(), 61_000)
+    stage.pass_slots(12)
+    assert closes(stage)[1:] == [tuple(accounts[3:])]
+    assert "mints" not in stage.intents[1].metadata
+
+
+def test_one_action_is_under_way_and_programs_do_not_mix():
+    told = msgspec.structs.replace(JANITOR, max_per_round=100, interval_ms=60_000)
+    stage = house(AccountJanitor, told=told)
+    old = many(stage, 25)
+    new = many(stage, 3, first=90, program=TOKEN_2022)
+    held_back = many(stage, 2, first=100, program=TOKEN_2022, withheld=5)
     stage.take(ClockTick(), 61_000)
     open_at_once = 0
-    for _ in range(12):
+    for _ in range(40):
         stage.pass_slots(1)
         open_at_once = max(open_at_once, len(stage.engine.state.attempts))
     assert open_at_once == 1
-    assert len(stage.intents) == 2
+    alone = [(one,) for one in held_back]
+    assert closes(stage) == [tuple(old[:MOST_CLOSED]), tuple(old[MOST_CLOSED:]), tuple(new), *alone]
+    assert {decision.outcome for decision in stage.decisions} == {"Confirmed"}
+    assert max(compiled(PAPER_WALLET, ask.plan.calls).size for ask in stage.of(SendAsk)) <= MOST_BYTES
+
+
+def test_what_is_refused_together_is_closed_alone():
+    """One account of a mint that an attempt uses must not hold up the others."""
+    stage = house(AccountJanitor, paper=False, idempotency_window_ms=10_000)
+    accounts = many(stage, 2)
+    mint = base58.encode(bytes([41]) * 32)
+    stage.take(trade(11, pool=POOL, mint=mint))
+    stage.pass_slots(12)
+    stage.take(buy(10_000_000, mint=mint, pool=POOL))
+    for _ in range(12):
+        stage.take(ClockTick(), 300)
+    told = [decision for decision in stage.decisions if decision.source == "account-janitor"]
+    assert closes(stage) == [tuple(accounts), (accounts[0],)]
+    assert told[0].primary_reject_reason == "LOCK_RESOURCE_CONFLICT"
+    assert [row.alone for row in stage.reducers[0].state.rows.values()] == [True, True]
+    own(stage, base58.encode(bytes([40]) * 32), amount=1)
+    assert not stage.reducers[0].state.rows[accounts[0]].alone, "it is another amount"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "alone", "waits"),
+    [
+        ("SimFailed", "x", True, False), ("Rejected", "LOCK_RESOURCE_CONFLICT", True, False), ("FailedConfirmed", "x", True, False),
+        ("Rejected", "dry_run", False, True), ("Sent", "confirm_timeout", False, True), ("Expired", "TTL_EXPIRED", False, False),
+    ],
+)  # fmt: skip
+def test_what_an_end_of_several_means(outcome, reason, alone, waits):
+    stage = house(AccountJanitor, paper=False)
+    many(stage, 2)
+    stage.take(ClockTick(), 6_000)
+    seq = next(record.seq for record in stage.records if isinstance(record.event, TradeIntent))
+    state = stage.reducers[0].state
+    since = next(iter(state.rows.values())).since_ms
+    ended = msgspec.structs.replace(decision_of(seq, outcome), primary_reject_reason=reason)
+    stage.loop.take(ended, stage.now.time + 1_000_000)
+    assert [(row.alone, row.since_ms > since) for row in state.rows.values()] == [(alone, waits)] * 2
+    assert not state.taken
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"mints": "A B"}, "INVALID_INTENT"), ({"mints": MINT_22 + " " + MINT}, "INVALID_INTENT"), ({"mints": f"{MINT} x"}, "INVALID_MINT"),
+        ({"mints": f"{MINT} {SOL_MINT}"}, "INVALID_MINT"), ({"mints": f"{MINT} {MINT_22}", "withheld": "true"}, "INVALID_INTENT"),
+        ({"mints": f"{MINT} {MINT_22} {MINT_22}"}, "INVALID_INTENT"), ({"mints": MINT}, "INVALID_INTENT"), ({}, "INVALID_INTENT"),
+    ],
+)  # fmt: skip
+def test_a_close_of_several_that_does_not_fit_together_is_refused(changes, code):
+    stage = house(AccountJanitor, paper=False)
+    accounts = tuple(associated(PAPER_WALLET, mint, TOKEN) for mint in (MINT, MINT_22))
+    resources = TradeResources(MINT, NATIVE_SOL, accounts=accounts, token_program=TOKEN)
+    metadata = {"lamports": str(2 * RENT), "dry_run": "false", **changes}
+    stage.take(action("account-janitor", "close", ExplicitAmount(0, 6), resources, metadata))
+    stage.take(ClockTick())
+    assert stage.decisions[-1].primary_reject_reason == code
 
 
 def test_tokens_that_came_meanwhile_are_not_lost():
@@ -388,6 +569,43 @@ def test_what_a_pool_pays_for_is_not_burnt():
     assert stage.decisions[-1].primary_reject_reason == "refused_route_exists"
 
 
+USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ((trade(11, pool=POOL, mint=MINT), GapOpened("geyser", 1, 12, "drill")), f"pool={POOL} is not known now"),
+        ((GapOpened("geyser", 1, None, "drill"),), "the feed has a gap"),
+        ((DexPoolAccounts("orca", POOL, MINT, SOL_MINT, (), slot=11),), f"pool={POOL} is not known now"),
+        ((PoolStateUpdate(POOL, "orca", 10**12, 10**9, MINT, USDC, 11, slot=11),), f"pool={POOL} trades {MINT} for {USDC}"),
+        ((PoolStateUpdate(POOL, "raydium", 10**12, 10**9, USDC, MINT, 11, slot=11),), f"pool={POOL} trades {MINT} for {USDC}"),
+        ((PoolStateUpdate(POOL, "raydium", 10**12, 1, MINT, SOL_MINT, 11, slot=11),), None),
+        ((PoolStateUpdate(POOL, "raydium", 10**12, 10**9, MINT, SOL_MINT, 11, slot=11),), None),
+        ((BondingCurveProgress(MINT, POOL, 10_000, True, slot=11),), None),
+    ],
+)  # fmt: skip
+def test_what_may_be_worth_something_is_not_burnt(told, why):
+    """A pool that pays 0 for 77 units pays nothing; one of which it is not known may pay."""
+    stage = house(AccountJanitor, told=BURNER)
+    address = own(stage, MINT, amount=77)
+    for event in told:
+        stage.take(event)
+    stage.pass_slots(30)
+    if why is None:
+        assert [intent.metadata["purpose"] for intent in stage.intents] == ["burn"]
+        return
+    assert not stage.intents
+    stage.take(
+        ControlRequest(
+            "b", "execution-engine", "burn_token_accounts", owner_pubkey=PAPER_WALLET, token_accounts=(address,)
+        )
+    )
+    stage.pass_slots(2)
+    assert [decision.primary_reject_reason for decision in stage.decisions] == ["refused_route_exists"]
+    assert stage.decisions[0].checks[-1].details == why
+
+
 @pytest.mark.parametrize(
     ("owner", "accounts", "closes", "status"),
     [(POOL, ("x",), None, "error"), (PAPER_WALLET, ("x",), None, "not_found"), (PAPER_WALLET, (), None, "not_found"), (PAPER_WALLET, ("x",), False, "error")],
@@ -400,6 +618,28 @@ def test_a_request_that_cannot_be_done_is_answered(owner, accounts, closes, stat
         )
     )
     assert [answer.status for answer in stage.of(ControlResponse)] == [status]
+
+
+def test_a_request_for_what_cannot_be_burnt_says_so():
+    stage = house(AccountJanitor, told=BURNER)
+    frozen = bytearray(account_data(MINT, PAPER_WALLET, 7))
+    frozen[108] = 2
+    for number, (data, why) in enumerate((
+        (bytes(frozen), "frozen, wrapped SOL or not ours to close"),
+        (account_data(SOL_MINT, PAPER_WALLET, 7, RENT), "frozen, wrapped SOL or not ours to close"),
+        (account_data(POOL, PAPER_WALLET, 7), "its mint was not told"),
+    )):  # fmt: skip
+        address = base58.encode(bytes([number + 20]) * 32)
+        stage.take(AccountWritten(address, TOKEN, RENT, data, slot=stage.slot))
+        stage.take(
+            ControlRequest(
+                "b", "execution-engine", "burn_token_accounts", owner_pubkey=PAPER_WALLET, token_accounts=(address,)
+            )
+        )
+        answer = stage.of(ControlResponse)[-1]
+        assert (answer.status, answer.message) == ("error", f"{address}: {why}")
+    stage.pass_slots(2)
+    assert not stage.intents
 
 
 def test_an_account_in_use_is_not_closed():
@@ -470,6 +710,38 @@ def test_a_failed_sell_is_said_once_more_and_a_reset_ends_the_job():
     assert stage.reducers[0].state.job is None
 
 
+def test_a_sell_that_another_attempt_stands_in_the_way_of_is_said_until_it_goes():
+    stage = liquidating(paper=False)
+    stage.take(sell(1_000_000, mint=MINT, pool=base58.encode(bytes([60]) * 32)))
+    stage.take(ClockTick())
+    stage.take(kill())
+    for _ in range(12):
+        stage.take(ClockTick(), 1_000)
+    told = [(decision.source, decision.outcome, decision.primary_reject_reason) for decision in stage.decisions]
+    assert told[0] == ("liquidation", "Rejected", "SIM_INSUFFICIENT_BALANCE")
+    assert [one for one in told if one[0] == "momentum-bot"] == [("momentum-bot", "SimFailed", "sim_timeout")]
+    asks = [ask for ask in stage.of(SimulateAsk) if stage.records[ask.intent].event.source == "liquidation"]
+    assert MINT in {ask.plan.input_mint for ask in asks}, "the other one failed, and now it is sold"
+    assert len([intent for intent in stage.intents if intent.resources.input_mint == MINT]) == 2
+
+
+def test_the_rests_of_a_blocked_sell_grow():
+    """A position of which the wallet holds nothing is wished seldom, and not for ever more often."""
+    stage = liquidating(paper=False)
+    stage.engine.state.capital.asset(MINT).available = 0
+    stage.take(kill())
+    begun, said = stage.now.time, []
+    for _ in range(1_500):
+        stage.take(ClockTick(), 1_000)
+    said = [
+        (record.time - begun) // 10**9
+        for record in stage.records
+        if isinstance(record.event, TradeIntent) and record.event.resources.input_mint == MINT
+    ]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(said)]
+    assert gaps[:7] == [11, 21, 41, 81, 161, 321, 321], "it is refused a tick after it was said"
+
+
 def test_the_curve_is_sold_on_first_as_long_as_it_is_not_complete():
     stage = liquidating(paper=False)
     curve = base58.encode(bytes([70]) * 32)
@@ -506,10 +778,13 @@ def test_restart_anywhere_is_never_restarted():
         )  # fmt: skip
         own(stage, MINT, amount=77)
         own(stage, MINT_22, program=TOKEN_2022)
+        many(stage, 3)
         stage.take(trade(11, pool=POOL, mint=MINT_22))
         for step in range(40):
             if step in restarts:
                 restart(stage)
+            if step == 10:
+                stage.take(ConfigUpdate("all", {"cooldown_ms": "900", "min_age_ms": "4000", "max_slippage_bps": "800"}))
             if step == 20:
                 stage.balances(9 * SOL, 3 * SOL)
             if step == 30:
@@ -519,6 +794,7 @@ def test_restart_anywhere_is_never_restarted():
         return stage
 
     straight = run(())
+    assert max(map(len, closes(straight))) == 3
     assert {intent.metadata["purpose"] for intent in straight.intents} == {
         "wrap",
         "unwrap",

@@ -2,7 +2,7 @@
 
 from ironcrab.dex import base58
 from ironcrab.dex.address import TOKEN, TOKEN_2022, associated
-from ironcrab.domain.control import ControlRequest
+from ironcrab.domain.control import ConfigUpdate, ControlRequest
 from ironcrab.domain.market import (
     AccountWritten,
     ExplicitAmount,
@@ -20,6 +20,9 @@ SCENARIO = "scenarios/housekeepers.toml"
 START_MS = 1_760_000_000_000
 SLOT = 370_000_000
 SOLD, KEPT, DUST, DUST_22 = (base58.encode(bytes([number]) * 32) for number in (51, 52, 53, 54))
+EMPTY = tuple(
+    (base58.encode(bytes([number]) * 32), program) for number, program in ((71, TOKEN), (72, TOKEN), (73, TOKEN_2022))
+)
 POOLS = {mint: base58.encode(bytes([number]) * 32) for mint, number in ((SOLD, 61), (KEPT, 62))}
 
 
@@ -34,14 +37,14 @@ def swap(side, raw, mint, name):
     )  # fmt: skip
 
 
-def dust(mint, program, slot):
-    """77 raw units of a mint that no pool trades."""
-    data = account_data(mint, PAPER_WALLET, 77)
+def dust(mint, program, slot, raw=77):
+    """Raw units of a mint that no pool trades."""
+    data = account_data(mint, PAPER_WALLET, raw)
     if program == TOKEN_2022:
         data += b"\x02\x07\x00\x00\x00"
     address = associated(PAPER_WALLET, mint, program)
     yield TokenMintInfo(mint, program, 6, 10**12, None, None, slot=slot)
-    yield WalletBalanceSnapshot(mint, 77, 6, program, slot=slot)
+    yield WalletBalanceSnapshot(mint, raw, 6, program, slot=slot)
     yield AccountWritten(address, program, (128 + len(data)) * 5_080, data, slot)
 
 
@@ -52,11 +55,16 @@ def said(step, slot):
             yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**15, None, None, slot=slot)
         yield from dust(DUST, TOKEN, slot)
         yield from dust(DUST_22, TOKEN_2022, slot)
+        for mint, program in EMPTY:
+            yield from dust(mint, program, slot, 0)
     elif step == 12:
         yield swap("Buy", 200_000_000, SOLD, "house-1")
         yield swap("Buy", 100_000_000, KEPT, "house-2")
     elif step == 24:
         yield swap("Sell", 197_010_000, SOLD, "house-3")
+    elif step == 50:
+        yield ConfigUpdate("wsol-manager", {"cooldown_ms": "3000", "max_wsol_lamports": "1", "enabled": "false"})
+        yield ConfigUpdate("all", {"burn_min_age_ms": "7000", "max_slippage_bps": "9000"})
     elif step == 60:
         yield WalletBalanceSnapshot(SOL_MINT, 3_000_000_000, 9, TOKEN_PROGRAM, slot=slot)
         yield WalletBalanceSnapshot(NATIVE_SOL, 3_000_000_000, 9, TOKEN_PROGRAM, slot=slot)
@@ -70,7 +78,7 @@ def said(step, slot):
 
 def housekeeper_events():
     """(time in ns, event) of every world record of the golden, in order."""
-    for step in range(120):
+    for step in range(140):
         slot, time = SLOT + step, (START_MS + 400 * step) * 1_000_000
         yield time, SlotUpdate(slot, slot)
         for mint, pool in POOLS.items():

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from ironcrab.log import manifest
 from ironcrab.log.recording import Recording
@@ -79,6 +79,16 @@ GOLDENS = {
 }
 
 
+ANSWERS = "its world also answers what nobody asked, twice or too late"
+FILLS = "its world also fills in part, below the least output"
+EXEMPT = {
+    "engine-corners": {"answers": ANSWERS, "least-output": FILLS},
+    "momentum-checks": {"answers": ANSWERS, "least-output": FILLS},
+    "momentum-regimes": {"least-output": FILLS},
+}
+"""Checks that the worlds of goldens break so that the reducers show what they do then."""
+
+
 def main():
     for name in sys.argv[1:] or GOLDENS:
         out = ROOT / "recordings" / name
@@ -86,7 +96,8 @@ def main():
             GOLDENS[name](Path(scratch))
             made = Path(scratch) / "golden"
             seal(made)
-            manifest.edit(made, lambda listed: msgspec.structs.replace(listed, golden=True))
+            exempt = EXEMPT.get(name, {})
+            manifest.edit(made, lambda listed, exempt=exempt: replace(listed, golden=True, exempt=exempt))
             shutil.rmtree(out, ignore_errors=True)
             shutil.copytree(made, out)
         size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())

@@ -489,6 +489,16 @@ class Script(Chain):
                     self.mint, self.pool, ((0, 3, 11_500, NET), (1, 3, 11_500, NET), (1, 3, 10_000, NET))
                 )
             yield from self.gone()
+        # a dump refuses the scale-in, too: not at the limit, and for two seconds
+        yield ConfigUpdate("momentum-bot", {"terminal_secs": "2"})
+        for sold, later in ((20_000, 1), (20_001, 4), (20_001, 5)):
+            yield from self.bought(trades=large)
+            yield from self.flow(self.mint, self.pool, ((0, 3, -sold, sold * NET // 10_400), (later, 3, 10_600, NET)))
+            yield ClockTick()
+            if self.last(SimulateAsk) > self.last(SendAsk):
+                yield from self.filled(30_000, 28_000)
+            yield from self.gone()
+        yield ConfigUpdate("momentum-bot", {"terminal_secs": "30"})
         for error in (None, "Custom(6001)"):
             yield from self.bought(trades=large)
             yield from self.flow(self.mint, self.pool, ((1, 3, 10_600, NET),))

@@ -369,7 +369,7 @@ class Script(momentum_checks.Script):
         yield ConfigUpdate("momentum-bot", {"idle_secs": "1800"})
 
     def refused_elsewhere(self):
-        """A pool that is refused, or rests, while its mint is bought and held on another."""
+        """A pool that is refused while its mint is bought and held on another; a mint rests on all its pools."""
         yield self.kill(active=True)
         yield from self.case(FEW)
         yield ClockTick()
@@ -385,10 +385,34 @@ class Script(momentum_checks.Script):
         yield self.trade(self.mint, self.pool, 3, 100)
         yield from self.gone()
         yield from self.flow(self.mint, self.pool, FEW)
+        self.slot += 25
+        yield from self.flow(self.mint, self.pool, FEW)
+        # a dump there refuses the other pool meanwhile
+        yield self.trade(self.mint, other, 3, -(10**12))
         yield self.trade(self.mint, other, 3, 100)
         yield from self.filled(HELD, HELD)
         yield self.trade(self.mint, other, 3, 100)
         yield from self.gone()
+        third = f"{self.pool}c"
+        yield from self.told(self.mint, third, dex="raydium", liquidity=1_000_000)
+        rested = self.slot + 25
+        for slot in (self.slot, rested - 1, rested):
+            self.slot = slot
+            yield from self.flow(self.mint, third, FEW)
+        yield from self.filled(HELD, HELD)
+        yield from self.gone()
+        # the rest of a mint shortens no refusal of a pool
+        yield self.kill(active=True)
+        yield from self.case(FEW)
+        yield ClockTick()
+        yield self.kill(active=False)
+        other = f"{self.pool}b"
+        yield from self.told(self.mint, other, dex="raydium", liquidity=1_000_000)
+        yield from self.flow(self.mint, other, FEW)
+        yield from self.filled(HELD, HELD)
+        yield from self.gone()
+        self.slot += 30
+        yield from self.flow(self.mint, self.pool, FEW)
 
     # acts: parameters
 

@@ -35,7 +35,7 @@ def test_every_action_happens_and_verifies(tmp_path):
     assert [seq for seq in intents if seq not in outcomes] == []
     told = Counter((intent.metadata.get("purpose", intent.side), outcomes[seq]) for seq, intent in intents.items())
     assert told == {
-        ("wrap", "Confirmed"): 1, ("unwrap", "Confirmed"): 1, ("burn", "Confirmed"): 2, ("close", "Confirmed"): 2,
+        ("wrap", "Confirmed"): 1, ("unwrap", "Confirmed"): 1, ("burn", "Confirmed"): 2, ("close", "Confirmed"): 4,
         ("liquidation", "Confirmed"): 1, ("Buy", "Confirmed"): 2, ("Sell", "Confirmed"): 1,
     }  # fmt: skip
     held = {

@@ -20,6 +20,7 @@ from ironcrab.mode.arming import Arms, armed, armed_outlets, key_of
 from ironcrab.mode.live import LiveSettings, live_until
 from ironcrab.mode.purse import account_data
 from ironcrab.mode.scenario import read
+from ironcrab.shell.clock import now_ns
 from ironcrab.shell.endpoint import endpoint
 from ironcrab.shell.hosted import served
 from tests.live.desk import judged
@@ -28,7 +29,10 @@ from tests.shell.stage import DECIMALS, FAST, SOL, WALLET, new_chain
 
 ME = WALLET.address
 RATE = 5080
-MINTS = {TOKEN: base58.encode(bytes([31]) * 32), TOKEN_2022: base58.encode(bytes([32]) * 32)}
+MINTS = {
+    base58.encode(bytes([30 + number]) * 32): program
+    for number, program in enumerate((TOKEN, TOKEN_2022, TOKEN, TOKEN))
+}
 
 
 def scenario():
@@ -43,9 +47,9 @@ def scenario():
 
 
 def empty_accounts(chain):
-    """One empty account of each token program, with today's rent; their addresses."""
+    """Empty accounts of both token programs, with today's rent; their addresses."""
     held = {}
-    for program, mint in MINTS.items():
+    for mint, program in MINTS.items():
         data = bytes(36) + pack("<Q", 10**15) + bytes((DECIMALS, 1)) + bytes(36)
         chain.set_account(Pubkey.from_string(mint), Account(1_500_000, data, Pubkey.from_string(program)))
         told = account_data(mint, ME, 0)
@@ -75,7 +79,7 @@ async def session(chain, tmp_path, seconds):
 @pytest.mark.slow
 def test_wrapped_and_closed_for_real(tmp_path, monkeypatch):
     monkeypatch.setattr(arming, "SAMPLE_S", 0.5)
-    chain = new_chain(slot_ms=100)
+    chain = new_chain(slot_ms=100, unix_ms=now_ns() // 10**6)
     chain.vm.set_rent_rate(RATE)
     held = empty_accounts(chain)
     before = chain.vm.balance(Pubkey.from_string(ME))

@@ -210,6 +210,29 @@ def test_settings_of_a_strategy_outlive_a_crash_and_say_so(tmp_path):
     judged(folder)
 
 
+def test_settings_of_a_housekeeper_outlive_a_crash_and_say_so(tmp_path):
+    folder, on = tmp_path / "data" / "demo", scenario(("wsol_manager.enabled", "true"))
+    live = session(folder, on)
+    live.open(BEGAN)
+    reply = asked(live, Request("set", settings={"wsol_manager.cooldown_ms": "77", "wsol_manager.enabled": "false"}))
+    assert not reply.ok
+    assert reply.text == "cooldown_ms=77; refused enabled: takes effect at a restart only"
+    reply = asked(live, Request("set", settings={"account_janitor.min_age_ms": "3"}))
+    assert not reply.ok
+    assert "nobody here takes settings of account_janitor; known: engine, momentum, wsol_manager" in reply.text
+    live.session.close()
+    again = session(folder, on)
+    play(again, frames(slots=20), BEGAN + SECOND)
+    keeper = next(reducer for reducer in again.drive.wiring.reducers if reducer.name == "wsol-manager")
+    assert keeper.params.cooldown_ms == 77
+    told = [record.event for record in Recording.open(folder).records((ConfigChanged,)) if record.by == "wsol-manager"]
+    assert [[(s.key, s.value, s.origin) for s in changed.settings] for changed in told] == [
+        [("cooldown_ms", "77", "operator")],
+        [("cooldown_ms", "77", "operator, kept over a restart")],
+    ]
+    judged(folder)
+
+
 def test_silent_seconds_tick_live_as_in_a_run():
     """However often the clock looks in between, the ticks are those of `with_ticks`."""
     times = [5 * SECOND + 7, 5 * SECOND + 9, 8 * SECOND, 8 * SECOND + 1, 13 * SECOND - 1, 14 * SECOND]

@@ -45,7 +45,7 @@ FIRST = {
     "strategy/policy": "momentum-regimes",
     "strategy/candles": "momentum-regimes",
     "strategy/routes": "momentum-regimes",
-    "strategy/reload": "momentum-regimes",
+    "strategy/config": "momentum-regimes",
     "execution/": "engine",
 }
 """What names of goldens begin with that are likely to notice an edit of a file, by what its path begins with."""

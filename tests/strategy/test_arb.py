@@ -209,6 +209,12 @@ def test_the_size_earns_more_than_the_probe_and_its_neighbours():
     assert max(gross, key=gross.get) == size
 
 
+def test_no_wish_is_larger_than_the_largest_position():
+    world = World(probe_lamports=SOL, max_position_lamports=SOL // 10)
+    intent = world.pair(300)[1]
+    assert intent.required_capital.raw <= SOL // 10
+
+
 def near(world, dear):
     world.pair(dear)
     return world.verdicts[-1].code

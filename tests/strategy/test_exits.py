@@ -243,6 +243,21 @@ def test_an_orphaned_mark_is_read_again(held):
     assert (w.position().mark, w.position().best) == (Price(M, 6 * M), Price(M, 6 * M))
 
 
+def test_a_trailing_stop_that_only_an_orphaned_mark_switched_on_is_off_again(held):
+    w = held(catastrophic_stop_loss_bps=10_000, hard_stop_loss_bps=10_000)
+    pool_worth(w, 102, 5 * M)
+    w.trade(102, sol=5_400_000, tokens=M)
+    w.trade(103, sol=9 * M, tokens=M)
+    pool_worth(w, 103, 5 * M)
+    assert w.position().trailing
+    w.take(ForkOrphaned(103, "test"), 42 * SOL)
+    pool_worth(w, 104, 4 * M)
+    w.trade(104, sol=4 * M, tokens=M)
+    pool_worth(w, 105, 4 * M)
+    assert not w.position().trailing
+    assert last(w)[0] == "hold", "the best was 8 % above the entry"
+
+
 def test_the_whole_holding_is_sold(held):
     """Probe 25313868645 and scale-in 56323355801: both go."""
     w = held()

@@ -1,5 +1,7 @@
 """The life of an intent and of a position: wished, answered, held, sold, tried again."""
 
+import pytest
+
 from ironcrab.domain.market import ExplicitAmount, WalletBalanceSnapshot
 from ironcrab.domain.trade import ExecutionResult
 from ironcrab.domain.units import SOL_MINT, TOKEN_2022_PROGRAM
@@ -119,6 +121,52 @@ def test_scale_in_asks_all_gates_again(world):
     w.trade(101, buy=False, sol=SOL // 2)
     w.reserves(102, base=10**18, quote=126 * 10**16)
     assert last(w) == ("hold", "WAIT_NET_SOL_INFLOW")
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_the_mint_rests_on_all_its_pools_after_a_position_closed(world, is_known):
+    """Also on one that is met only then."""
+    w = world(reentry_cooldown_secs=4, take_profit_bps=100, take_profit_min_hold_secs=0)
+    w.held(100, tokens=M, lamports=5_000_000)
+    w.position().full = True
+    if is_known:
+        w.reserves(100, pool="Q")
+        w.trade(101, pool="Q")
+    w.reserves(101, base=10**15, quote=55 * 10**14)
+    w.fill(6_000_000, slot=102)
+    assert last(w) == ("wait", "WAIT_REENTRY_COOLDOWN")
+    for slot in (103, 111):
+        w.reserves(slot, pool="Q")
+        w.trade(slot, pool="Q")
+    assert len(w.intents()) == 2, "bought and sold"
+    w.trade(112, pool="Q")
+    assert w.verdicts("Q")[-1] == ("enter", "ENTER_PROBE_BUY")
+
+
+def scaling(w, slot):
+    """The probe earns enough."""
+    w.reserves(slot, base=10**18, quote=126 * 10**16)
+
+
+@pytest.mark.parametrize(("sol", "lands_first", "scales"), [(5, True, True), (6, True, False), (6, False, False)])
+def test_a_dump_refuses_the_scale_in_as_it_refuses_an_entry(world, sol, lands_first, scales):
+    """Above the limit and at any time since the wish; equality passes."""
+    w = world(
+        max_single_dump_lamports=5 * SOL, terminal_secs=10, dump_recovery_window_secs=1, trailing_activation_bps=10**9
+    )
+    w.reserves(99)
+    w.trade(100)
+    if lands_first:
+        w.fill(M, slot=100, paid=1_250_000)
+    w.trade(101, buy=False, sol=sol * SOL)
+    if not lands_first:
+        w.fill(M, slot=101, paid=1_250_000)
+    scaling(w, 120)
+    assert last(w) == (("enter", "ENTER_SCALE_IN") if scales else ("hold", "SCALE_IN_REFUSED"))
+    if not scales:
+        w.trade(125, sol=126 * M, tokens=100 * M)
+        scaling(w, 126)
+        assert last(w) == ("enter", "ENTER_SCALE_IN"), "that was terminal_secs ago"
 
 
 def test_scale_in_ends_with_its_window(world):

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ironcrab.domain.control import ConfigChanged, ConfigUpdate, RunStarted, Setting
-from ironcrab.domain.settings import judged, text_of
+from ironcrab.domain.settings import KEPT, in_force, judged, text_of
 from ironcrab.loop import Loop, Now
 from ironcrab.market.known import Known
-from ironcrab.strategy import reload
 from ironcrab.strategy.arb import Arbitrage
 from ironcrab.strategy.arb_params import ArbParams
 from ironcrab.strategy.momentum import Momentum
@@ -106,7 +105,7 @@ def test_a_run_that_opens_keeps_them_and_says_so(world):
     changed = told(w, take_profit_bps=700)
     said = w.take(OPENING)
     assert said == [
-        ConfigChanged("momentum-bot", (Setting("take_profit_bps", "700", reload.KEPT),), (), changed.config_snapshot_id)
+        ConfigChanged("momentum-bot", (Setting("take_profit_bps", "700", KEPT),), (), changed.config_snapshot_id)
     ]
     assert w.momentum.shared.take_profit_bps == 700
 
@@ -141,7 +140,7 @@ def test_arbitrage_takes_its_own(world):
     assert arb.params.min_spread_bps == 7
     assert arb.gates.params is arb.params
     loop.take(OPENING, 0)
-    assert log[-1].event.settings == (Setting("min_spread_bps", "7", reload.KEPT),)
+    assert log[-1].event.settings == (Setting("min_spread_bps", "7", KEPT),)
     new = Arbitrage(ArbParams(), Known.fresh(Now()))
     new.state = msgspec.json.decode(msgspec.json.encode(arb.state), type=type(arb.state))
     new.restored()
@@ -182,4 +181,4 @@ def test_any_wish_is_applied_or_rejected_and_what_holds_is_in_range(config):
         assert text_of(getattr(params, setting.key)) == setting.value
     momentum = Momentum(MomentumParams(), Known.fresh(Now()))
     momentum.step(1, ConfigUpdate("momentum-bot", config))
-    assert reload.in_force(momentum.scenario, momentum.state.changes) == params
+    assert in_force(momentum.scenario, momentum.state.changes) == params
