@@ -167,7 +167,12 @@ def status_line() -> Callable[["Status"], None]:
             is_skewed = True
             click.echo(f"warning: {sentence_of(status.skew_s)}", err=True)
         rate, before = status.records - before, status.records
-        states = (("DOWN ", not status.is_up), ("KILLED ", status.is_killed), ("DISK LOW ", status.is_low))
+        states = (
+            ("DOWN ", not status.is_up),
+            ("GAP ", status.is_up and status.is_gap),
+            ("KILLED ", status.is_killed),
+            ("DISK LOW ", status.is_low),
+        )
         flags = "".join(word for word, holds in states if holds)
         lag = status.lag_ns // 1_000_000
         text = (

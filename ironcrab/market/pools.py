@@ -372,8 +372,8 @@ class LivePoolCache:
 
     def _gap_closed(self, seq: int, event: GapClosed) -> None:
         self.state.gaps.pop(event.feed, None)
-        self.state.gap_slot = max(self.state.gap_slot, event.to_slot)
         if not event.filled or event.opened is None:
+            self.state.gap_slot = max(self.state.gap_slot, event.to_slot)
             return
         self.accounts.gap_filled(event.opened)
         # every record of the gap was delivered after all: a pool that none of them touched did not change

@@ -163,7 +163,7 @@ class Recorder:
             self.open(time)
         if isinstance(what, Connected):
             self.status.is_up = True
-            self._take(self.normaliser.connected(time, what.from_slot))
+            self._take(self.normaliser.connected(time, what.from_slot, what.to_slot))
         elif isinstance(what, Lost):
             self.status.is_up = False
             self._take(self.normaliser.disconnected(time, what.reason))

@@ -53,6 +53,7 @@ class Status(Struct):
     positions: int = 0
     gaps: int = 0
     is_up: bool = False
+    is_gap: bool = False
     is_killed: bool = False
     is_low: bool = False
     last: str = ""
@@ -230,5 +231,6 @@ class Live:
         status.slot, status.records = now.slot, self.drive.loop.seq
         status.pools, status.positions = len(known.pools.rows), self.engine.state.authority.held()
         status.is_up, status.is_killed = self.feeding.is_up, self.engine.state.kill.active
+        status.is_gap = known.pools.gap_open
         status.is_low = self.operator.room.is_low
         return status
