@@ -190,7 +190,7 @@ class GeyserClient:
         return max(wanted, int(reply.first_available) + self._above)
 
     async def _newest(self, channel: Any) -> int | None:
-        """The newest slot of the endpoint: until a replay has told it, the feed tells the past. None: it does not say."""
+        """The newest slot of the endpoint; until a replay has told it, the feed tells the past. None: not told."""
         ask = channel.unary_unary(
             "/geyser.Geyser/GetSlot",
             request_serializer=wire.GetSlotRequest.SerializeToString,
@@ -392,8 +392,8 @@ def _is_described(frame: bytes) -> bool:
 
 def _unreachable(where: str, code: str, details: str, *, tls: bool) -> str:
     lower = details.lower()
-    if any(word in lower for word in ("ssl", "tls", "certificate", "handshake")):
-        hint = "is it a plaintext port (http://), or a certificate of your own authority (--ca-file)?"
+    if any(word in lower for word in ("ssl", "tls", "certificate", "handshake", "verification")):
+        hint = "is it a plaintext port (http://), or a certificate of your own authority (--ca-file) or another host?"
         return f"{where}: the TLS handshake failed ({details}); {hint}"
     hint = "is host and port right, and does it speak TLS (https://)?" if not tls else "is host and port right?"
     return f"cannot reach {where} ({code}: {details}); {hint}"
