@@ -68,7 +68,8 @@ async def _block(channel: Any, endpoint: Endpoint) -> wire.SubscribeUpdateBlockM
         await call.write(request_of(Wanted()))
         async for update in call:
             if update.WhichOneof("update_oneof") == "block_meta":
-                return update.block_meta
+                meta: wire.SubscribeUpdateBlockMeta = update.block_meta
+                return meta
     except (aio.UsageError, asyncio.InvalidStateError):
         await call.code()
     finally:
