@@ -22,7 +22,10 @@ RING = 150
 """Frozen slots kept for replays (the plugin's default)."""
 _LEVELS = {wire.SLOT_PROCESSED: 0, wire.SLOT_CONFIRMED: 1, wire.SLOT_FINALIZED: 2}
 _CONTENT = ("account", "transaction", "entry", "block_meta", "block")
-_BREATH = 64
+_BREATH = 16
+"""Updates played without looking after the streams ..."""
+_TURNS = 64
+"""... and turns of the event loop that they get then, at most."""
 
 
 class End:
@@ -205,8 +208,15 @@ class Chain:
             self.publish(update)
             self._fire()
             if self.position % _BREATH == 0:
-                await asyncio.sleep(0)
+                await self._breathe()
         self.finished.set()
+
+    async def _breathe(self) -> None:
+        """Let streams write what waits: a chain that is behind its pace would leave them one message in many."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+            if all(subscriber.is_silent or not subscriber.waiting for subscriber in self.subscribers):
+                return
 
     async def _until_read(self) -> None:
         for subscriber in tuple(self.subscribers):

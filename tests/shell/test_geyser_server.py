@@ -265,3 +265,16 @@ def test_recorded_pace():
         call.cancel()
 
     serve(test, updates=demo(1, 100, 5), speed=10)
+
+
+def test_a_chain_behind_its_pace_lets_streams_write():
+    """A host too slow for the pace tells late, not one message in a hundred."""
+
+    async def test(server, channel):
+        call = subscribe(channel)
+        await call.write(everything())
+        await read(call, 400)
+        assert server.chain.position < 3_000
+        call.cancel()
+
+    serve(test, updates=demo(1, 1_500, 40), speed=1e6)
