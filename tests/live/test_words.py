@@ -235,6 +235,7 @@ def test_a_request_too_long_is_answered(tmp_path):
         reader, writer = await asyncio.open_unix_connection(tmp_path / "s.sock")
         writer.write(b"x" * 100_000 + b"\n")
         line = await reader.readline()
+        writer.close()
         await control.close()
         return line
 
