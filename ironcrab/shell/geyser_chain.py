@@ -166,7 +166,7 @@ class Chain:
             self.subscribers.append(subscriber)
             self._someone.set()
         for update in replay:
-            subscriber.tell(filters.said(update))
+            subscriber.tell(self._said(filters, update))
 
     def leave(self, subscriber: Subscriber) -> None:
         """The stream is over."""
@@ -248,7 +248,7 @@ class Chain:
         for subscriber in self.subscribers:
             if subscriber.filters is not None:
                 for update in updates:
-                    subscriber.tell(subscriber.filters.said(update))
+                    subscriber.tell(self._said(subscriber.filters, update))
 
     def publish(self, update: Update) -> None:
         """Tell everybody one update, and keep it."""
@@ -263,10 +263,16 @@ class Chain:
                 continue
             if level is not None and filters.commitment and level >= filters.commitment:
                 self._batch(subscriber, filters, update.slot)
-            subscriber.tell(filters.said(update))
+            subscriber.tell(self._said(filters, update))
         if level is not None and update.slot in self.slots:
             kept = self.slots[update.slot]
             kept.level = max(kept.level, level)
+
+    def _said(self, filters: Filters, update: Update) -> list[bytes]:
+        """What a subscription is told of an update; the whole block comes behind its meta."""
+        if update.kind != "block_meta" or not filters.blocks or update.slot not in self.slots:
+            return filters.said(update)
+        return [*filters.said(update), *filters.blocks_of(self.slots[update.slot].told)]
 
     def _keep(self, update: Update, level: int | None) -> None:
         status = update.message.slot.status if update.kind == "slot" else None
@@ -305,7 +311,7 @@ class Chain:
             return  # a source may begin with the status of a slot whose content came before it
         for update in _last_writes(slot.told):
             if update.kind in _CONTENT:
-                subscriber.tell(filters.said(update))
+                subscriber.tell(self._said(filters, update))
 
     def _replay(self, filters: Filters) -> list[Update]:
         if not self.ring:
