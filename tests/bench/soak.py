@@ -1,8 +1,9 @@
-"""A soak of feed and record: many updates a second, a fault every so often, memory and latency watched.
+"""A soak of feed and record, or of live: many updates a second, a fault every so often, memory and latency watched.
 
     python tests/bench/soak.py                    an hour at 5,000 updates a second
     python tests/bench/soak.py --minutes 2        the short form
     python tests/bench/soak.py --minutes 0.5 --rate 2000    what CI runs; IRONCRAB_SOAK_MINUTES=2 .ci/run for longer
+    python tests/bench/soak.py --live             a paper session with every strategy in the recorder's place
     python tests/bench/soak.py --calm             without faults: latencies of a quiet connection (replays are swallowed
                                                   at full speed, and their updates wait for one another)
 
@@ -20,6 +21,7 @@ import json
 import multiprocessing
 import os
 import tempfile
+import tomllib
 from pathlib import Path
 
 from ironcrab.dex import base58, raydium
@@ -27,8 +29,11 @@ from ironcrab.domain.control import GapClosed
 from ironcrab.domain.market import SlotUpdate
 from ironcrab.ingest.proto import geyser_pb2 as wire
 from ironcrab.log.recording import Recording
-from ironcrab.mode import record as recording
+from ironcrab.mode.live import LiveSettings, live_until
+from ironcrab.mode.outlets import paper_outlets
 from ironcrab.mode.record import Recorder, RecordSettings, record_until
+from ironcrab.mode.scenario import read
+from ironcrab.mode.taking import Live
 from ironcrab.shell import geyser_faults
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.endpoint import Endpoint
@@ -37,6 +42,7 @@ from ironcrab.shell.geyser_demo import SLOT_NS, demo
 from ironcrab.shell.geyser_filters import Update
 from ironcrab.shell.geyser_server import GeyserServer
 
+SCENARIO = Path(__file__).parents[2] / "scenarios" / "demo.toml"
 DEMO_RATE = 400
 LOOK_S = 15
 LOOKS = 6
@@ -87,21 +93,41 @@ def slope(samples):
     return sum((x - mean_x) * (y - mean_y) for x, y in half) / spread if spread else 0.0
 
 
-async def soak(port, folder, minutes):
+def timed(kind, method, latencies):
+    """Note how long each arrival waits and takes; gives the one that takes them."""
+    take, last = getattr(kind, method), {}
+
+    def timing(self, arrival):
+        take(self, arrival)
+        latencies.append(now_ns() - arrival[0])
+        self.status.lag_ns = latencies[-1]
+        last[0] = self
+
+    setattr(kind, method, timing)
+    return last
+
+
+def session(port, folder, stop, *, live):
+    """The coroutine of what is soaked."""
+    place = Endpoint(f"127.0.0.1:{port}", tls=False)
+    if not live:
+        settings = RecordSettings(place, most_tracked=5_000, segment_age_ns=60 * 10**9)
+        return record_until(folder, settings, stop)
+    tree = tomllib.loads(SCENARIO.read_text(encoding="utf-8"))
+    told = read("demo", tree | {"strategies": ["momentum", "arbitrage"]}, "the soak")
+
+    async def outlets(_):
+        return paper_outlets(told)
+
+    return live_until(told, LiveSettings(place, folder.parent, segment_age_ns=60 * 10**9), outlets, stop)
+
+
+async def soak(port, folder, minutes, *, live):
     latencies, samples, all_p99 = [], [], []
     look_s = min(LOOK_S, minutes * 60 / LOOKS)
-
-    class Timed(Recorder):
-        def take(self, arrival):
-            super().take(arrival)
-            latencies.append(now_ns() - arrival[0])
-            self.status.lag_ns = latencies[-1]
-            Timed.last = self
-
-    recording.Recorder = Timed
+    last = timed(Live, "arrive", latencies) if live else timed(Recorder, "take", latencies)
     stop = asyncio.Event()
-    settings = RecordSettings(Endpoint(f"127.0.0.1:{port}", tls=False), most_tracked=5_000, segment_age_ns=60 * 10**9)
-    task = asyncio.create_task(record_until(folder, settings, stop))
+    task = asyncio.create_task(session(port, folder, stop, live=live))
     began = now_ns()
     while not task.done() and now_ns() - began < minutes * 60e9:
         await asyncio.wait((task,), timeout=look_s)
@@ -112,7 +138,7 @@ async def soak(port, folder, minutes):
             all_p99.append(seen[len(seen) * 99 // 100])
             print(
                 f"{minute:6.2f} min  {len(seen) / look_s:8.0f} arrivals/s  p50 {seen[len(seen) // 2] / 1e6:6.2f} ms  "
-                f"p99 {all_p99[-1] / 1e6:6.2f} ms  {samples[-1][1]:6.1f} MB  gaps {Timed.last.status.gaps}",
+                f"p99 {all_p99[-1] / 1e6:6.2f} ms  {samples[-1][1]:6.1f} MB  gaps {last[0].status.gaps}",
                 flush=True,
             )
     stop.set()
@@ -136,6 +162,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=int, default=5_000)
+    parser.add_argument("--live", action="store_true")
     parser.add_argument("--calm", action="store_true")
     asked = parser.parse_args()
     here, there = multiprocessing.get_context("spawn").Pipe()
@@ -143,8 +170,8 @@ def main():
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(asked.rate, faults, there))
     server.start()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "soak"
-        summary, samples, all_p99 = asyncio.run(soak(here.recv(), folder, asked.minutes))
+        folder = Path(scratch) / ("demo" if asked.live else "soak")
+        summary, samples, all_p99 = asyncio.run(soak(here.recv(), folder, asked.minutes, live=asked.live))
         here.send(None)
         server.join()
         wrong = judged(folder)

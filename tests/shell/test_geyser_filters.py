@@ -116,6 +116,7 @@ def test_state_of_accounts():
     assert passes(memcmp(2, b"cd"))
     assert not passes(memcmp(2, b"ce"))
     assert not passes(memcmp(7, b"hi"))
+    assert passes(lambda told: setattr(told.memcmp, "base64", "YWI="))
     assert passes(lambda told: setattr(told, "datasize", 8))
     assert not passes(lambda told: setattr(told, "datasize", 7))
     assert [passes(lamports(kind, 50)) for kind in ("eq", "ne", "lt", "gt")] == [True, False, False, False]
