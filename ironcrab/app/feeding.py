@@ -204,7 +204,7 @@ def status_line() -> Callable[["Status"], None]:
     def show(status: "Status") -> None:
         nonlocal looks, before
         looks += 1
-        rate, before = status.records - before, status.records
+        rate, before = status.records - max(before, status.first), status.records
         gap = ", one open" if status.open_gap else ""
         up = "" if status.is_up else "DOWN  "
         lag = status.lag_ns // 1_000_000

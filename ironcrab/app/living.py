@@ -168,7 +168,7 @@ def status_line() -> Callable[["Status"], None]:
         if abs(status.skew_s) > MOST_SKEW_S and not is_skewed:
             is_skewed = True
             click.echo(f"warning: {sentence_of(status.skew_s)}", err=True)
-        rate, before = status.records - before, status.records
+        rate, before = status.records - max(before, status.first), status.records
         states = (
             ("DOWN ", not status.is_up),
             ("GAP ", status.is_up and status.is_gap),

@@ -43,7 +43,7 @@ from ironcrab.shell.skew import REPLAYED_S
 class Status(Struct):
     """What the status line says; `last` the newest decision in words, `lag_ns` age of the newest frame when folded.
 
-    `skew_s`: by how much the host is ahead of the newest block's time; 0 for a feed of the past.
+    `first`: records before this session. `skew_s`: by how much the host is ahead of the newest block's time; 0 for a feed of the past.
     """
 
     slot: int = 0
@@ -58,6 +58,7 @@ class Status(Struct):
     is_low: bool = False
     last: str = ""
     skew_s: int = 0
+    first: int = 0
 
 
 class Live:
@@ -83,7 +84,7 @@ class Live:
         self.scenario = scenario
         self.session = session
         self.outlets = outlets
-        self.status = Status()
+        self.status = Status(first=session.next_seq)
         self.decisions: dict[str, int] = {}
         self.first_seq = session.next_seq
         self.run = 0

@@ -240,3 +240,13 @@ def test_a_request_too_long_is_answered(tmp_path):
         return line
 
     assert b"more than 65536 bytes" in asyncio.run(put())
+
+
+def test_the_status_line_counts_this_session_and_says_what_is_wrong(capsys):
+    from ironcrab.app.living import status_line
+    from ironcrab.mode.taking import Status
+
+    status_line()(Status(first=20_000, records=20_010, is_up=True, is_gap=True))
+    told = capsys.readouterr().err
+    assert told.startswith("GAP slot")
+    assert " 10 events/s" in told
