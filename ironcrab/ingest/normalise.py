@@ -93,9 +93,7 @@ class Normaliser:
         self.time = received_ns or _created(message) or self.time
         return [(self.time, event) for event in self._readers[kind](told)]
 
-    def connected(
-        self, time: int, from_slot: int | None = None, to_slot: int | None = None
-    ) -> list[tuple[int, Event]]:
+    def connected(self, time: int, from_slot: int | None = None, to_slot: int | None = None) -> list[tuple[int, Event]]:
         """A connection begins, with a replay `from_slot` to the newest slot where one was asked for."""
         return [(time, event) for event in self.slots.connected(from_slot, to_slot)]
 

@@ -43,7 +43,8 @@ from ironcrab.shell.skew import REPLAYED_S
 class Status(Struct):
     """What the status line says; `last` the newest decision in words, `lag_ns` age of the newest frame when folded.
 
-    `first`: records before this session. `skew_s`: by how much the host is ahead of the newest block's time; 0 for a feed of the past.
+    `first`: records before this session. `skew_s`: by how much the host is ahead of the newest block's time; 0 for a
+    feed of the past.
     """
 
     slot: int = 0
