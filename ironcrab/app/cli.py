@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from ironcrab import __version__
-from ironcrab.app.settings import wants_color, wants_traceback
+from ironcrab.app.settings import quiet_grpc, wants_color, wants_traceback
 from ironcrab.domain.fault import Fault
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
@@ -109,6 +109,7 @@ def cli(ctx: click.Context) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    quiet_grpc()
     try:
         code = cli.main(args=args, prog_name="ironcrab", standalone_mode=False)
         sys.stdout.flush()

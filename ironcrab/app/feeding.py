@@ -1,6 +1,7 @@
 """Commands that speak Geyser: feed serves one, record writes one."""
 
 import asyncio
+import itertools
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -96,7 +97,11 @@ def _updates(capture: str, seed: int, rate: int) -> Iterator:  # type: ignore[ty
         return demo(seed, rate)
     path = Path(capture)
     capture_files(path)
-    return (update for frame in frames_of(path, {}) if (update := update_of(frame)) is not None)
+    updates = (update for frame in frames_of(path, {}) if (update := update_of(frame)) is not None)
+    first = next(updates, None)
+    if first is None:
+        raise InputFault(f"{path} holds no frame: u32 big-endian length + SubscribeUpdate; is it a capture?")
+    return itertools.chain((first,), updates)
 
 
 def _speed(text: str) -> float | None:
@@ -199,7 +204,7 @@ def status_line() -> Callable[["Status"], None]:
     def show(status: "Status") -> None:
         nonlocal looks, before
         looks += 1
-        rate, before = status.records - before, status.records
+        rate, before = status.records - max(before, status.first), status.records
         gap = ", one open" if status.open_gap else ""
         up = "" if status.is_up else "DOWN  "
         lag = status.lag_ns // 1_000_000

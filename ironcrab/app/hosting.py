@@ -45,7 +45,9 @@ def localnet_command(
     delay N SLOTS, fail N, mute N [TIMES|all], hide N SLOTS, busy METHOD N, behind METHOD N.
     """
     from ironcrab.shell import hosted  # noqa: PLC0415 - the virtual machine loads only here
+    from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
 
+    refuse_if_key_in_reach(environment(), "localnet")
     chain = hosted.make_chain(programs, accounts, slot_ms, rent, fates, drops)
     asyncio.run(_serve(chain, rpc_port, feed_port, tick=not still))
 
@@ -68,6 +70,7 @@ async def _serve(chain: "LocalChain", rpc_port: int, feed_port: int | None, *, t
 @click.option("--rpc", "rpc_url", metavar="URL", help="The node's JSON-RPC.")
 @click.option("--endpoint", metavar="URL", help="The Yellowstone endpoint.")
 @click.option("--token-file", type=PATH, help="Its token, on one line.")
+@click.option("--ca-file", type=PATH, help="PEM of the certificate authority to trust, where it is not a usual one.")
 @click.option("--key-file", type=PATH, help="The signing key.")
 @click.option("--wallet", metavar="ADDRESS", help="The wallet, where no key is at hand.")
 @click.option("--data", type=PATH, default=Path("data"), show_default=True, help="Folder of recordings.")
@@ -77,19 +80,24 @@ def doctor_command(
     rpc_url: str | None,
     endpoint: str | None,
     token_file: Path | None,
+    ca_file: Path | None,
     key_file: Path | None,
     wallet: str | None,
     data: Path,
     least_sol: str,
     as_json: bool,
 ) -> None:
-    """Look at what live trading needs: endpoint, clock, disk, key, wallet, versions; exit 3 where one is not ok."""
+    """Look at what live trading needs: endpoint, clock, disk, key, wallet, versions; exit 3 where one is not ok.
+
+    Paper needs --endpoint alone; real money --rpc and --key-file too.
+    """
     from ironcrab.shell import doctor  # noqa: PLC0415 - loads the network's libraries
 
     case = doctor.Case(
         rpc_url=rpc_url,
         endpoint=endpoint,
         token_file=token_file,
+        ca_file=ca_file,
         key_file=key_file,
         wallet=wallet,
         data=data,

@@ -1,5 +1,7 @@
 """Commands of a live session: live, kill, reset, set, unit."""
 
+import os
+import pwd
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,8 +47,8 @@ def _over_bus(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--token-file", "tokens", multiple=True, type=PATH, help="The token of an endpoint, in their order.")
 @click.option("--ca-file", type=PATH, help="PEM of the certificate authority to trust, where it is not a usual one.")
 @DATA
-@click.option("--armed", metavar="ADDRESS", help="Real money: the wallet, typed in full.")
-@click.option("--key-file", type=PATH, help="Its key, readable by its owner alone.")
+@click.option("--armed", allow_from_autoenv=False, metavar="ADDRESS", help="Real money: the wallet, typed in full.")
+@click.option("--key-file", allow_from_autoenv=False, type=PATH, help="Its key, readable by its owner alone.")
 @click.option("--rpc", "rpc_url", metavar="URL", help="A node for unknown accounts; armed, it simulates and sends too.")
 @click.option("--jito", "jito_url", metavar="URL", help="A block engine for intents that tip.")
 @click.option(
@@ -166,8 +168,13 @@ def status_line() -> Callable[["Status"], None]:
         if abs(status.skew_s) > MOST_SKEW_S and not is_skewed:
             is_skewed = True
             click.echo(f"warning: {sentence_of(status.skew_s)}", err=True)
-        rate, before = status.records - before, status.records
-        states = (("DOWN ", not status.is_up), ("KILLED ", status.is_killed), ("DISK LOW ", status.is_low))
+        rate, before = status.records - max(before, status.first), status.records
+        states = (
+            ("DOWN ", not status.is_up),
+            ("GAP ", status.is_up and status.is_gap),
+            ("KILLED ", status.is_killed),
+            ("DISK LOW ", status.is_low),
+        )
         flags = "".join(word for word, holds in states if holds)
         lag = status.lag_ns // 1_000_000
         text = (
@@ -287,17 +294,19 @@ UNIT = """\
 Description=ironcrab live {name}
 Wants=network-online.target
 After=network-online.target
-# a session that cannot start says why in the journal and is not hammered
-StartLimitIntervalSec=300
-StartLimitBurst=5
+# an endpoint may be away for hours: tried again every few seconds, for ever; the journal says why
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
+User={user}
+ExecStartPre=+/usr/bin/install -d -o {user} {data}
 ExecStart={command}
 WorkingDirectory={folder}
 # the log goes on where it ended, whatever ended it
 Restart=on-failure
-RestartSec=2
+RestartPreventExitStatus=2
+RestartSec=5
 KillSignal=SIGTERM
 TimeoutStopSec=60
 UMask=0077
@@ -317,7 +326,8 @@ def unit_text(name: str, command: list[str]) -> str:
     """The unit that runs `command` (its last word is the data folder)."""
     quoted = " ".join(_quoted(word) for word in command)
     data = command[-1]
-    return UNIT.format(name=name, command=quoted, folder=Path.cwd(), data=_quoted(data)).rstrip("\n")
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    return UNIT.format(name=name, command=quoted, folder=Path.cwd(), data=_quoted(data), user=user).rstrip("\n")
 
 
 def _quoted(word: str) -> str:

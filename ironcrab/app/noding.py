@@ -23,7 +23,9 @@ def _feed_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--endpoint", "url", metavar="URL", help="Of the feed: https://host:port, or http://host:port."),
         click.option("--token-file", type=PATH, help="The endpoint's token, on one line."),
         click.option("--ca-file", type=PATH, help="PEM of the certificate authority to trust."),
-        click.option("--armed", metavar="ADDRESS", help="Real money: the wallet, typed in full."),
+        click.option(
+            "--armed", allow_from_autoenv=False, metavar="ADDRESS", help="Real money: the wallet, typed in full."
+        ),
         click.option("--key-file", type=PATH, help="Its key, readable by its owner alone; only the engine reads it."),
         click.option("--rpc", "rpc_url", metavar="URL", help="The node that simulates, sends and confirms."),
         click.option("--jito", "jito_url", metavar="URL", help="A block engine for intents that tip."),

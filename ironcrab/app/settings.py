@@ -22,6 +22,11 @@ def recordings_home() -> Path:
     return Path(os.environ.get("IRONCRAB_RECORDINGS") or "recordings")  # noqa: TID251 - settings are this module's job
 
 
+def quiet_grpc() -> None:
+    """The own lines of gRPC would stand between ours on stderr; GRPC_VERBOSITY brings them back."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # noqa: TID251 - settings are this module's job
+
+
 def environment() -> Mapping[str, str]:
     """All of it, for the one question whether a signing key lies in it (invariant I-3)."""
     return dict(os.environ)  # noqa: TID251 - settings are this module's job

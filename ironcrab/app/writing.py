@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from ironcrab.app.opening import open_recording
+from ironcrab.app.settings import environment
 from ironcrab.app.text import emit_json, parse_time, progress, shorten, table
 from ironcrab.domain.fault import InputFault, LockFault
 from ironcrab.log.recording import Recording
@@ -111,7 +112,9 @@ def import_rpc_command(
     from ironcrab.app.feeding import keys_of  # noqa: PLC0415 - only here
     from ironcrab.mode.rpc_importing import Wish, import_rpc  # noqa: PLC0415 - HTTP and the venues load only here
     from ironcrab.shell.rpc import Rpc  # noqa: PLC0415 - as above
+    from ironcrab.shell.wallet import refuse_if_key_in_reach  # noqa: PLC0415 - as above
 
+    refuse_if_key_in_reach(environment(), "import rpc")
     named = keys_of(pools, "--pools")
     if bool(named) == (program is not None):
         raise click.UsageError("give --pools POOL[,POOL..] or --program ADDRESS")

@@ -93,9 +93,9 @@ class Normaliser:
         self.time = received_ns or _created(message) or self.time
         return [(self.time, event) for event in self._readers[kind](told)]
 
-    def connected(self, time: int, from_slot: int | None = None) -> list[tuple[int, Event]]:
-        """A connection begins, with a replay `from_slot` where one was asked for."""
-        return [(time, event) for event in self.slots.connected(from_slot)]
+    def connected(self, time: int, from_slot: int | None = None, to_slot: int | None = None) -> list[tuple[int, Event]]:
+        """A connection begins, with a replay `from_slot` to the newest slot where one was asked for."""
+        return [(time, event) for event in self.slots.connected(from_slot, to_slot)]
 
     def disconnected(self, time: int, reason: str) -> list[tuple[int, Event]]:
         """The connection is lost; a gap opens behind the last whole slot."""

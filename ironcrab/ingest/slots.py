@@ -70,6 +70,8 @@ class SlotTree:
         created: highest slot whose CREATED_BANK was seen on this connection.
         gap: first slot of the open gap, None when none is open.
         lost: the open gap came from a lost connection, so that a replay can fill it.
+        until: slot that a replay has to tell to its end before the gap is over: what it tells until then is old.
+        holed: the chain that was told since the gap opened is broken, so that it cannot be filled any more.
 
     Args:
         feed: name of the feed in gap events.
@@ -85,6 +87,8 @@ class SlotTree:
         self.created = 0
         self.gap: int | None = None
         self.lost = False
+        self.until = -1
+        self.holed = False
 
     def status(self, slot: int, parent: int | None, status: str, error: str = "") -> list[Event]:
         """A slot reached a status: created, processed, confirmed, finalized or dead (`error`: why)."""
@@ -93,11 +97,12 @@ class SlotTree:
         said = self._created(slot, node) if status == "created" else []
         if status in node.told:
             count(self.counts, "slot_status_repeated")
-            return said
+            return said + self._caught_up(slot, status)
         node.told.append(status)
         said.append(SlotUpdate(current_slot=slot, slot=slot, status=status, parent=node.parent))
         if status == "processed":
             node.sealed = node.sealed or node.connection == self.connection
+            said += self._caught_up(slot, status)
         elif status == "dead":
             said += self._orphan(slot, f"the slot is dead: {error[:_REASON]}" if error else "the slot is dead")
         elif status in ("confirmed", "finalized") and not node.rooted:
@@ -137,8 +142,13 @@ class SlotTree:
         node.writes.add((pubkey, version))
         return self._content(slot, node)
 
-    def connected(self, from_slot: int | None) -> list[Event]:
-        """A new connection begins; `from_slot` where a replay was asked for."""
+    def connected(self, from_slot: int | None, to_slot: int | None = None) -> list[Event]:
+        """A new connection begins; `from_slot` where a replay was asked for, `to_slot` the newest slot it will tell.
+
+        Where nobody knows the newest one, the highest slot that was begun before the loss stands for it.
+        """
+        begun = max((slot for slot, node in self.nodes.items() if node.connection), default=-1)
+        self.until = -1 if from_slot is None else begun if to_slot is None else to_slot
         self.connection += 1
         self.created = 0
         return [FeedConnected(self.feed, from_slot)]
@@ -173,7 +183,7 @@ class SlotTree:
                 self.connection += 1
                 self.created = 0
             elif isinstance(event, GapOpened):
-                self.gap = event.from_slot
+                self.gap, self.holed = event.from_slot, False
             elif isinstance(event, GapClosed):
                 self.gap, self.lost = None, False
                 self._node(event.to_slot).judged = True
@@ -187,6 +197,8 @@ class SlotTree:
             node.wipe()
         node.told.append(event.status)
         if event.status == "created":
+            parent = slot - 1 if node.parent is None else node.parent
+            self.holed = self.holed or (self.gap is not None and not self._is_whole(parent, known=node.sealed))
             node.connection = self.connection
             self.created = max(self.created, slot)
         elif event.status == "processed":
@@ -236,29 +248,46 @@ class SlotTree:
         self.created = max(self.created, slot)
         # a bank without a parent link may hang on anything: only the slot right below it is surely no gap
         parent = node.parent if node.parent is not None else slot - 1
-        return said + self._judge(parent, known=node.sealed, first=first) if parent >= 0 else said
+        return said + self._judge(slot, parent, known=node.sealed, first=first) if parent >= 0 else said
 
-    def _judge(self, parent: int, *, known: bool, first: bool) -> list[Event]:
+    def _judge(self, slot: int, parent: int, *, known: bool, first: bool) -> list[Event]:
         """Whether the chain is unbroken down to a parent: closes an open gap, or tells one that is over.
 
-        It is unbroken too where the child itself was `known` whole, and where the parent lies below an open gap: a
-        replay from its first slot, or from below it. While such a replay tells what was whole before, the gap stays
-        open: nothing of it has been told yet.
+        While a replay tells what was whole before, or has not come to the present, the gap stays open.
         """
         node = self.nodes.get(parent)
-        below = self.gap is not None and parent < self.gap
-        whole = known or below or (node is not None and (node.sealed or node.connection == self.connection))
+        whole = self._is_whole(parent, known=known)
         if self.gap is not None:
             if self.lost and whole and parent + 1 < self.gap:
                 return []
+            self.holed = self.holed or not whole
+            if self.lost and slot <= self.until:
+                return []
             self._node(parent).judged = True
-            return self._close(parent if self.lost else max(parent, self.gap), filled=whole and self.lost)
+            return self._close(parent if self.lost else max(parent, self.gap), filled=self.lost and not self.holed)
         if whole or first or (node is not None and node.judged):
             return []
         met = (slot for slot, other in self.nodes.items() if slot < parent and (other.connection or other.judged))
         said = self._open(max(met, default=parent - 1) + 1, parent, f"slot {parent} is a parent and was not told")
         self._node(parent).judged = True
         return [*said, *self._close(parent, filled=False)]
+
+    def _is_whole(self, parent: int, *, known: bool) -> bool:
+        """Whether nothing is missing between a slot (`known`: itself whole before) and its parent.
+
+        Nothing is missing too where the parent lies below an open gap: a replay from its first slot, or from below it.
+        """
+        node = self.nodes.get(parent)
+        below = self.gap is not None and parent < self.gap
+        return known or below or (node is not None and (node.sealed or node.connection == self.connection))
+
+    def _caught_up(self, slot: int, status: str) -> list[Event]:
+        """A replay has told the newest slot there was to its end: the gap it fills is over."""
+        is_over = status == "processed" and self.gap is not None and self.lost and slot >= max(self.until, self.gap)
+        if not is_over or self.until < 0 or not self.nodes[slot].sealed:
+            return []
+        self.nodes[slot].judged = True
+        return self._close(slot, filled=not self.holed)
 
     def _content(self, slot: int, node: Node) -> list[Event]:
         """Content of a slot (0: not told) whose beginning was not seen opens a gap, unless one is open."""
@@ -271,11 +300,11 @@ class SlotTree:
         return [*self._open(slot, slot, reason), *self._close(slot, filled=False)]
 
     def _open(self, start: int, end: int | None, reason: str) -> list[Event]:
-        self.gap = start
+        self.gap, self.holed = start, False
         return [GapOpened(self.feed, start, end, reason)]
 
     def _close(self, end: int, *, filled: bool) -> list[Event]:
-        self.gap, self.lost = None, False
+        self.gap, self.lost, self.until = None, False, -1
         return [GapClosed(self.feed, None, end, filled=filled)]
 
     def _orphan(self, slot: int, reason: str) -> list[Event]:

@@ -123,11 +123,15 @@ class PoolRow(Struct, gc=False, omit_defaults=True):
 
 
 class PoolsState(Struct):
-    """Everything `LivePoolCache` remembers: rows by pool address in first-seen order, open gaps by feed, accounts."""
+    """Everything `LivePoolCache` remembers: rows by pool address in first-seen order, open gaps by feed, accounts.
+
+    `gap_slot` is the newest slot in a gap, open ones included, `lost_slot` the newest in one that nothing filled.
+    """
 
     rows: dict[str, PoolRow] = field(default_factory=dict)
     gaps: dict[str, Seq] = field(default_factory=dict)
     gap_slot: Slot = 0
+    lost_slot: Slot = 0
     accounts: AccountsState = field(default_factory=AccountsState)
 
 
@@ -365,16 +369,21 @@ class LivePoolCache:
         state = self.state
         self.accounts.gap_opened(seq)
         state.gap_slot = max(state.gap_slot, self.now.slot if event.to_slot is None else event.to_slot)
-        if event.to_slot is None:
+        if event.to_slot is not None:
+            state.lost_slot = max(state.lost_slot, event.to_slot)
+        else:
             state.gaps[event.feed] = seq
             while len(state.gaps) > MOST_GAPS:
                 del state.gaps[next(iter(state.gaps))]
 
     def _gap_closed(self, seq: int, event: GapClosed) -> None:
-        self.state.gaps.pop(event.feed, None)
-        self.state.gap_slot = max(self.state.gap_slot, event.to_slot)
+        state = self.state
+        state.gaps.pop(event.feed, None)
         if not event.filled or event.opened is None:
+            state.gap_slot = state.lost_slot = max(state.gap_slot, event.to_slot)
             return
+        if not state.gaps:
+            state.gap_slot = state.lost_slot  # nothing is missing: what is judged over a span of slots may span it
         self.accounts.gap_filled(event.opened)
         # every record of the gap was delivered after all: a pool that none of them touched did not change
         for row in self.rows.values():

@@ -35,7 +35,7 @@ class Feeding:
         time, what = arrival
         if isinstance(what, Connected):
             self.is_up = True
-            return self._new(self.normaliser.connected(time, what.from_slot))
+            return self._new(self.normaliser.connected(time, what.from_slot, what.to_slot))
         if isinstance(what, Lost):
             self.is_up = False
             return self._new(self.normaliser.disconnected(time, what.reason))

@@ -93,7 +93,10 @@ class RecordSummary(Struct, frozen=True):
 
 
 class Status(Struct):
-    """What the status line says: highest slot, records so far, open and all gaps, age of the newest frame (ns)."""
+    """What the status line says: highest slot, records so far, open and all gaps, age of the newest frame (ns).
+
+    `first`: records before this session.
+    """
 
     slot: int = 0
     records: int = 0
@@ -101,6 +104,7 @@ class Status(Struct):
     open_gap: bool = False
     lag_ns: int = 0
     is_up: bool = False
+    first: int = 0
 
 
 class Recorder:
@@ -133,7 +137,7 @@ class Recorder:
         self.normaliser = normaliser
         self.tail = tail
         self.raw = raw
-        self.status = Status()
+        self.status = Status(records=session.next_seq, first=session.next_seq)
         now = Now()
         now.time = normaliser.time
         self.loop = Loop((), session.append, now, session.next_seq)
@@ -163,7 +167,7 @@ class Recorder:
             self.open(time)
         if isinstance(what, Connected):
             self.status.is_up = True
-            self._take(self.normaliser.connected(time, what.from_slot))
+            self._take(self.normaliser.connected(time, what.from_slot, what.to_slot))
         elif isinstance(what, Lost):
             self.status.is_up = False
             self._take(self.normaliser.disconnected(time, what.reason))

@@ -44,7 +44,8 @@ from ironcrab.shell.skew import REPLAYED_S
 class Status(Struct):
     """What the status line says; `last` the newest decision in words, `lag_ns` age of the newest frame when folded.
 
-    `skew_s`: by how much the host is ahead of the newest block's time; 0 for a feed of the past.
+    `first`: records before this session. `skew_s`: by how much the host is ahead of the newest block's time; 0 for a
+    feed of the past.
     """
 
     slot: int = 0
@@ -54,10 +55,12 @@ class Status(Struct):
     positions: int = 0
     gaps: int = 0
     is_up: bool = False
+    is_gap: bool = False
     is_killed: bool = False
     is_low: bool = False
     last: str = ""
     skew_s: int = 0
+    first: int = 0
 
 
 class Live:
@@ -83,7 +86,7 @@ class Live:
         self.scenario = scenario
         self.session = session
         self.outlets = outlets
-        self.status = Status()
+        self.status = Status(first=session.next_seq)
         self.decisions: dict[str, int] = {}
         self.first_seq = session.next_seq
         self.run = 0
@@ -231,5 +234,6 @@ class Live:
         status.slot, status.records = now.slot, self.drive.loop.seq
         status.pools, status.positions = len(known.pools.rows), self.engine.state.authority.held()
         status.is_up, status.is_killed = self.feeding.is_up, self.engine.state.kill.active
+        status.is_gap = known.pools.gap_open
         status.is_low = self.operator.room.is_low
         return status

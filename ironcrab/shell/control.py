@@ -80,6 +80,8 @@ class Control:
                 reply = await self.answer(msgspec.json.decode(line, type=Request))
             except msgspec.DecodeError as error:
                 reply = Reply(ok=False, text=f"the request is none: {error}")
+            except asyncio.LimitOverrunError:
+                reply = Reply(ok=False, text=f"the request is none: more than {MOST_LINE} bytes")
             writer.write(msgspec.json.encode(reply) + b"\n")
             await writer.drain()
         writer.close()

@@ -12,7 +12,7 @@ from ironcrab import __version__
 from ironcrab.dex.address import SYSTEM, is_key
 from ironcrab.domain.fault import Fault
 from ironcrab.shell.rpc import Rpc
-from ironcrab.shell.skew import MOST_SKEW_S, sentence_of, skew_of
+from ironcrab.shell.skew import MOST_SKEW_S, REPLAYED_S, sentence_of, skew_of
 from ironcrab.shell.wallet import load_wallet, refuse_if_key_in_reach
 
 LEAST_FREE_BYTES = 5 * 2**30
@@ -26,6 +26,7 @@ class Case(Struct, frozen=True):
     rpc_url: str | None
     endpoint: str | None
     token_file: Path | None
+    ca_file: Path | None
     key_file: Path | None
     wallet: str | None
     data: Path
@@ -46,8 +47,7 @@ async def examine(case: Case) -> tuple[Finding, ...]:
     key, address = _key(case)
     found = [_versions(), _disk(case.data), _reach(case.environment), key]
     found += await _node(case, address)
-    if case.endpoint is not None:
-        found.append(await _endpoint(case.endpoint, case.token_file))
+    found += await _feed(case)
     return tuple(found)
 
 
@@ -100,6 +100,8 @@ def _key(case: Case) -> tuple[Finding, str | None]:
 
 async def _node(case: Case, address: str | None) -> list[Finding]:
     """The node, the clock against its chain, and the wallet on it."""
+    if case.rpc_url is None and case.endpoint is not None and address is None:
+        return [Finding("rpc", True, "none named (--rpc URL); paper trading needs none")]
     if case.rpc_url is None:
         return [Finding("rpc", False, "no node named; name one with --rpc URL")]
     try:
@@ -128,10 +130,7 @@ async def _health(rpc: Rpc) -> Finding:
 
 
 async def _clock(rpc: Rpc) -> Finding:
-    skew_s = await skew_of(rpc)
-    if abs(skew_s) > MOST_SKEW_S:
-        return Finding("clock", False, sentence_of(skew_s))
-    return Finding("clock", True, f"host and chain differ by {skew_s} s")
+    return _judged(await skew_of(rpc), "chain")
 
 
 async def _wallet(rpc: Rpc, address: str, least: int) -> Finding:
@@ -143,37 +142,27 @@ async def _wallet(rpc: Rpc, address: str, least: int) -> Finding:
     return Finding("wallet", lamports >= least, text if lamports >= least else f"{text}; {least:,} are wanted: fund it")
 
 
-async def _endpoint(url: str, token_file: Path | None) -> Finding:
-    """Whether the endpoint takes our token and tells its version and slot."""
-    import grpc  # noqa: PLC0415 - gRPC loads only where an endpoint is named
-    from grpc import aio  # noqa: PLC0415 - as above
-
-    from ironcrab.ingest.proto import geyser_pb2 as wire  # noqa: PLC0415 - as above
-    from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - as above
+async def _feed(case: Case) -> list[Finding]:
+    """The endpoint, by what a session of paper asks of it; and the clock against its newest block."""
+    if case.endpoint is None:
+        return [Finding("endpoint", True, "none named (--endpoint URL), none looked at")]
+    from ironcrab.shell.endpoint import endpoint  # noqa: PLC0415 - gRPC loads only where an endpoint is named
+    from ironcrab.shell.pulse import pulse_of  # noqa: PLC0415 - as above
 
     try:
-        at = endpoint(url, token_file)
+        pulse = await pulse_of(endpoint(case.endpoint, case.token_file, case.ca_file))
     except Fault as fault:
-        return Finding("endpoint", False, str(fault))
-    metadata = () if at.token is None else ((at.token_name, at.token),)
-    credentials = grpc.ssl_channel_credentials(at.authorities)
-    async with aio.secure_channel(at.target, credentials) if at.tls else aio.insecure_channel(at.target) as channel:
-        ask = channel.unary_unary(
-            "/geyser.Geyser/GetVersion",
-            request_serializer=wire.GetVersionRequest.SerializeToString,
-            response_deserializer=wire.GetVersionResponse.FromString,
-        )
-        try:
-            told = await ask(wire.GetVersionRequest(), metadata=metadata, timeout=5)
-        except aio.AioRpcError as error:
-            code = error.code().name
-            return Finding("endpoint", False, f"{at.target} says {code}; {_ADVICE.get(code, _CHECK)}")
-    return Finding("endpoint", True, f"{at.target} runs {' '.join(told.version.split())[:120]}")
+        return [Finding("endpoint", False, str(fault))]
+    found = [Finding("endpoint", True, f"{pulse.target} runs {pulse.version}, newest block {pulse.slot:,}")]
+    if case.rpc_url is None:
+        found.append(_judged(pulse.skew_s, "the endpoint's chain"))
+    return found
 
 
-_CHECK = "check host, port and scheme (https for TLS)"
-_ADVICE = {
-    "UNAUTHENTICATED": "check the token in --token-file",
-    "PERMISSION_DENIED": "check the token's plan",
-    "UNIMPLEMENTED": "it is no Yellowstone endpoint",
-}
+def _judged(skew_s: int | None, chain: str) -> Finding:
+    """A clock that differs from that of `chain` by so many seconds; None: the chain does not say."""
+    if skew_s is None or abs(skew_s) >= REPLAYED_S:
+        return Finding("clock", True, f"{chain} is of the past or tells no time: nothing to look at the clock by")
+    if abs(skew_s) > MOST_SKEW_S:
+        return Finding("clock", False, sentence_of(skew_s))
+    return Finding("clock", True, f"host and {chain} differ by {skew_s} s")

@@ -1,5 +1,6 @@
 """Where a feed is and what is wanted of it: endpoint, token, TLS; and the subscription that follows from the wants."""
 
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -63,7 +64,7 @@ def endpoint(url: str, token_file: Path | None = None, authorities_file: Path | 
         raise InputFault("an endpoint is host and port alone; a token stands in a file: --token-file FILE")
     tls = parts.scheme == "https"
     token = None if token_file is None else read_token(token_file)
-    authorities = None if authorities_file is None else _content(authorities_file)
+    authorities = None if authorities_file is None else _authorities(authorities_file)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return Endpoint(f"{host}:{port or (443 if tls else 80)}", tls, token, authorities=authorities)
 
@@ -88,6 +89,15 @@ def read_token(path: Path) -> str:
     if not token or not token.isascii() or not token.isprintable():
         raise InputFault(f"token file {path} holds no token; put the token of the endpoint there, on one line")
     return token
+
+
+def _authorities(path: Path) -> bytes:
+    content = _content(path)
+    try:
+        ssl.create_default_context(cadata=content.decode("ascii", "replace"))
+    except ssl.SSLError as error:
+        raise InputFault(f"{path} holds no certificate; --ca-file wants the authority's, PEM") from error
+    return content
 
 
 def _content(path: Path) -> bytes:

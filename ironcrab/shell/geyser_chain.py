@@ -22,7 +22,10 @@ RING = 150
 """Frozen slots kept for replays (the plugin's default)."""
 _LEVELS = {wire.SLOT_PROCESSED: 0, wire.SLOT_CONFIRMED: 1, wire.SLOT_FINALIZED: 2}
 _CONTENT = ("account", "transaction", "entry", "block_meta", "block")
-_BREATH = 64
+_BREATH = 16
+"""Updates played without looking after the streams ..."""
+_TURNS = 64
+"""... and turns of the event loop that they get then, at most."""
 
 
 class End:
@@ -163,7 +166,7 @@ class Chain:
             self.subscribers.append(subscriber)
             self._someone.set()
         for update in replay:
-            subscriber.tell(filters.said(update))
+            subscriber.tell(self._said(filters, update))
 
     def leave(self, subscriber: Subscriber) -> None:
         """The stream is over."""
@@ -205,8 +208,15 @@ class Chain:
             self.publish(update)
             self._fire()
             if self.position % _BREATH == 0:
-                await asyncio.sleep(0)
+                await self._breathe()
         self.finished.set()
+
+    async def _breathe(self) -> None:
+        """Let streams write what waits: a chain that is behind its pace would leave them one message in many."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+            if all(subscriber.is_silent or not subscriber.waiting for subscriber in self.subscribers):
+                return
 
     async def _until_read(self) -> None:
         for subscriber in tuple(self.subscribers):
@@ -238,7 +248,7 @@ class Chain:
         for subscriber in self.subscribers:
             if subscriber.filters is not None:
                 for update in updates:
-                    subscriber.tell(subscriber.filters.said(update))
+                    subscriber.tell(self._said(subscriber.filters, update))
 
     def publish(self, update: Update) -> None:
         """Tell everybody one update, and keep it."""
@@ -253,10 +263,16 @@ class Chain:
                 continue
             if level is not None and filters.commitment and level >= filters.commitment:
                 self._batch(subscriber, filters, update.slot)
-            subscriber.tell(filters.said(update))
+            subscriber.tell(self._said(filters, update))
         if level is not None and update.slot in self.slots:
             kept = self.slots[update.slot]
             kept.level = max(kept.level, level)
+
+    def _said(self, filters: Filters, update: Update) -> list[bytes]:
+        """What a subscription is told of an update; the whole block comes behind its meta."""
+        if update.kind != "block_meta" or not filters.blocks or update.slot not in self.slots:
+            return filters.said(update)
+        return [*filters.said(update), *filters.blocks_of(self.slots[update.slot].told)]
 
     def _keep(self, update: Update, level: int | None) -> None:
         status = update.message.slot.status if update.kind == "slot" else None
@@ -295,7 +311,7 @@ class Chain:
             return  # a source may begin with the status of a slot whose content came before it
         for update in _last_writes(slot.told):
             if update.kind in _CONTENT:
-                subscriber.tell(filters.said(update))
+                subscriber.tell(self._said(filters, update))
 
     def _replay(self, filters: Filters) -> list[Update]:
         if not self.ring:

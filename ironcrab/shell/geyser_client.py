@@ -36,6 +36,8 @@ BELOW = 2
 """Slots below the last whole one with which a replay begins."""
 ABOVE, MOST_ABOVE = 8, 16
 """Slots by which a replay begins above the oldest slot when that was refused, and up to which that is tried."""
+NEWEST_S = 3.0
+"""Seconds that asking for the newest slot may take."""
 FETCH_S = 3.0
 """Seconds that fetching a partial slot may take."""
 HOLD_S = 8.0
@@ -152,7 +154,8 @@ class GeyserClient:
         async with open_channel(self.endpoint, self.keepalive_ms) as channel:
             try:
                 from_slot = await self._replay_from(channel)
-                await self._stream(channel, from_slot)
+                to_slot = None if from_slot is None else await self._newest(channel)
+                await self._stream(channel, Connected(from_slot, to_slot))
             except _Broken as broken:
                 return str(broken)
             except aio.AioRpcError as error:
@@ -186,12 +189,25 @@ class GeyserClient:
         # an endpoint that no longer keeps all of it replays what it has: parent links tell what is missing below
         return max(wanted, int(reply.first_available) + self._above)
 
-    async def _stream(self, channel: Any, from_slot: int | None) -> None:
+    async def _newest(self, channel: Any) -> int | None:
+        """The newest slot of the endpoint; until a replay has told it, the feed tells the past. None: not told."""
+        ask = channel.unary_unary(
+            "/geyser.Geyser/GetSlot",
+            request_serializer=wire.GetSlotRequest.SerializeToString,
+            response_deserializer=wire.GetSlotResponse.FromString,
+        )
+        request = wire.GetSlotRequest(commitment=wire.PROCESSED)
+        try:
+            return int((await ask(request, timeout=NEWEST_S, metadata=metadata_of(self.endpoint))).slot)
+        except aio.AioRpcError:
+            return None
+
+    async def _stream(self, channel: Any, begins: Connected) -> None:
         call = self._subscribe(channel)
         passage = Passage(heals=self._heals)
         self._last_message = steady_ns()
         watch = asyncio.create_task(self._watch(call))
-        writing = asyncio.create_task(self._write(call, request_of(self.wanted, from_slot)))
+        writing = asyncio.create_task(self._write(call, request_of(self.wanted, begins.from_slot)))
         held_since = 0
         try:
             async for frame in call:
@@ -199,7 +215,7 @@ class GeyserClient:
                 self._last_message = steady_ns()
                 if not self._is_up:
                     self._is_up = self._was_up = True
-                    self.inbox.put(now, Connected(from_slot))
+                    self.inbox.put(now, begins)
                 kind, slot = peek(frame)
                 if kind in (PING, PONG):
                     continue
@@ -376,8 +392,8 @@ def _is_described(frame: bytes) -> bool:
 
 def _unreachable(where: str, code: str, details: str, *, tls: bool) -> str:
     lower = details.lower()
-    if any(word in lower for word in ("ssl", "tls", "certificate", "handshake")):
-        hint = "is it a plaintext port (http://), or a certificate of your own authority (--ca-file)?"
+    if any(word in lower for word in ("ssl", "tls", "certificate", "handshake", "verification")):
+        hint = "is it a plaintext port (http://), or a certificate of your own authority (--ca-file) or another host?"
         return f"{where}: the TLS handshake failed ({details}); {hint}"
     hint = "is host and port right, and does it speak TLS (https://)?" if not tls else "is host and port right?"
     return f"cannot reach {where} ({code}: {details}); {hint}"

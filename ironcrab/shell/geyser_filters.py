@@ -1,9 +1,12 @@
 """The filters of a subscription with the semantics of the Yellowstone plugin (facts: geyser section 2).
 
-Between the filters of a request: or. Inside one: and, its lists or. Each update names all filters it matched. What
-is not served is refused in words when the request is made, never ignored: blocks, cuckoo filters, token accounts.
+Between the filters of a request: or. Inside one: and, its lists or. Each update names all filters it matched; of a
+block each filter is told its own. What is not served is refused in words when the request is made, never ignored:
+cuckoo filters.
 """
 
+import base64
+import binascii
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,6 +16,7 @@ from msgspec import Struct
 from ironcrab.dex import base58
 from ironcrab.dex.address import TOKEN_PROGRAMS, is_key
 from ironcrab.ingest.proto import geyser_pb2 as wire
+from ironcrab.shell.geyser_blocks import block_of, keys_of, sliced
 
 _LONGEST_NAME = 128
 _MOST_CHECKS = 4
@@ -75,8 +79,6 @@ class Filters:
     """
 
     def __init__(self, request: wire.SubscribeRequest) -> None:
-        if request.blocks:
-            raise Refused("failed to create filter: blocks are not served; subscribe to their parts")
         if request.commitment not in wire.CommitmentLevel.values():
             raise Refused(f"failed to create filter: no commitment {request.commitment}")
         self.commitment = request.commitment
@@ -87,6 +89,9 @@ class Filters:
         self.statuses = _named(request.transactions_status, _transaction_check)
         self.metas = list(_names(request.blocks_meta))
         self.entries = list(_names(request.entry))
+        self.blocks = [
+            (name, request.blocks[name], _block_keys(request.blocks[name])) for name in _names(request.blocks)
+        ]
         self.slices = _slices(request.accounts_data_slice)
 
     def said(self, update: Update) -> list[bytes]:
@@ -104,6 +109,12 @@ class Filters:
             names = self.metas if kind == "block_meta" else self.entries if kind == "entry" else []
         return [_naming(names) + update.body] if names else []
 
+    def blocks_of(self, updates: Iterable[Update]) -> list[bytes]:
+        """The block that each block filter is told, of all updates of its slot."""
+        parts = [update.message for update in updates] if self.blocks else []
+        told = [(name, block_of(one, keys, parts, self.slices)) for name, one, keys in self.blocks]
+        return [_naming([name]) + block.SerializeToString() for name, block in told if block is not None]
+
     def _of_transaction(self, update: Update) -> list[bytes]:
         info = update.message.transaction.transaction
         said = []
@@ -120,9 +131,7 @@ class Filters:
             return update.body
         told = wire.SubscribeUpdate()
         told.CopyFrom(update.message)
-        data = told.account.account.data
-        parts = [data[start : start + size] for start, size in self.slices if start + size <= len(data)]
-        told.account.account.data = b"".join(parts)
+        told.account.account.data = sliced(told.account.account.data, self.slices)
         return bytes(told.SerializeToString())
 
 
@@ -157,6 +166,8 @@ def _account_check(told: wire.SubscribeRequestFilterAccounts) -> Check:
         raise Refused("failed to create filter: cuckoo filters are not served; list the keys")
     if len(told.filters) > _MOST_CHECKS:
         raise Refused(f"failed to create filter: Too many filters provided; max {_MOST_CHECKS}")
+    if sum(part.WhichOneof("filter") == "datasize" for part in told.filters) > 1:
+        raise Refused("failed to create filter: datasize is used more than once")
     keys, owners = _keys(told.account), _keys(told.owner)
     checks = [_state_check(part) for part in told.filters]
     signed = told.nonempty_txn_signature if told.HasField("nonempty_txn_signature") else None
@@ -198,8 +209,13 @@ def _compared(told: wire.SubscribeRequestFilterAccountsFilterMemcmp) -> bytes:
             data = base58.decode(told.base58)
         except ValueError as error:
             raise Refused("failed to create filter: memcmp base58 is malformed") from error
+    elif kind == "base64":
+        try:
+            data = base64.b64decode(told.base64, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise Refused("failed to create filter: memcmp base64 is malformed") from error
     else:
-        raise Refused("failed to create filter: memcmp data must be bytes or base58 here")
+        raise Refused("failed to create filter: memcmp data should be defined")
     if len(data) > _LONGEST_COMPARED:
         raise Refused(f"failed to create filter: memcmp data is longer than {_LONGEST_COMPARED} bytes")
     return data
@@ -242,8 +258,9 @@ def _slot_check(told: wire.SubscribeRequestFilterSlots, commitment: int) -> Chec
 
 
 def _transaction_check(told: wire.SubscribeRequestFilterTransactions) -> Check:
-    if told.HasField("cuckoo_account_include") or told.HasField("token_accounts"):
-        raise Refused("failed to create filter: cuckoo filters and token accounts are not served; list the keys")
+    if told.HasField("cuckoo_account_include"):
+        raise Refused("failed to create filter: cuckoo filters are not served; list the keys")
+    owners = told.token_accounts if told.HasField("token_accounts") else None
     vote = told.vote if told.HasField("vote") else None
     failed = told.failed if told.HasField("failed") else None
     signature = _signature(told.signature) if told.HasField("signature") else None
@@ -258,14 +275,30 @@ def _transaction_check(told: wire.SubscribeRequestFilterTransactions) -> Check:
             return False
         if not (some or none or every):
             return True
-        keys = {
-            *info.transaction.message.account_keys,
-            *info.meta.loaded_writable_addresses,
-            *info.meta.loaded_readonly_addresses,
-        }
+        keys = keys_of(info)
+        if owners is not None:
+            keys |= _owners(info.meta, only_changed=owners == wire.BALANCE_CHANGED)
         return (not some or bool(some & keys)) and not none & keys and every <= keys
 
     return check
+
+
+def _owners(meta: wire.TransactionStatusMeta, *, only_changed: bool) -> set[bytes]:
+    """Owners of the token accounts that a transaction tells balances of, or of those whose balance changed."""
+    before = {told.account_index: told.ui_token_amount.amount for told in meta.pre_token_balances}
+    after = {told.account_index: told.ui_token_amount.amount for told in meta.post_token_balances}
+    found = {
+        told.owner
+        for told in (*meta.pre_token_balances, *meta.post_token_balances)
+        if not only_changed or before.get(told.account_index, "0") != after.get(told.account_index, "0")
+    }
+    return {base58.decode(owner) for owner in found if is_key(owner)}
+
+
+def _block_keys(told: wire.SubscribeRequestFilterBlocks) -> frozenset[bytes]:
+    if told.HasField("cuckoo_account_include"):
+        raise Refused("failed to create filter: cuckoo filters are not served; list the keys")
+    return _keys(told.account_include)
 
 
 def _signature(text: str) -> bytes:

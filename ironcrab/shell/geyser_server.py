@@ -5,6 +5,7 @@ not (UNIMPLEMENTED, as of the open-source plugin). Wrong or missing x-token: UNA
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
@@ -214,6 +215,10 @@ def read_tls(key: Path | None, certificate: Path | None) -> tuple[bytes, bytes] 
     if key is None or certificate is None:
         raise InputFault("TLS needs both --tls-key and --tls-cert")
     try:
-        return key.read_bytes(), certificate.read_bytes()
+        told = key.read_bytes(), certificate.read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise InputFault(f"{key} and {certificate} are no private key and the certificate chain of it, PEM") from error
     except OSError as error:
         raise InputFault(f"cannot read {error.filename}: {error.strerror}; is it the file you meant?") from error
+    return told

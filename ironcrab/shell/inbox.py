@@ -20,9 +20,10 @@ from ironcrab.shell.geyser_order import ACCOUNT, peek
 
 
 class Connected(Struct, frozen=True):
-    """The feed is up; `from_slot` where a replay was asked for."""
+    """The feed is up; `from_slot` where a replay was asked for, `to_slot` the newest slot of the endpoint then."""
 
     from_slot: int | None
+    to_slot: int | None = None
 
 
 class Lost(Struct, frozen=True):

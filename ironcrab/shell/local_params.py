@@ -18,7 +18,7 @@ def config_of(params: list[Any], place: int) -> dict[str, Any]:
         return {}
     if not isinstance(told, dict):
         raise Refused(INVALID_PARAMS, f"Invalid params: options at {place} are no object")
-    return told
+    return {key: value for key, value in told.items() if value is not None}
 
 
 def commitment_of(config: dict[str, Any]) -> Commitment:

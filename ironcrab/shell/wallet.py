@@ -4,6 +4,7 @@ The key comes from a file that its owner alone may read, in the form `solana-key
 32 public). It never comes from the environment, is never printed, and a process that holds one leaves no core dump.
 """
 
+import base64
 import ctypes
 import os
 import resource
@@ -89,7 +90,7 @@ def refuse_if_key_in_reach(environment: Mapping[str, str], process: str) -> None
 def _read_owned(path: Path) -> bytes:
     """A file's bytes, if it is ours and ours alone; asked of the open file, so that nobody changes it in between."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait for a writer
     except OSError as error:
         raise InputFault(f"key file {path} cannot be read: {error.strerror}") from None
     try:
@@ -115,13 +116,19 @@ def _keypair(text: bytes) -> Keypair | None:
 
 
 def _is_key(value: str) -> bool:
-    """Whether a text is a key, as 64 numbers or as base58, whose two halves belong together."""
-    if value.startswith("["):
-        return _keypair(value.encode(errors="replace")) is not None
-    if not 86 <= len(value) <= 88:
-        return False
+    """Whether a text is a key, as 64 numbers, base58, base64 or hex, whose two halves belong together."""
+    text = value.strip().strip("\"'")
+    if text.startswith("["):
+        return _keypair(text.encode(errors="replace")) is not None
+    return any(_is_pair(decode, text) for decode in _FORMS if len(text) in range(86, 129))
+
+
+_FORMS: tuple[Callable[[str], bytes], ...] = (base58.decode, base64.b64decode, base64.urlsafe_b64decode, bytes.fromhex)
+
+
+def _is_pair(decode: Callable[[str], bytes], text: str) -> bool:
     try:
-        raw = base58.decode(value)
+        raw = decode(text)
         return len(raw) == KEY_BYTES and Keypair.from_bytes(raw).pubkey() == Pubkey.from_bytes(raw[32:])
     except ValueError:
         return False

@@ -168,14 +168,55 @@ def test_a_replay_after_a_reconnect_fills_the_gap_without_repeating():
     feed.whole(11, 10)
     assert feed.said[told:] == []
     feed.status(12, "created", 11)
-    assert feed.said[told:] == [GapClosed("feed", None, 11, filled=True)]
     assert feed.tree.transaction(12, b"before") is None
     assert feed.tree.transaction(12, b"after") == []
+    assert feed.said[told:] == []
     feed.status(12, "processed", 11)
+    assert feed.said[-1] == GapClosed("feed", None, 12, filled=True)
     feed.whole(13, 12)
     assert len(feed.gaps()) == 2
     assert feed.orphans() == []
     assert feed.of(FeedConnected, FeedDisconnected) == [FeedDisconnected("feed", "reset"), FeedConnected("feed", 11)]
+
+
+def test_a_gap_stays_open_until_its_replay_has_come_to_the_present():
+    feed = Feed()
+    feed.whole(10, 9)
+    feed.take(feed.tree.disconnected("reset"))
+    feed.take(feed.tree.connected(9, 14))
+    for slot in range(9, 14):
+        feed.whole(slot, slot - 1)
+    assert feed.gaps() == [(11, None)]
+    feed.status(14, "created", 13)
+    assert feed.gaps() == [(11, None)]
+    feed.status(14, "processed")
+    assert feed.gaps() == [(11, None), ("closed", 14, True)]
+
+
+def test_a_replay_that_is_cut_and_goes_on_fills_the_gap_and_one_with_a_hole_never():
+    feed = Feed()
+    feed.whole(10, 9)
+    feed.take(feed.tree.disconnected("reset"))
+    feed.take(feed.tree.connected(9, 14))
+    feed.whole(11, 10)
+    told = list(feed.said)
+    for again in (feed, restored(told)):
+        again.take(again.tree.disconnected("reset"))
+        again.take(again.tree.connected(10, 16))
+        for slot in range(10, 17):
+            again.whole(slot, slot - 1)
+        assert again.gaps()[-1] == ("closed", 16, True)
+    holed = restored(told)
+    holed.take(holed.tree.resumed("killed", was_up=True))
+    holed.take(holed.tree.connected(13, 16))
+    holed.whole(13, 12)
+    twice = restored([*told, *holed.said])
+    for again in (holed, twice):
+        again.take(again.tree.disconnected("reset"))
+        again.take(again.tree.connected(12, 16))
+        for slot in (14, 15, 17):
+            again.whole(slot, slot - 1 if slot < 17 else 15)
+        assert again.gaps()[-1] == ("closed", 15, False)
 
 
 def test_a_reconnect_without_replay_leaves_the_gap_unfilled():
@@ -282,7 +323,7 @@ def test_the_lifecycle_twice_says_nothing_anew(lifecycle):
     for frame in lifecycle:
         normaliser.feed(frame)
     normaliser.disconnected(1, "cut")
-    normaliser.connected(2, 398202772)
+    normaliser.connected(2, 398202772, 398202820)
     again = [event for frame in lifecycle for _, event in normaliser.feed(frame)]
     assert again == [GapClosed("geyser", None, 398202820, filled=True)]
 
@@ -304,7 +345,7 @@ def test_a_replay_from_the_first_slot_fills_a_gap_that_began_there():
     again.take(again.tree.connected(10))
     again.whole(10, 9)
     again.whole(11, 10)
-    assert again.gaps() == [(10, None), ("closed", 9, True)]
+    assert again.gaps() == [(10, None), ("closed", 10, True)]
 
 
 def test_a_log_torn_between_a_loss_and_its_gap_opens_it():

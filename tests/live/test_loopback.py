@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,13 @@ def test_the_unit_names_everything(tmp_path):
     assert f'ReadWritePaths="{tmp_path}/da ta"' in told.stdout
     assert f'--keep-hours 9 --data "{tmp_path}/da ta"' in told.stdout
     assert "Restart=on-failure" in told.stdout
+    if shutil.which("systemd-analyze"):
+        unit = tmp_path / "ironcrab-demo.service"
+        unit.write_text(told.stdout)
+        judged_by = subprocess.run(
+            ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert "ironcrab-demo" not in judged_by.stderr, judged_by.stderr
 
 
 def served(session):

@@ -8,6 +8,7 @@ with the venue's PROGRAM_ID.so.
 import asyncio
 import os
 from contextlib import suppress
+from functools import partialmethod
 from hashlib import sha256
 from pathlib import Path
 from struct import pack
@@ -23,6 +24,7 @@ from solders.transaction import VersionedTransaction
 
 from ironcrab.dex import ABSENT, VENUES, Account, Clock, quote
 from ironcrab.dex.address import TOKEN, WSOL, associated
+from ironcrab.dex.raydium import RaydiumAmm
 from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SignedAnswer, SimulateAnswer
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate
 from ironcrab.log.recording import Recording
@@ -44,13 +46,17 @@ STRANGER = Keypair.from_seed(sha256(b"a stranger").digest())
 FOLDER = os.environ.get("IRONCRAB_PROGRAMS")
 
 
-def program_folder(venue, tmp_path):
-    """A folder with this venue's program alone; the test is skipped where its binary is absent."""
+def program_folder(venue, tmp_path, monkeypatch):
+    """A folder with this venue's program alone; the test is skipped where its binary is absent.
+
+    A Raydium binary of the generation before swap V2 is given the older instruction, of 17 accounts.
+    """
     path = Path(FOLDER or ".") / f"{PROGRAMS[venue]}.so"
     if FOLDER is None or not path.is_file():
         pytest.skip(f"skipped: IRONCRAB_PROGRAMS names no folder with {path.name}")
     if venue == "raydium" and generation_of(path.read_bytes()) == "legacy":
-        pytest.skip(f"skipped: {path.name} is of the generation before swap V2, which is what plans are built with")
+        older = partialmethod(RaydiumAmm.instructions, fallback=True)
+        monkeypatch.setattr(RaydiumAmm, "instructions", older)
     folder = tmp_path / "programs"
     folder.mkdir()
     (folder / path.name).symlink_to(path.resolve())
@@ -147,8 +153,8 @@ def one_of(events, kind):
 
 
 @pytest.mark.parametrize("venue", PROGRAMS)
-def test_a_swap_is_signed_simulated_sent_landed_and_accounted(venue, tmp_path):
-    programs = program_folder(venue, tmp_path)
+def test_a_swap_is_signed_simulated_sent_landed_and_accounted(venue, tmp_path, monkeypatch):
+    programs = program_folder(venue, tmp_path, monkeypatch)
     listing, accounts = pool_of(venue)
     as_files(accounts, tmp_path / "accounts")
     chain = make_chain(programs, tmp_path / "accounts", SLOT_MS, None, None, (f"{WALLET.address}=100",))

@@ -9,7 +9,7 @@ from ironcrab.log.compare import Digest
 from ironcrab.log.recording import Recording
 from ironcrab.mode.run import run, with_ticks
 from ironcrab.mode.seconds import Seconds
-from ironcrab.shell.control import Request
+from ironcrab.shell.control import Control, Request
 from ironcrab.shell.disk import Room
 from ironcrab.shell.inbox import Connected
 from tests.live.desk import BEGAN, frames, judged, play, scenario, session
@@ -246,3 +246,30 @@ def test_silent_seconds_tick_live_as_in_a_run():
             ticks = seconds.before(time) if what == "event" else seconds.silent(time)
             found += [tick_time for tick_time, _ in ticks]
         assert found == wanted
+
+
+def test_a_request_too_long_is_answered(tmp_path):
+    async def put():
+        async def answer(_request):
+            raise AssertionError
+
+        control = Control(tmp_path / "s.sock", answer)
+        await control.open()
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "s.sock")
+        writer.write(b"x" * 100_000 + b"\n")
+        line = await reader.readline()
+        writer.close()
+        await control.close()
+        return line
+
+    assert b"more than 65536 bytes" in asyncio.run(put())
+
+
+def test_the_status_line_counts_this_session_and_says_what_is_wrong(capsys):
+    from ironcrab.app.living import status_line
+    from ironcrab.mode.taking import Status
+
+    status_line()(Status(first=20_000, records=20_010, is_up=True, is_gap=True))
+    told = capsys.readouterr().err
+    assert told.startswith("GAP slot")
+    assert " 10 events/s" in told

@@ -236,13 +236,19 @@ def test_after_a_gap_nothing_is_quoted_until_told_anew():
 
 def test_a_filled_gap_gives_back_what_it_did_not_touch():
     k = known()
+    k.now.slot = 20
     k.pools.step(1, trade())
     k.pools.step(2, GapOpened("f", 11, None, "test"))
+    assert k.pools.gap_slot == 20
     k.pools.step(3, GapClosed("f", 2, 12, filled=True))
     assert k.pools.get("P").stale is None
+    assert k.pools.gap_slot == 0, "nothing is missing: nobody waits for a window without a hole"
     k.pools.step(4, GapOpened("f", 13, 14, "test"))
     assert not k.pools.gap_open
     assert k.pools.get("P").stale == 4
+    k.pools.step(5, GapOpened("f", 22, None, "test"))
+    k.pools.step(6, GapClosed("f", 5, 25, filled=True))
+    assert k.pools.gap_slot == 14
 
 
 def test_an_orphaned_slot_makes_the_pools_it_wrote_unknown():

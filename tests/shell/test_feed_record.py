@@ -113,6 +113,19 @@ def test_without_replay_a_gap_says_so(tmp_path):
     assert not closed.filled
 
 
+def test_a_gap_is_over_when_its_replay_has_come_to_the_present(tmp_path):
+    """What a replay tells first is long over: until it has told the endpoint's newest slot the gap stays open."""
+    from ironcrab.domain.control import GapClosed
+
+    updates = demo_updates()
+    told, _ = imported(updates, (), tmp_path)
+    folder = tmp_path / "recorded"
+    asyncio.run(recorded(updates, folder, faults=("cut@400:lose=150",), until=last_event(folder, len(told))))
+    closed = next(Recording.open(folder).records((GapClosed,))).event
+    assert closed.filled
+    assert closed.to_slot >= updates[550].slot - 1
+
+
 def test_raw_frames_import_to_the_same_events(tmp_path):
     """Frames kept beside a recording of many cuts give the same events again."""
     from ironcrab.mode.importing import import_frames

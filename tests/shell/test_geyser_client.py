@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -153,6 +154,8 @@ def test_endpoints_that_are_none(url, word):
 
 
 def test_endpoints(tmp_path):
+    with pytest.raises(InputFault, match="holds no certificate"):
+        endpoint("https://host", authorities_file=Path(__file__))
     token = tmp_path / "token"
     token.write_text("abc\n")
     assert endpoint("https://host").target == "host:443"

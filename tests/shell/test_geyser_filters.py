@@ -116,6 +116,7 @@ def test_state_of_accounts():
     assert passes(memcmp(2, b"cd"))
     assert not passes(memcmp(2, b"ce"))
     assert not passes(memcmp(7, b"hi"))
+    assert passes(lambda told: setattr(told.memcmp, "base64", "YWI="))
     assert passes(lambda told: setattr(told, "datasize", 8))
     assert not passes(lambda told: setattr(told, "datasize", 7))
     assert [passes(lamports(kind, 50)) for kind in ("eq", "ne", "lt", "gt")] == [True, False, False, False]
@@ -189,14 +190,16 @@ def refuse(change):
     (lambda r: r.accounts["a"].owner.append("0" * 44), "invalid pubkey"),
     (lambda r: r.transactions["t"].account_include.append(""), "invalid pubkey"),
     (lambda r: setattr(r.transactions["t"], "signature", "abc"), "invalid signature"),
-    (lambda r: r.blocks["b"].SetInParent(), "blocks are not served"),
+    (lambda r: r.blocks["b"].cuckoo_account_include.SetInParent(), "cuckoo"),
+    (lambda r: [setattr(r.accounts["a"].filters.add(), "datasize", 8) for _ in "ab"], "more than once"),
+    (lambda r: setattr(r.accounts["a"].filters.add().memcmp, "base64", "="), "base64"),
     (lambda r: r.accounts["a"].cuckoo_accounts_filter.SetInParent(), "cuckoo"),
     (lambda r: r.transactions["t"].cuckoo_account_include.SetInParent(), "cuckoo"),
     (lambda r: [r.accounts["a"].filters.add(datasize=1) for _ in range(5)], "Too many"),
     (lambda r: r.accounts["a"].filters.add(), "should be defined"),
     (lambda r: r.accounts["a"].filters.add().lamports.SetInParent(), "Lamports"),
     (lambda r: setattr(r.accounts["a"].filters.add().memcmp, "bytes", b"x" * 129), "longer than"),
-    (lambda r: setattr(r.accounts["a"].filters.add().memcmp, "base64", "eA=="), "bytes or base58"),
+    (lambda r: r.accounts["a"].filters.add().memcmp.SetInParent(), "should be defined"),
     (lambda r: setattr(r.accounts["a"].filters.add(), "token_account_state", False), "true"),
     (lambda r: r.slots["x" * 129].SetInParent(), "longer than"),
     (lambda r: [r.accounts_data_slice.add(offset=5, length=2), r.accounts_data_slice.add(offset=6, length=1)], "overlap"),
@@ -205,3 +208,53 @@ def test_refusals_say_why(change, word):
     told = refuse(change)
     assert told.startswith("failed to create filter: ")
     assert word in told
+
+
+def test_owners_of_token_accounts_count_as_accounts_where_asked():
+    update = transaction().message
+    meta = update.transaction.transaction.meta
+    for place, (before, after) in enumerate((("5", "5"), ("5", "6"), (None, "1"))):
+        for amount, rows in ((before, meta.pre_token_balances), (after, meta.post_token_balances)):
+            if amount is not None:
+                row = rows.add(account_index=place, owner=key(40 + place))
+                row.ui_token_amount.amount = amount
+    told = update_of(update.SerializeToString())
+
+    def passes(owner, flag):
+        request = wire.SubscribeRequest()
+        request.transactions["t"].account_include.append(key(owner))
+        if flag is not None:
+            request.transactions["t"].token_accounts = flag
+        return bool(said(Filters(request), told))
+
+    assert [passes(owner, None) for owner in (40, 41, 42)] == [False] * 3
+    assert [passes(owner, wire.ALL) for owner in (40, 41, 42, 43)] == [True, True, True, False]
+    assert [passes(owner, wire.BALANCE_CHANGED) for owner in (40, 41, 42)] == [False, True, True]
+
+
+def test_a_block_is_its_parts():
+    """Each filter is told its own block: transactions by default, of accounts the last write, of nobody else's keys."""
+    slot = UPDATES[0].slot + 1
+    parts = [update for update in UPDATES if update.slot == slot]
+    trades = [update.message.transaction.transaction for update in parts if update.kind == "transaction"]
+    writes = {update.message.account.account.pubkey: update for update in parts if update.kind == "account"}
+    one = next(iter(writes))
+    request = wire.SubscribeRequest()
+    request.accounts_data_slice.add(offset=0, length=4)
+    request.blocks["all"].SetInParent()
+    request.blocks["bare"].include_transactions = False
+    request.blocks["mine"].account_include.append(base58.encode(one))
+    request.blocks["mine"].include_accounts = True
+    told = {m.filters[0]: m.block for m in map(wire.SubscribeUpdate.FromString, Filters(request).blocks_of(parts))}
+    meta = next(update.message.block_meta for update in parts if update.kind == "block_meta")
+    assert {name: (block.slot, block.blockhash) for name, block in told.items()} == dict.fromkeys(
+        ("all", "bare", "mine"), (slot, meta.blockhash)
+    )
+    assert list(told["all"].transactions) == trades
+    assert not told["all"].accounts
+    assert not told["bare"].transactions
+    assert told["bare"].updated_account_count == len(writes)
+    assert [info.pubkey for info in told["mine"].accounts] == [one]
+    assert all(len(info.data) == 4 for info in told["mine"].accounts)
+    assert 0 < len(told["mine"].transactions) < len(trades)
+    assert Filters(request).blocks_of(part for part in parts if part.kind != "block_meta") == []

@@ -265,3 +265,39 @@ def test_recorded_pace():
         call.cancel()
 
     serve(test, updates=demo(1, 100, 5), speed=10)
+
+
+def test_a_chain_behind_its_pace_lets_streams_write():
+    """A host too slow for the pace tells late, not one message in a hundred."""
+
+    async def test(server, channel):
+        call = subscribe(channel)
+        await call.write(everything())
+        await read(call, 400)
+        assert server.chain.position < 10_000
+        call.cancel()
+
+    serve(test, updates=demo(1, 1_500, 40), speed=1e6)
+
+
+@pytest.mark.parametrize("level", [wire.PROCESSED, wire.CONFIRMED])
+def test_blocks_come_behind_their_metas_and_again_by_a_replay(level):
+    async def test(_server, channel):
+        request = wire.SubscribeRequest(commitment=level, from_slot=FIRST_SLOT)
+        request.blocks["b"].SetInParent()
+        request.blocks_meta["m"].SetInParent()
+        for from_slot in (None, FIRST_SLOT):
+            if from_slot is None:
+                request.ClearField("from_slot")
+            else:
+                request.from_slot = from_slot
+            call = subscribe(channel)
+            await call.write(request)
+            found = await read(call, 6, ("block", "block_meta"))
+            told = [(m.WhichOneof("update_oneof"), getattr(m, m.WhichOneof("update_oneof")).slot) for m in found]
+            slots = dict.fromkeys(slot for _, slot in told)
+            assert told == [(kind, slot) for slot in slots for kind in ("block_meta", "block")]
+            assert all(m.block.transactions for m in found if m.HasField("block"))
+            call.cancel()
+
+    serve(test, updates=demo(1, 100, 60), speed=20)

@@ -10,11 +10,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
 from ironcrab.domain.fault import InputFault
 from ironcrab.ingest.proto import geyser_pb2 as wire
-from ironcrab.shell import hosted
+from ironcrab.shell import doctor, hosted
+from ironcrab.shell.clock import now_ns
+from ironcrab.shell.geyser_chain import Chain
+from ironcrab.shell.geyser_demo import demo
+from ironcrab.shell.geyser_filters import update_of
+from ironcrab.shell.geyser_server import GeyserServer
 from tests.shell.stage import KEYPAIR, OTHER, SOL, WALLET
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +91,58 @@ def test_doctor_without_a_node_says_what_to_name():
     told = ironcrab("doctor", "--least-sol", "much")
     assert told.returncode == 1
     assert "no amount of SOL" in told.stderr
+
+
+def test_doctor_looks_at_an_endpoint_as_paper_needs_it(tmp_path):
+    """An endpoint alone is enough for paper; it has to tell blocks, not only its version."""
+    case = doctor.Case(None, "", None, None, None, None, tmp_path, 0, {})
+
+    async def found(frames, **served):
+        async with GeyserServer(Chain(frames), **served) as server:
+            told = await doctor.examine(replace(case, endpoint=f"http://127.0.0.1:{server.port}"))
+            return {one.what: one for one in told}
+
+    def shifted(seconds):
+        for update in demo(1, 100, 4):
+            if update.kind == "block_meta":
+                update.message.block_meta.block_time.timestamp = now_ns() // 10**9 - seconds
+            yield update_of(update.message.SerializeToString())
+
+    well = asyncio.run(found(shifted(0)))
+    assert all(one.ok for name, one in well.items() if name != "disk"), well
+    assert "newest block 400,000,000" in well["endpoint"].text
+    assert "paper trading needs none" in well["rpc"].text
+    off = asyncio.run(found(shifted(60)))
+    assert not off["clock"].ok
+    assert "set the host's clock" in off["clock"].text
+    refused = asyncio.run(found(demo(1, 100, 4), token="right"))
+    assert "check the token" in refused["endpoint"].text
+
+
+def test_nothing_in_the_environment_arms(tmp_path):
+    """The wallet is typed: a variable that click would take for the option does nothing."""
+    told = ironcrab(
+        "live", "scenarios/demo.toml", "--endpoint", "http://127.0.0.1:1", "--data", str(tmp_path / "d"),
+        IRONCRAB_LIVE_ARMED=WALLET.address,
+    )  # fmt: skip
+    assert told.returncode == 1
+    assert "cannot reach" in told.stderr
+    assert len(told.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (("--tls-key", "README.md", "--tls-cert", "README.md"), "no private key"),
+        (("--tls-key", "README.md"), "needs both"),
+        ((), "holds no frame"),
+    ],
+)
+def test_feed_refuses_what_it_cannot_serve_in_one_sentence(args, named):
+    told = ironcrab("feed", "README.md" if not args else "demo", "--port", "0", *args)
+    assert told.returncode == 1
+    assert named in told.stderr
+    assert len(told.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -373,6 +373,11 @@ def test_the_past_is_told_by_block_and_by_address(net):
     assert [row["signature"] for row in rows] == [signatures[1]]
     rows = result(net, "getSignaturesForAddress", OTHER, {**CONFIRMED, "until": signatures[1]})
     assert [row["signature"] for row in rows] == [signatures[2]]
+    # clients write options that they leave to the node as null
+    blank = {"limit": None, "before": None, "until": None, "minContextSlot": None}
+    assert len(result(net, "getSignaturesForAddress", OTHER, {**CONFIRMED, **blank})) == 3
+    blank = {"transactionDetails": None, "rewards": None, "encoding": None}
+    assert result(net, "getBlock", first, {**version, **blank})["transactions"]
     message = base64.b64encode(to_bytes_versioned(sol(chain).message)).decode()
     assert result(net, "getFeeForMessage", message, PROCESSED)["value"] == 5000
     stale = base64.b64encode(to_bytes_versioned(sol(chain, blockhash=str(Hash.default())).message)).decode()

@@ -1,5 +1,6 @@
 """The key: whose file it must be, and that nothing ever shows it."""
 
+import base64
 import io
 import os
 import pickle
@@ -71,6 +72,9 @@ def test_no_file_a_folder_and_a_pipe_are_refused(tmp_path):
     tmp_path.chmod(0o700)
     with pytest.raises(InputFault, match="no regular file"):
         load_wallet(tmp_path)
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(InputFault, match="no regular file"):
+        load_wallet(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,17 @@ def test_other_processes_refuse_a_key_under_a_known_name(name):
     assert "anything" not in str(told.value)
 
 
-@pytest.mark.parametrize("value", [str(KEYPAIR), NUMBERS.decode()])
+@pytest.mark.parametrize(
+    "value",
+    [
+        str(KEYPAIR),
+        NUMBERS.decode(),
+        f" {NUMBERS.decode()}\n",
+        f'"{KEYPAIR}"',
+        base64.b64encode(bytes(KEYPAIR)).decode(),
+        bytes(KEYPAIR).hex(),
+    ],
+)
 def test_other_processes_refuse_a_key_by_its_value(value):
     with pytest.raises(InputFault) as told:
         refuse_if_key_in_reach({"INNOCENT": value}, "arb-strategy")
