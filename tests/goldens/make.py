@@ -70,6 +70,7 @@ GOLDENS = {
     "engine-checks": engine_checks,
     "ema-checks": scripted("ema-checks", "ema_checks"),
     "engine-corners": scripted("engine-corners", "engine_corners"),
+    "engine-plans": scripted("engine-plans", "engine_plans"),
     "momentum-checks": scripted("momentum-checks", "momentum_checks"),
     "momentum-switches": scripted("momentum-switches", "momentum_checks", "switched_events_of"),
     "momentum-regimes": scripted("momentum-regimes", "regime_checks"),

@@ -2,8 +2,8 @@
 
     python tests/nightly/mutate.py [PATH ...]      PATH below ironcrab/, e.g. strategy/gates.py; default strategy execution
 
-Each edit is made in a temporary copy of the package, which a process of its own imports to verify the goldens of
-recordings/, small ones first, until one is not identical. Edited are, inside functions: each operator of a comparison
+Each edit takes the place of its function in a process of its own, which verifies the goldens of recordings/ that run its
+lines, those first that noticed other edits of the function, until one is not identical. Edited are, inside functions: each operator of a comparison
 (`<` and `<=`, `>` and `>=`, `==` and `!=`, `is` and `is not`, `in` and `not in`), each condition (negated), `and` and
 `or`, `min` and `max`, and each integer that stands in a comparison or in `min` or `max`, one up and one down.
 
@@ -13,16 +13,17 @@ edits that no input can tell from the code, each with its reason. Exit 0: nothin
 """
 
 import ast
-import compileall
-import copy
+import importlib
+import json
 import os
-import py_compile
 import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType, FunctionType
 
 ROOT = Path(__file__).parents[2]
 GOLDENS = (
@@ -34,21 +35,12 @@ GOLDENS = (
     "ema-checks",
     "engine-checks",
     "engine-corners",
+    "engine-plans",
     "housekeepers",
     "mainnet-block-332254908",
     "whirlpool-2022-04-06",
 )
-"""In the order they are asked, but those of FIRST before; one that is not there is left out."""
-FIRST = {
-    "strategy/arb": "arbitrage",
-    "strategy/ema": "ema",
-    "strategy/policy": "momentum-regimes",
-    "strategy/candles": "momentum-regimes",
-    "strategy/routes": "momentum-regimes",
-    "strategy/reload": "momentum-regimes",
-    "execution/": "engine",
-}
-"""What names of goldens begin with that are likely to notice an edit of a file, by what its path begins with."""
+"""In the order they are asked, until it is learned who notices most; one that is not there is left out."""
 TIME_LIMIT = 20
 NO_GOLDEN = ("strategy/wish.py",)
 """Modules that no built-in strategy imports: words for strategies of one's own, tested in tests/examples."""
@@ -178,7 +170,7 @@ class Edit:
     def __init__(self, file: str, function: str, node: ast.AST, text: str, change) -> None:
         self.file = file
         self.function = function
-        self.line = node.lineno
+        self.line, self.end = node.lineno, node.end_lineno
         self.text = text
         self.change = change
 
@@ -262,24 +254,44 @@ def short(node: ast.AST) -> str:
     return " ".join(ast.unparse(node).split())
 
 
-def edited(tree: ast.Module, edit: Edit) -> str:
-    """The module's text with this edit; the tree is as before."""
+def edited(tree: ast.Module, edit: Edit) -> CodeType:
+    """The code of the edited function; the tree is as before."""
     node, name, value = edit.change
     before = getattr(node, name)
     setattr(node, name, value)
-    text = ast.unparse(ast.fix_missing_locations(copy.deepcopy(tree)))
+    code = compile(ast.fix_missing_locations(tree), edit.file, "exec")
     setattr(node, name, before)
-    return text
+    for part in edit.function.split("."):
+        code = next(inner for inner in code.co_consts if isinstance(inner, CodeType) and inner.co_name == part)
+    # what cannot take its place would raise in the other process, and pass for noticed
+    if code.co_freevars != function_of(edit).__code__.co_freevars:
+        raise ValueError(f"{edit}: {code.co_freevars} are free, not {function_of(edit).__code__.co_freevars}")
+    return code
 
 
-def noticed(goldens: list[Path]) -> str:
-    """In a process of its own: the golden that is not identical, and how; "" all are."""
+def function_of(edit: Edit) -> FunctionType:
+    """The function itself, whatever stands round it."""
+    found = importlib.import_module("ironcrab." + edit.file.removesuffix(".py").replace("/", "."))
+    for part in edit.function.split("."):
+        found = vars(found)[part]
+    for name in ("fget", "func", "__func__", "__wrapped__"):
+        found = getattr(found, name, found)
+    if not isinstance(found, FunctionType):
+        raise TypeError(f"{edit}: not a function but {found!r}")
+    return found
+
+
+def apart(said: Callable[[], str]) -> str:
+    """What is said in a process of its own, which leaves no trace in this one."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT, TIME_LIMIT))
-        told = judged(goldens)
-        os.write(write, told.encode())
+        try:
+            told = said()
+        except BaseException as fault:  # noqa: BLE001 - whatever an edit makes the code raise is noticed
+            told = f"{type(fault).__name__}: {fault}"
+        with os.fdopen(write, "w") as pipe:
+            pipe.write(told)
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe:
@@ -288,23 +300,57 @@ def noticed(goldens: list[Path]) -> str:
     return told if os.WIFEXITED(status) else "no end"
 
 
-def judged(goldens: list[Path]) -> str:
-    """The first golden that is not identical."""
-    golden = goldens[0]
-    try:
-        from ironcrab.log.compare import Judge
-        from ironcrab.log.recording import Recording
-        from ironcrab.mode.verify import follow
+def noticed(golden: Path, edit: Edit | None = None, code: CodeType | None = None) -> str:
+    """How this golden is not identical, with an edit; "" it is."""
 
-        # the first word that differs is enough
-        Judge._diverge = diverged
-        for golden in goldens:
-            verdict = follow(Recording.open(golden)).verdict
-            if verdict != "identical":
-                return f"{golden.name}: {verdict}"
-    except Exception as fault:  # noqa: BLE001 - whatever an edit makes the code raise is noticed
-        return f"{golden.name}: {type(fault).__name__}"
-    return ""
+    def said() -> str:
+        resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT, TIME_LIMIT))
+        if edit is not None and code is not None:
+            function_of(edit).__code__ = code
+        return judged(golden)
+
+    return apart(said)
+
+
+def judged(golden: Path) -> str:
+    """How this golden is not identical."""
+    from ironcrab.log.compare import Judge
+    from ironcrab.log.recording import Recording
+    from ironcrab.mode.verify import follow
+
+    # the first word that differs is enough
+    Judge._diverge = diverged
+    verdict = follow(Recording.open(golden)).verdict
+    return "" if verdict == "identical" else verdict
+
+
+def lines_of(golden: Path, folders: tuple[str, ...]) -> dict[str, set[int]]:
+    """The lines that verifying this golden runs, of modules whose paths begin with one of `folders`."""
+
+    def said() -> str:
+        seen: set[tuple[str, int]] = set()
+
+        def within(frame, event, _):
+            if event == "line":
+                seen.add((frame.f_code.co_filename, frame.f_lineno))
+            return within
+
+        def entered(frame, _event, _):
+            return within if frame.f_code.co_filename.startswith(folders) else None
+
+        sys.settrace(entered)
+        told = judged(golden)
+        sys.settrace(None)
+        return json.dumps([told, sorted(seen)])
+
+    told, seen = json.loads(apart(said))
+    if told:
+        print(f"before any edit: {golden.name}: {told}; make the goldens anew first: python tests/goldens/make.py")
+        sys.exit(2)
+    lines: dict[str, set[int]] = {}
+    for file, line in seen:
+        lines.setdefault(file, set()).add(line)
+    return lines
 
 
 def diverged(_judge: object, seq: int, by: str, *_: object) -> None:
@@ -325,44 +371,60 @@ def files_of(names: list[str]) -> list[Path]:
     return found
 
 
-def survivors(source: Path, package: Path, goldens: list[Path]) -> tuple[int, list[Edit]]:
+class Goldens:
+    """Goldens with the lines that each runs; those that noticed most of a function's edits are asked first."""
+
+    def __init__(self, paths: list[Path], package: Path, sources: list[str]) -> None:
+        self.package = package
+        self.wins: Counter[tuple[Path, str, str]] = Counter()
+        folders = tuple(str(package / name) for name in sources)
+        self.lines = {path: lines_of(path, folders) for path in paths}
+
+    def notices(self, edit: Edit, code: CodeType) -> bool:
+        """Whether one of them does."""
+        runs = [
+            path
+            for path, lines in self.lines.items()
+            if any(edit.line <= line <= edit.end for line in lines.get(str(self.package / edit.file), ()))
+        ]
+        for path in sorted(runs, key=lambda path: -self.wins[path, edit.file, edit.function]):
+            if noticed(path, edit, code):
+                self.wins[path, edit.file, edit.function] += 1
+                return True
+        return False
+
+
+def survivors(source: Path, goldens: Goldens) -> tuple[int, list[Edit]]:
     """How many edits this module has, and those that nobody noticed."""
     name = source.relative_to(ROOT / "ironcrab").as_posix()
     tree = ast.parse(source.read_text(encoding="utf-8"))
     edits = list(edits_of(name, tree))
-    first = tuple(golden for begins, golden in FIRST.items() if name.startswith(begins))
-    goldens = sorted(goldens, key=lambda path: not path.name.startswith(first or ("momentum",)))
     left = []
     for edit in edits:
-        (package / name).write_text(edited(tree, edit), encoding="utf-8")
-        if not noticed(goldens):
+        if not goldens.notices(edit, edited(tree, edit)):
             left.append(edit)
             print(f"  {'listed' if edit.key in EQUIVALENT else 'SURVIVES'} {edit}", flush=True)
-    shutil.copyfile(source, package / name)
     return len(edits), left
 
 
 def main() -> int:
     """Edit, verify, count."""
     with tempfile.TemporaryDirectory() as scratch:
-        # a copy, so that it does not matter who makes goldens meanwhile
+        # copies, so that it does not matter who makes goldens or edits code meanwhile
         shutil.copytree(ROOT / "recordings", Path(scratch) / "recordings")
-        goldens = [path for name in GOLDENS if (path := Path(scratch) / "recordings" / name).is_dir()]
+        paths = [path for name in GOLDENS if (path := Path(scratch) / "recordings" / name).is_dir()]
         package = Path(scratch) / "ironcrab"
         shutil.copytree(ROOT / "ironcrab", package, ignore=shutil.ignore_patterns("__pycache__"))
-        # by hash, because an edit may leave size and second of a file as they are
-        compileall.compile_dir(package, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
-        sys.dont_write_bytecode = True
         sys.path.insert(0, scratch)
-        import ironcrab.log.recording
-        import ironcrab.market.known  # noqa: F401 - imported once here, not once for each edit
-
-        if told := noticed(goldens):
-            print(f"before any edit: {told}; make the goldens anew first: python tests/goldens/make.py")
-            return 2
+        sources = files_of(sys.argv[1:] or ["strategy", "execution"])
+        names = [source.relative_to(ROOT / "ironcrab").as_posix() for source in sources]
+        # imported once here, not once for each edit
+        for name in ("log.recording", "market.known", "mode.verify", *names):
+            importlib.import_module("ironcrab." + name.removesuffix(".py").replace("/", "."))
+        goldens = Goldens(paths, package, names)
         count = unexplained = 0
-        for source in files_of(sys.argv[1:] or ["strategy", "execution"]):
-            edits, left = survivors(source, package, goldens)
+        for source in sources:
+            edits, left = survivors(source, goldens)
             new = [edit for edit in left if edit.key not in EQUIVALENT]
             count, unexplained = count + edits, unexplained + len(new)
             print(
