@@ -77,6 +77,7 @@ GOLDENS = {
     "arbitrage-checks": scripted("arbitrage-checks", "arbitrage_checks"),
     "arbitrage-switches": scripted("arbitrage-switches", "arbitrage_checks"),
     "housekeepers": housekeepers,
+    "housekeeper-corners": scripted("housekeeper-corners", "housekeeper_corners"),
 }
 
 

@@ -37,6 +37,7 @@ GOLDENS = (
     "engine-corners",
     "engine-plans",
     "housekeepers",
+    "housekeeper-corners",
     "mainnet-block-332254908",
     "whirlpool-2022-04-06",
 )
