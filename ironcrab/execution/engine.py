@@ -107,7 +107,7 @@ class ExecutionEngine:
     @property
     def undecided(self) -> bool:
         """Whether a world record now would decide a waiting intent; a shell then supplies a tick."""
-        return bool(self.state.waiting) and any(self._may_go(waiting) for waiting in self.state.waiting)
+        return any(self._may_go(waiting) for waiting in self.state.waiting)
 
     def step(self, seq: int, event: Any) -> Iterable[Event]:
         """Fold one event. Intents are queued and asks noted; everything else is the world's and may decide."""
@@ -196,8 +196,7 @@ class ExecutionEngine:
         for old in [key for key, until in processed.items() if until < case.now_ms]:
             del processed[old]
         if case.intent.intent_id is not None:
-            last = max(expires_ms(case.waiting, case.params), case.now_ms)
-            until = last + case.params.idempotency_window_ms
+            until = expires_ms(case.waiting, case.params) + case.params.idempotency_window_ms
             processed[case.intent.intent_id] = until
 
     def _note_hash(self, case: Case) -> None:

@@ -9,8 +9,9 @@ from struct import pack
 from msgspec.structs import replace
 
 from ironcrab.dex import Account, base58
-from ironcrab.dex.address import TOKEN, TOKEN_2022, WSOL
+from ironcrab.dex.address import TOKEN, TOKEN_2022, WSOL, associated
 from ironcrab.dex.message import LOOKUP_TABLES
+from ironcrab.dex.pumpfun_parse import curve_of
 from ironcrab.domain.ask import SendAsk, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ClockTick, ControlRequest, ControlResponse
 from ironcrab.domain.market import (
@@ -19,6 +20,7 @@ from ironcrab.domain.market import (
     ExplicitAmount,
     PoolCreated,
     PoolStateUpdate,
+    PriorityFeePercentiles,
     SlotUpdate,
     TokenMintInfo,
     Trade,
@@ -71,8 +73,8 @@ class Script(engine_corners.Script):
     def events(self):
         """Every act in turn."""
         acts = (
-            self.market, self.venues, self.ages, self.lags, self.limits, self.least, self.unknown, self.tips, self.programs,
-            self.rounds, self.equals, self.recoveries, self.cooling, self.curves, self.receipts, self.wrapped_receipts,
+            self.market, self.venues, self.settings_and_prices, self.ages, self.lags, self.limits, self.least, self.unknown, self.tips, self.programs,
+            self.rounds, self.equals, self.recoveries, self.cooling, self.repeats, self.never_landed, self.counted_buys, self.curves, self.receipts, self.burns, self.wrapped_receipts,
         )  # fmt: skip
         for act in acts:
             for event in act():
@@ -153,6 +155,14 @@ class Script(engine_corners.Script):
         yield self.config(plans="built")
         yield from self.fresh_try(self.wish("raydium", metadata={}))
 
+    def settings_and_prices(self):
+        """What a running engine refuses to change; a recommended fee that is the static one, and one beside."""
+        yield self.config(wallet="CheckWallet", tip_accounts="", max_concurrent_intents=7, plans="maybe", colour="red")
+        for told in (833, 834, 835):
+            yield PriorityFeePercentiles(64, self.slot, told, told, told, told, 0, 0, 0)
+            yield from self.fresh_try(self.wish("raydium"))
+        yield PriorityFeePercentiles(64, self.slot, 1, 1, 1, 1, 0, 0, 0)
+
     def ages(self):
         """A silent feed: one millisecond before the greatest age, at it, after it."""
         for ms in (49, 50, 51):
@@ -221,7 +231,11 @@ class Script(engine_corners.Script):
         yield from self.fresh_try(self.wish("raydium", "Sell", raw=1, max_slippage_bps=10_000))
         yield self.config(plans="terms")
         yield from self.fresh_try(self.wish("raydium"))
+        yield from self.fresh_try(self.wish("raydium", execution=Execution(ExplicitAmount(0, 6))))
         yield self.config(plans="built", quantile_slippage_enabled="false")
+        for venue in SETS:
+            for side in ("Buy", "Sell"):
+                yield from self.fresh_try(self.wish(venue, side, raw=1))
         for venue in ("orca", "meteora_dlmm", "raydium_cpmm", "pumpfun", "pump_amm"):
             yield self.config(max_position_size_lamports=10**12)
             yield from self.fresh_try(self.wish(venue, raw=9 * 10**11))
@@ -247,6 +261,14 @@ class Script(engine_corners.Script):
             yield self.config(plans=plans)
             yield from self.fresh_try(self.wish("raydium", pool=key(104)))
             yield from self.fresh_try(self.wish("raydium", "Sell", pool=key(104)))
+        other = base58.encode(bytes((5, 6)) * 16)
+        curve = curve_of(base58.decode(other))
+        coin = {COINS["pumpfun"]: other, SETS["pumpfun"].pool: curve}
+        yield PoolCreated(curve, other, WSOL, "pumpfun", "0", creator=key(51), slot=self.slot)
+        yield self.told(curve, remade("pumpfun", **coin)[curve])
+        for plans in ("built", "required"):
+            yield self.config(plans=plans)
+            yield from self.fresh_try(self.wish("pumpfun", mint=other, pool=curve))
         fresh = key(97)
         yield PoolCreated(fresh, COINS["raydium_cpmm"], WSOL, "raydium_cpmm", "0", slot=self.slot)
         for plans in ("built", "required"):
@@ -263,10 +285,13 @@ class Script(engine_corners.Script):
             yield from self.fresh_try(self.wish("raydium", require_bundle=True, bundle_tip_lamports=tip))
         yield from self.fresh_try(self.path(*two_legs(), require_bundle=True, bundle_tip_lamports=1_000))
         yield self.config(bundle_auction_enabled="true")
-        for roi in (9_000, 100, 1_000):
+        for roi in (9_000, 100, 1_000, 0, -100):
             yield from self.fresh_try(self.wish("raydium", require_bundle=True, expected_roi_bps=roi))
         yield from self.fresh_try(self.path(*two_legs(), require_bundle=True))
-        yield self.config(bundle_auction_enabled="false")
+        for least in (8_999_999, 9_000_000, 9_000_001):
+            yield self.config(bundle_min_profit_lamports=least)
+            yield from self.fresh_try(self.wish("raydium", require_bundle=True, expected_roi_bps=9_000))
+        yield self.config(bundle_auction_enabled="false", bundle_min_profit_lamports=0)
 
     def programs(self):
         """The token program that the intent tells, the mint's, and the one that the pool pays into."""
@@ -459,6 +484,9 @@ class Script(engine_corners.Script):
             yield self.sell(1, mint=coin, pool=key(96), metadata={"dex": venue, "creator": key(51)})
             yield ClockTick()
             self.ms += 20_000
+        yield self.sell(1, mint=COINS["raydium_cpmm"], pool="CheckPoolNowhere", metadata={"dex": "orca"})
+        yield ClockTick()
+        self.ms += 20_000
         yield self.sell(1, mint=COINS["orca"], pool="CheckPoolX", metadata={"dex": "orca"})
         yield ClockTick()
         yield self.sell(1, mint=COINS["pump_amm"], pool="CheckPoolX", metadata={"dex": "unknown"})
@@ -466,6 +494,45 @@ class Script(engine_corners.Script):
         yield self.sell(1, mint=COINS["pumpfun"], resources=TradeResources(COINS["pumpfun"], SOL_MINT, ()), metadata={"dex": "pumpfun"})
         yield ClockTick()
         yield self.config(recovery_wait_ms=0, plans="built", quote_max_age_ms=50)
+
+    def repeats(self):
+        """An id is refused until nobody could want it any more, to the millisecond; others let it be forgotten."""
+        yield self.config(idempotency_window_ms=1_000, quote_max_age_ms=60_000)
+        yield self.fed()
+        for ms in (0, 1_500, 1):
+            self.ms += ms
+            yield from self.stopped_or_not(self.wish("orca", raw=1_000_000 + ms))
+            yield from self.stopped_or_not(self.wish("raydium", intent_id="check-same", ttl_ms=500))
+        yield self.config(idempotency_window_ms=600_000, quote_max_age_ms=50)
+
+    def never_landed(self):
+        """It is certain that it never lands: after the wait for its end was given up, and before."""
+        for ends in (("timeout", "expired"), ("expired",)):
+            yield self.fed()
+            yield self.wish("raydium")
+            yield ClockTick()
+            yield self.simulated(out=10**15)
+            yield self.signed()
+            yield self.sent()
+            for end in ends:
+                yield self.ended(end)
+                yield from self.purse()
+
+    def counted_buys(self):
+        """What is being bought counts as a position to come: no sell, no round trip, no mint that is held."""
+        yield self.fed()
+        for one in (self.wish("raydium", "Sell"), self.path(*two_legs()), self.wish("orca")):
+            yield one
+            yield self.wish("meteora_dlmm", tier="Tier0", raw=0)
+            yield ClockTick()
+            yield self.simulated("Custom(6001)")
+        yield self.has(COINS["orca"], 0)
+        yield self.wish("orca")
+        for name in ("orca", "meteora_dlmm"):
+            yield self.wish(name, tier="Tier0", raw=0)
+        yield ClockTick()
+        yield self.simulated("Custom(6001)")
+        yield self.has(COINS["orca"], 10**12)
 
     def curves(self):
         """A curve that turns out complete: the sell goes on in the coin's pool, where one is known and not unknown."""
@@ -504,7 +571,11 @@ class Script(engine_corners.Script):
 
     def wrapped_receipts(self):
         """The same, SOL kept wrapped: the curve still pays and takes lamports themselves."""
-        yield self.has(SOL_MINT, 10**10, 9)
+        yield from self.done(self.action("wrap", 1_000_000, NATIVE_SOL, SOL_MINT), 1_000_000, 0)
+        yield from self.purse()
+        yield self.fed()
+        yield from self.done(self.wish("raydium", "Sell", raw=1_000_000), 1_000_000, 1_234_567, wraps=True)
+        yield from self.purse()
         for venue in SETS:
             for side in ("Buy", "Sell"):
                 yield from self.fresh_try(self.wish(venue, side))
@@ -517,8 +588,17 @@ class Script(engine_corners.Script):
         yield from self.purse()
         yield self.config(plans="built")
 
-    def done(self, intent, fill_in, fill_out):
-        """An intent that goes all the way, where it is asked to be simulated."""
+    def burns(self):
+        """Tokens that a fill bought are burnt: one unit, some; a close of nothing that still took some."""
+        coin = COINS["raydium"]
+        account = associated(PAPER_WALLET, coin, TOKEN)
+        for purpose, raw, taken in (("burn", 1, 1), ("burn", 1_000, 1_000), ("close", 0, 1_000)):
+            more = {"lamports": "1488440", "max_value_lamports": "9" * 18}
+            yield from self.done(self.action(purpose, raw, coin, NATIVE_SOL, 6, (account,), TOKEN, **more), taken, 1_488_440)
+        yield from self.purse()
+
+    def done(self, intent, fill_in, fill_out, *, wraps=False):
+        """An intent that goes all the way, where it is asked to be simulated; WSOL may be told on its way."""
         before = len([record for record in self.records if type(record.event) is SimulateAsk])
         yield intent
         yield ClockTick()
@@ -529,6 +609,8 @@ class Script(engine_corners.Script):
         )
         yield self.signed()
         yield self.sent()
+        if wraps:
+            yield self.has(SOL_MINT, 10**10, 9)
         digits = (9, 9) if intent.swap_path else (9, 6) if intent.side == "Buy" else (6, 9)
         fills = [ExplicitAmount(raw, d) for raw, d in zip((fill_in, fill_out), digits, strict=True)]
         yield replace(self.ended("confirmed"), fill_in=fills[0], fill_out=fills[1])

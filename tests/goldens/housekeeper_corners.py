@@ -15,6 +15,7 @@ from ironcrab.domain.market import (
     AccountWritten,
     BondingCurveProgress,
     ExplicitAmount,
+    PoolCreated,
     PoolStateUpdate,
     SlotUpdate,
     TokenMintInfo,
@@ -22,13 +23,13 @@ from ironcrab.domain.market import (
     WalletBalanceSnapshot,
     WalletSnapshotComplete,
 )
-from ironcrab.domain.trade import TradeResources
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM
 from ironcrab.execution.params import PAPER_WALLET
 from ironcrab.market.rent import RENT_SYSVAR, SYSVARS, rent_data
 from ironcrab.mode.purse import account_data
+from tests.execution.test_plans import ACCOUNTS, SETS
 from tests.goldens import engine_corners
-from tests.pool_sets import key
+from tests.pool_sets import key, vault
 
 SOL = 10**9
 RENT = (128 + 165) * 5_080
@@ -53,9 +54,9 @@ class Script(engine_corners.Script):
     def events(self):
         """Every act in turn."""
         acts = (
-            self.market, self.bands, self.actions, self.rents, self.kills, self.pauses, self.shown, self.words_of_others,
-            self.accounts, self.ages, self.writes, self.rounds_of_two, self.dust, self.requests, self.refusals,
-            self.in_use, self.liquidations, self.tries, self.curves_first,
+            self.market, self.bands, self.actions, self.rents, self.kills, self.pauses, self.shown, self.shown_late, self.words_of_others,
+            self.accounts, self.ages, self.writes, self.gone_meanwhile, self.rounds_of_two, self.dust, self.requests, self.refusals,
+            self.in_use, self.liquidations, self.tries, self.curves_first, self.one_unit,
         )  # fmt: skip
         for act in acts:
             for event in act():
@@ -90,8 +91,8 @@ class Script(engine_corners.Script):
     def quiet(self):
         """Both balances within the band; the rest passes."""
         self.slot += 1
-        yield self.snapshot(NATIVE_SOL, 5 * SOL)
         yield self.snapshot(SOL_MINT, SOL)
+        yield self.snapshot(NATIVE_SOL, 5 * SOL)
         self.ms += 1_000
 
     def written(self, address, program, data, lamports=RENT, version=None, slot=None):
@@ -184,7 +185,13 @@ class Script(engine_corners.Script):
         yield self.snapshot(NATIVE_SOL, 5 * SOL)
         yield self.snapshot(SOL_MINT, 1)
         yield from self.failing()
+        yield self.snapshot(SOL_MINT, 3 * SOL)
         yield ControlRequest("check-again", "execution-engine", "kill_switch", active=True, reason="drill")
+        yield from self.failing()
+        yield from self.quiet()
+        yield self.snapshot(SOL_MINT, 3 * SOL)
+        yield from self.failing()
+        yield self.snapshot(SOL_MINT, 1)
         yield ControlRequest("check-reset", "execution-engine", "reset_kill_switch")
         yield from self.failing()
         yield from self.quiet()
@@ -224,6 +231,19 @@ class Script(engine_corners.Script):
                 self.ms += 200_000
                 self.slot += 200
                 yield from self.quiet()
+
+    def shown_late(self):
+        """An action that landed in a slot before the newest."""
+        self.slot += 1
+        yield self.snapshot(NATIVE_SOL, 5 * SOL)
+        yield self.snapshot(SOL_MINT, 1)
+        yield SlotUpdate(self.slot + 9, slot=self.slot + 9)
+        yield from self.landed("confirmed", 4)
+        self.ms += 1_000
+        yield from self.seen(5, None)
+        yield from self.failing()
+        self.slot += 9
+        yield from self.quiet()
 
     def landed(self, status, told):
         """The newest ask goes its way: confirmed in the slot `told` ahead (None: of no slot), or never known."""
@@ -353,6 +373,10 @@ class Script(engine_corners.Script):
             self.ms += 1_000
             yield from self.failing()
         self.slot += 2
+        yield self.own(131, 5, version=600)
+        yield self.own(131, 0, version=600)
+        self.ms += 4_000
+        yield from self.failing()
         yield self.own(131, 5)
         self.ms += 2_000
         yield self.own(131)
@@ -371,12 +395,24 @@ class Script(engine_corners.Script):
         self.ms += 5_000
         yield from self.failing()
 
+    def gone_meanwhile(self):
+        """The account of an action under way is closed by somebody else, and the action fails."""
+        yield self.own(146)
+        self.ms += 5_000
+        yield ClockTick()
+        yield self.written(associated(PAPER_WALLET, key(146), TOKEN), SYSTEM, b"")
+        yield from self.failing()
+
     def rounds_of_two(self):
         """A round takes so many; what changed meanwhile is left; a round waits for its time."""
         yield self.janitor(max_per_round=2, interval_ms=10_000)
         for number in (140, 141, 142, 143):
             yield self.own(number)
-        self.ms += 10_000
+        self.ms += 12_000
+        yield ClockTick()
+        yield self.buy(0, metadata={})
+        yield ClockTick()
+        yield ClockTick()
         for _ in range(4):
             yield from self.failing()
             self.ms += 1
@@ -438,8 +474,13 @@ class Script(engine_corners.Script):
             )
         ):
             yield ControlRequest(f"check-burn-{number}", target, kind, owner_pubkey=owner, token_accounts=accounts, close_accounts=closes)
+            if number == 7:
+                yield ControlRequest("check-burn-again", target, kind, owner_pubkey=owner, token_accounts=accounts)
             if number != 6:
                 yield from self.failing()
+                yield from self.failing()
+            else:
+                yield ControlRequest("check-burn-busy", target, kind, owner_pubkey=owner, token_accounts=accounts)
                 yield from self.failing()
         frozen = bytearray(account_data(key(130), PAPER_WALLET, 1))
         frozen[108] = 2
@@ -538,7 +579,8 @@ class Script(engine_corners.Script):
         """Kills that liquidate and that do not; the best pool; a position that is closed; nothing quoted yet."""
         yield self.snapshot(key(130), 0, decimals=6)
         yield from self.held(170, 1_000_000, ((180, "pump_amm", 10**9), (181, "raydium", 2 * 10**9)))
-        yield from self.held(171, 1, ((182, "pump_amm", 10**9),))
+        yield PoolStateUpdate(key(187), "raydium", 10**9, 10**12, key(170), key(199), self.slot, slot=self.slot)
+        yield from self.held(171, 1, ((182, "pump_amm", 10**10),))
         yield from self.held(172, 5, ())
         yield from self.held(173, 5, ((183, "pump_amm", 10**9),))
         yield self.snapshot(key(173), 0, decimals=6)
@@ -572,6 +614,8 @@ class Script(engine_corners.Script):
         yield ControlRequest("check-job", "all", "kill_switch", active=True, reason="drill", liquidate_positions=True)
         yield ClockTick()
         yield self.sell(1, mint=key(170), pool=key(180), metadata={"dex": "pump_amm"})
+        yield self.sell(0, mint=key(170), pool=key(180), source="liquidation")
+        yield ClockTick()
         yield self.sell(10**15, mint=key(171), pool=key(182))
         yield self.sell(0, mint=key(172), pool=key(184))
         for _ in range(5):
@@ -595,4 +639,19 @@ class Script(engine_corners.Script):
             yield from self.failing()
             yield from self.failing()
             yield ControlRequest(f"check-curve-end-{complete}", "all", "reset_kill_switch")
-        assert TradeResources
+        self.slot += 1
+        yield self.snapshot(key(174), 0, decimals=6)
+
+    def one_unit(self):
+        """A position of one raw unit, on a pool whose program pays for it."""
+        made, coin = SETS["pump_amm"], SETS["pump_amm"].mints[1]
+        yield PoolCreated(made.pool, coin, SOL_MINT, "pump_amm", "0", slot=self.slot)
+        yield TokenMintInfo(coin, TOKEN_PROGRAM, 6, 10**15, None, None, slot=self.slot)
+        for address, account in ACCOUNTS["pump_amm"].items():
+            rich = vault(coin, 10**6) if address == key(62) else account
+            yield self.written(address, rich.owner, rich.data, rich.lamports)
+        yield SlotUpdate(self.slot, slot=self.slot)
+        yield self.snapshot(coin, 1, decimals=6)
+        yield ControlRequest("check-one", "all", "kill_switch", active=True, reason="drill", liquidate_positions=True)
+        yield from self.failing()
+        yield ControlRequest("check-one-end", "all", "reset_kill_switch")
