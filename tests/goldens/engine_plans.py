@@ -54,7 +54,12 @@ def cpmm_of(number, base, quote):
     """A CPMM pool of its own keys, of these mints: (venue, pool, accounts, mints)."""
     made = SETS["raydium_cpmm"]
     keys = {made.pool: key(number), key(24): key(number + 1), key(25): key(number + 2)}
-    return "raydium_cpmm", key(number), remade("raydium_cpmm", **{WSOL: base, made.mints[1]: quote, **keys}), (base, quote)
+    return (
+        "raydium_cpmm",
+        key(number),
+        remade("raydium_cpmm", **{WSOL: base, made.mints[1]: quote, **keys}),
+        (base, quote),
+    )
 
 
 def events_of(records):
@@ -107,7 +112,10 @@ class Script(engine_corners.Script):
 
     def wish(self, venue, side="Buy", raw=RAW, **more):
         make = self.buy if side == "Buy" else self.sell
-        told = {"metadata": {"dex": venue, "creator": key(51)}, "execution": Execution(ExplicitAmount(1, 6 if side == "Buy" else 9))}
+        told = {
+            "metadata": {"dex": venue, "creator": key(51)},
+            "execution": Execution(ExplicitAmount(1, 6 if side == "Buy" else 9)),
+        }
         return make(raw, **{"mint": COINS[venue], "pool": SETS[venue].pool, **told, **more})
 
     def path(self, *legs, raw=RAW, **more):
@@ -147,7 +155,9 @@ class Script(engine_corners.Script):
             for side in ("Buy", "Sell"):
                 yield from self.fresh_try(self.wish(venue, side))
         yield from self.fresh_try(self.wish("raydium", hint_compute_units=99_999))
-        yield from self.fresh_try(self.wish("raydium", max_slippage_bps=500, execution=Execution(ExplicitAmount(10**12, 6))))
+        yield from self.fresh_try(
+            self.wish("raydium", max_slippage_bps=500, execution=Execution(ExplicitAmount(10**12, 6)))
+        )
         for plans in ("terms", "required"):
             yield self.config(plans=plans)
             yield from self.fresh_try(self.wish("raydium"))
@@ -218,7 +228,12 @@ class Script(engine_corners.Script):
         """Least outputs: the quote less its slippage, the intent's, what was learned; a quote of nothing, of a part."""
         yield from self.fresh_try(self.wish("raydium"))
         expected = self.plan().expected_out
-        for least, bps in ((expected * 97 // 100, 300), (expected, 300), (2 * expected, 0), (expected * 97 // 100 - 1, 300)):
+        for least, bps in (
+            (expected * 97 // 100, 300),
+            (expected, 300),
+            (2 * expected, 0),
+            (expected * 97 // 100 - 1, 300),
+        ):
             told = Execution(ExplicitAmount(least, 6))
             yield from self.fresh_try(self.wish("raydium", execution=told, max_slippage_bps=bps))
         for raw in (10**9, 201, 401, 1):
@@ -273,11 +288,20 @@ class Script(engine_corners.Script):
         yield PoolCreated(fresh, COINS["raydium_cpmm"], WSOL, "raydium_cpmm", "0", slot=self.slot)
         for plans in ("built", "required"):
             yield self.config(plans=plans)
-            yield from self.fresh_try(self.buy(RAW, mint=COINS["raydium_cpmm"], pool=fresh, metadata={"dex": "raydium_cpmm"}))
+            yield from self.fresh_try(
+                self.buy(RAW, mint=COINS["raydium_cpmm"], pool=fresh, metadata={"dex": "raydium_cpmm"})
+            )
             yield from self.fresh_try(self.wish("raydium_cpmm", metadata={"dex": "raydium"}))
         yield self.config(plans="built")
-        yield from self.fresh_try(replace(self.wish("raydium_cpmm"), resources=TradeResources(SOL_MINT, COINS["raydium_cpmm"], (cpmm.pool, RAYDIUM))))
-        yield from self.fresh_try(replace(self.wish("raydium_cpmm"), resources=TradeResources(SOL_MINT, COINS["raydium_cpmm"], ())))
+        yield from self.fresh_try(
+            replace(
+                self.wish("raydium_cpmm"),
+                resources=TradeResources(SOL_MINT, COINS["raydium_cpmm"], (cpmm.pool, RAYDIUM)),
+            )
+        )
+        yield from self.fresh_try(
+            replace(self.wish("raydium_cpmm"), resources=TradeResources(SOL_MINT, COINS["raydium_cpmm"], ()))
+        )
 
     def tips(self):
         """A tip stands behind, and goes to an account chosen by the intent."""
@@ -299,7 +323,9 @@ class Script(engine_corners.Script):
         for told in (TOKEN, TOKEN_2022, "CheckProgram"):
             for side in ("Buy", "Sell"):
                 pair = (SOL_MINT, coin) if side == "Buy" else (coin, SOL_MINT)
-                yield from self.fresh_try(self.wish("raydium", side, resources=TradeResources(*pair, (RAYDIUM,), (), told)))
+                yield from self.fresh_try(
+                    self.wish("raydium", side, resources=TradeResources(*pair, (RAYDIUM,), (), told))
+                )
         cpmm = {}
         for address, account in ACCOUNTS["raydium_cpmm"].items():
             data = account.data
@@ -349,7 +375,14 @@ class Script(engine_corners.Script):
         strange = (*two[:1], ("pump_amm", key(107), {}, two[1][3]))
         yield from self.fresh_try(self.path(*strange))
         yield from self.fresh_try(self.path(two[0]))
-        yield from self.fresh_try(self.arb(RAW, pools=2, resources=TradeResources(SOL_MINT, COINS["pumpfun"], (two[0][1], two[1][1])), metadata={"buy_dex": "pumpfun", "sell_dex": "pump_amm"}))
+        yield from self.fresh_try(
+            self.arb(
+                RAW,
+                pools=2,
+                resources=TradeResources(SOL_MINT, COINS["pumpfun"], (two[0][1], two[1][1])),
+                metadata={"buy_dex": "pumpfun", "sell_dex": "pump_amm"},
+            )
+        )
 
     def cheap_pool(self, legs):
         """The coin is cheaper in its pool than on its curve, so the way leads back to lamports."""
@@ -362,7 +395,11 @@ class Script(engine_corners.Script):
         """One leg lags by slots, the other by time."""
         yield self.config(quote_max_age_ms=1_000)
         vaults = [
-            next(address for address, account in ACCOUNTS[venue].items() if address in (pool, *SETS[venue].accounts) and account.owner != TOKEN)
+            next(
+                address
+                for address, account in ACCOUNTS[venue].items()
+                if address in (pool, *SETS[venue].accounts) and account.owner != TOKEN
+            )
             for venue, pool, *_ in legs
         ]
         for number, address in enumerate(vaults):
@@ -372,7 +409,9 @@ class Script(engine_corners.Script):
                 yield self.told(address, ACCOUNTS[venue][address], f"Leg{number}{slots}", self.slot + 1)
                 self.slot += 1 + slots
                 self.ms += 40
-                yield Trade("CheckPoolX", "CheckMintX", "CheckTrader", True, 10**9, 10**9, 6, "pump_amm", slot=self.slot)
+                yield Trade(
+                    "CheckPoolX", "CheckMintX", "CheckTrader", True, 10**9, 10**9, 6, "pump_amm", slot=self.slot
+                )
                 self.ms += 7
                 yield from self.stopped_or_not(self.path(*legs))
         yield self.config(quote_max_age_ms=50)
@@ -409,7 +448,9 @@ class Script(engine_corners.Script):
     def recoveries(self):
         """A sell that must go waits for an answer: not one busy, not another's; until the wait ends, or it expires."""
         account = ACCOUNTS["raydium"][VAULT]
-        yield self.config(plans="required", recovery_wait_ms=5_000, recovery_cooldown_ms=10_000, quote_max_age_ms=60_000)
+        yield self.config(
+            plans="required", recovery_wait_ms=5_000, recovery_cooldown_ms=10_000, quote_max_age_ms=60_000
+        )
         liquidation = {"dex": "raydium", "purpose": "liquidation"}
         sells_all = {"dex": "raydium", "sell_all": "true"}
         for metadata in (liquidation, sells_all):
@@ -425,7 +466,12 @@ class Script(engine_corners.Script):
             yield ClockTick()
             yield self.simulated("Custom(6001)")
         yield self.told(VAULT, Account("CheckOwner", 0, b""))
-        for ttl, waits in ((60_000, (5_000, 1, 10_000)), (2_000, (2_000, 1)), (5_000, (5_000, 1)), (4_999, (4_999, 1, 1))):
+        for ttl, waits in (
+            (60_000, (5_000, 1, 10_000)),
+            (2_000, (2_000, 1)),
+            (5_000, (5_000, 1)),
+            (4_999, (4_999, 1, 1)),
+        ):
             yield self.fed()
             yield self.wish("raydium", "Sell", metadata=liquidation, ttl_ms=ttl)
             yield ClockTick()
@@ -491,7 +537,12 @@ class Script(engine_corners.Script):
         yield ClockTick()
         yield self.sell(1, mint=COINS["pump_amm"], pool="CheckPoolX", metadata={"dex": "unknown"})
         yield self.sell(1, mint=COINS["pump_amm"], pool="CheckPoolX", metadata={})
-        yield self.sell(1, mint=COINS["pumpfun"], resources=TradeResources(COINS["pumpfun"], SOL_MINT, ()), metadata={"dex": "pumpfun"})
+        yield self.sell(
+            1,
+            mint=COINS["pumpfun"],
+            resources=TradeResources(COINS["pumpfun"], SOL_MINT, ()),
+            metadata={"dex": "pumpfun"},
+        )
         yield ClockTick()
         yield self.config(recovery_wait_ms=0, plans="built", quote_max_age_ms=50)
 
@@ -594,7 +645,9 @@ class Script(engine_corners.Script):
         account = associated(PAPER_WALLET, coin, TOKEN)
         for purpose, raw, taken in (("burn", 1, 1), ("burn", 1_000, 1_000), ("close", 0, 1_000)):
             more = {"lamports": "1488440", "max_value_lamports": "9" * 18}
-            yield from self.done(self.action(purpose, raw, coin, NATIVE_SOL, 6, (account,), TOKEN, **more), taken, 1_488_440)
+            yield from self.done(
+                self.action(purpose, raw, coin, NATIVE_SOL, 6, (account,), TOKEN, **more), taken, 1_488_440
+            )
         yield from self.purse()
 
     def done(self, intent, fill_in, fill_out, *, wraps=False):
@@ -604,9 +657,7 @@ class Script(engine_corners.Script):
         yield ClockTick()
         if len([record for record in self.records if type(record.event) is SimulateAsk]) == before:
             return
-        yield SimulateAnswer(
-            self.ask(SimulateAsk), True, None, None, 90_000, 10**15, wallet_sol_delta_lamports=10**12
-        )
+        yield SimulateAnswer(self.ask(SimulateAsk), True, None, None, 90_000, 10**15, wallet_sol_delta_lamports=10**12)
         yield self.signed()
         yield self.sent()
         if wraps:

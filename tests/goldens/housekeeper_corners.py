@@ -67,7 +67,11 @@ class Script(engine_corners.Script):
     def failing(self):
         """Whatever is asked to be simulated fails."""
         yield ClockTick()
-        asks = [record.seq for record in self.records if type(record.event) is SimulateAsk and record.seq > self.answered_asks]
+        asks = [
+            record.seq
+            for record in self.records
+            if type(record.event) is SimulateAsk and record.seq > self.answered_asks
+        ]
         for ask in asks:
             self.answered_asks = ask
             yield SimulateAnswer(ask, False, "Custom(1)", None, 1_000)
@@ -105,7 +109,13 @@ class Script(engine_corners.Script):
     def own(self, number, amount=0, lamports=RENT, program=TOKEN, tail=b"", **more):
         """The write of an own token account of the mint `key(number)`."""
         mint = key(number)
-        return self.written(associated(PAPER_WALLET, mint, program), program, account_data(mint, PAPER_WALLET, amount) + tail, lamports, **more)
+        return self.written(
+            associated(PAPER_WALLET, mint, program),
+            program,
+            account_data(mint, PAPER_WALLET, amount) + tail,
+            lamports,
+            **more,
+        )
 
     # acts
 
@@ -178,7 +188,11 @@ class Script(engine_corners.Script):
             yield ControlRequest(f"check-{target}-{kind}-{active}", target, kind, active=active, reason="drill")
             yield from self.balances(5 * SOL, 1)
         yield from self.balances(5 * SOL, 3 * SOL)
-        for target, kind in (("market-data", "reset_kill_switch"), ("execution-engine", "reset"), ("execution-engine", "reset_kill_switch")):
+        for target, kind in (
+            ("market-data", "reset_kill_switch"),
+            ("execution-engine", "reset"),
+            ("execution-engine", "reset_kill_switch"),
+        ):
             yield ControlRequest(f"check-{target}-{kind}", target, kind)
             yield from self.balances(5 * SOL, 1)
         self.slot += 1
@@ -253,7 +267,11 @@ class Script(engine_corners.Script):
         yield SimulateAnswer(ask, True, None, None, 1_000, 10**15)
         yield self.signed()
         yield self.sent()
-        fills = (ExplicitAmount(plan.amount_in, 9), ExplicitAmount(plan.amount_in, 9)) if status == "confirmed" else (None, None)
+        fills = (
+            (ExplicitAmount(plan.amount_in, 9), ExplicitAmount(plan.amount_in, 9))
+            if status == "confirmed"
+            else (None, None)
+        )
         answer = replace(self.ended(status), fill_in=fills[0], fill_out=fills[1])
         yield replace(answer, slot=None if told is None else self.slot + told)
         yield ClockTick()
@@ -357,7 +375,9 @@ class Script(engine_corners.Script):
         yield SimulateAnswer(ask, True, None, None, 1_000, 10**15)
         yield self.signed()
         yield self.sent()
-        answer = replace(self.ended("confirmed"), fill_in=ExplicitAmount(plan.amount_in, 6), fill_out=ExplicitAmount(plan.min_out, 9))
+        answer = replace(
+            self.ended("confirmed"), fill_in=ExplicitAmount(plan.amount_in, 6), fill_out=ExplicitAmount(plan.min_out, 9)
+        )
         yield answer
         assert plan.pool_address == associated(PAPER_WALLET, key(number), TOKEN)
 
@@ -473,7 +493,9 @@ class Script(engine_corners.Script):
                 ("all", "burn_token_accounts", PAPER_WALLET, (account,), None),
             )
         ):
-            yield ControlRequest(f"check-burn-{number}", target, kind, owner_pubkey=owner, token_accounts=accounts, close_accounts=closes)
+            yield ControlRequest(
+                f"check-burn-{number}", target, kind, owner_pubkey=owner, token_accounts=accounts, close_accounts=closes
+            )
             if number == 7:
                 yield ControlRequest("check-burn-again", target, kind, owner_pubkey=owner, token_accounts=accounts)
             if number != 6:
@@ -485,10 +507,14 @@ class Script(engine_corners.Script):
         frozen = bytearray(account_data(key(130), PAPER_WALLET, 1))
         frozen[108] = 2
         yield self.written(key(211), TOKEN, bytes(frozen))
-        yield ControlRequest("check-frozen", "all", "burn_token_accounts", owner_pubkey=PAPER_WALLET, token_accounts=(key(211),))
+        yield ControlRequest(
+            "check-frozen", "all", "burn_token_accounts", owner_pubkey=PAPER_WALLET, token_accounts=(key(211),)
+        )
         yield from self.failing()
         yield self.own(132)
-        yield ControlRequest("check-empty", "all", "burn_token_accounts", owner_pubkey=PAPER_WALLET, token_accounts=(account,))
+        yield ControlRequest(
+            "check-empty", "all", "burn_token_accounts", owner_pubkey=PAPER_WALLET, token_accounts=(account,)
+        )
         yield from self.failing()
         for address in (account, other, key(211)):
             yield self.written(address, SYSTEM, b"")
@@ -505,7 +531,12 @@ class Script(engine_corners.Script):
         yield from self.said("close", *close, (account,), TOKEN, lamports="9" * 18)
         for lamports in ("", "-1", "1.5", "\u0663", "0"):
             yield from self.said("close", *close, (account,), TOKEN, lamports=lamports)
-        for accounts, program in (((), TOKEN), ((account, account), TOKEN), ((account,), "CheckProgram"), (("CheckAccount",), TOKEN)):
+        for accounts, program in (
+            ((), TOKEN),
+            ((account, account), TOKEN),
+            ((account,), "CheckProgram"),
+            (("CheckAccount",), TOKEN),
+        ):
             yield from self.said("close", *close, accounts, program, lamports="1")
         yield from self.said("close", 0, key(130), SOL_MINT, 6, (account,), TOKEN, lamports="1")
         yield from self.said("close", 0, "CheckMint", NATIVE_SOL, 6, (account,), TOKEN, lamports="1")
@@ -595,7 +626,9 @@ class Script(engine_corners.Script):
                 ("execution-engine", "kill_switch", None, True, {"max_slippage_bps": 1}),
             )
         ):
-            yield ControlRequest(f"check-kill-{number}", target, kind, active=active, reason="drill", liquidate_positions=sells, **more)
+            yield ControlRequest(
+                f"check-kill-{number}", target, kind, active=active, reason="drill", liquidate_positions=sells, **more
+            )
             yield from self.failing()
             self.slot += 1
             yield SlotUpdate(self.slot, slot=self.slot)
@@ -635,7 +668,9 @@ class Script(engine_corners.Script):
         yield from self.held(174, 1_000_000, ((185, "pump_amm", 9 * 10**9), (186, "pumpfun", 10**9)))
         for complete in (False, True):
             yield BondingCurveProgress(key(174), key(186), 9_000, complete=complete, slot=self.slot)
-            yield ControlRequest(f"check-curve-{complete}", "all", "kill_switch", active=True, reason="drill", liquidate_positions=True)
+            yield ControlRequest(
+                f"check-curve-{complete}", "all", "kill_switch", active=True, reason="drill", liquidate_positions=True
+            )
             yield from self.failing()
             yield from self.failing()
             yield ControlRequest(f"check-curve-end-{complete}", "all", "reset_kill_switch")
@@ -654,4 +689,6 @@ class Script(engine_corners.Script):
         yield self.snapshot(coin, 1, decimals=6)
         yield ControlRequest("check-one", "all", "kill_switch", active=True, reason="drill", liquidate_positions=True)
         yield from self.failing()
+        yield from self.failing()
         yield ControlRequest("check-one-end", "all", "reset_kill_switch")
+        yield from self.failing()

@@ -19,8 +19,9 @@ from ironcrab.log import manifest
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
 from ironcrab.mode.importing import import_frames, import_whirlpool_day
-from ironcrab.mode.run import run, run_events
+from ironcrab.mode.run import derive_log_id, run, run_events
 from ironcrab.mode.scenario import load
+from ironcrab.mode.wiring import Wiring
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("IRONCRAB_SHARED", ROOT.parent / "shared"))
@@ -64,6 +65,17 @@ def housekeepers(folder):
     run_events(housekeeper_events(), "housekeepers", load(ROOT / SCENARIO), folder / "golden")
 
 
+def interrupted(folder):
+    sys.path.insert(0, str(ROOT))
+    from tests.goldens.interrupted import records_of
+
+    scenario = load(ROOT / "scenarios/interrupted.toml")
+    log_id = derive_log_id("interrupted", scenario, Wiring(scenario))
+    with Recording.create(folder / "golden", log_id, origin=f"runs of interrupted under {scenario.name}") as session:
+        for record in records_of(scenario):
+            session.append(record)
+
+
 GOLDENS = {
     "mainnet-block-332254908": block,
     "whirlpool-2022-04-06": day,
@@ -78,6 +90,7 @@ GOLDENS = {
     "arbitrage-switches": scripted("arbitrage-switches", "arbitrage_checks"),
     "housekeepers": housekeepers,
     "housekeeper-corners": scripted("housekeeper-corners", "housekeeper_corners"),
+    "interrupted": interrupted,
 }
 
 

@@ -39,6 +39,7 @@ GOLDENS = (
     "engine-plans",
     "housekeepers",
     "housekeeper-corners",
+    "interrupted",
     "mainnet-block-332254908",
     "whirlpool-2022-04-06",
 )
@@ -62,7 +63,9 @@ ONE_NAMED = "which token program is tried first: the swaps name the account of o
 NOBODY_PAYS = "nobody pays for nothing, so a position of nothing is never sold"
 FED = "the feed is told no later than now"
 QUOTES_NOTHING = "a venue that pays nothing refuses: no quote is of nothing"
-RESTORED = "a fresh row knows of nothing and holds nothing; others come only out of snapshots, which verify does not read"
+RESTORED = (
+    "a fresh row knows of nothing and holds nothing; others come only out of snapshots, which verify does not read"
+)
 TWO_RUNS = "only a run that was cut between a wish and its record tells: tests/execution/test_housekeepers.py"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("strategy/features.py", "Features.windows_of", "windows.flow is not flow: operator"): MADE_ANEW,
