@@ -556,6 +556,22 @@ class Script(engine_corners.Script):
             yield from self.stopped_or_not(self.wish("raydium", intent_id="check-same", ttl_ms=500))
         yield self.config(idempotency_window_ms=600_000, quote_max_age_ms=50)
 
+    def wrapped_on_the_way(self):
+        """The first unit is wrapped while a sell is under way: what this brings is native still."""
+        yield self.wish("raydium", "Sell", raw=1_000_000)
+        yield ClockTick()
+        yield self.simulated(out=10**15)
+        yield self.signed()
+        yield self.sent()
+        ended = replace(
+            self.ended("confirmed"), fill_in=ExplicitAmount(1_000_000, 6), fill_out=ExplicitAmount(1_234_567, 9)
+        )
+        yield from self.done(self.action("wrap", 1_000_000, NATIVE_SOL, SOL_MINT), 1_000_000, 1)
+        yield from self.purse()
+        yield ended
+        yield from self.purse()
+        yield self.has(SOL_MINT, 10**10, 9)
+
     def never_landed(self):
         """It is certain that it never lands: after the wait for its end was given up, and before."""
         for ends in (("timeout", "expired"), ("expired",)):
@@ -625,7 +641,7 @@ class Script(engine_corners.Script):
         yield from self.done(self.action("wrap", 1_000_000, NATIVE_SOL, SOL_MINT), 1_000_000, 0)
         yield from self.purse()
         yield self.fed()
-        yield from self.done(self.wish("raydium", "Sell", raw=1_000_000), 1_000_000, 1_234_567, wraps=True)
+        yield from self.wrapped_on_the_way()
         yield from self.purse()
         for venue in SETS:
             for side in ("Buy", "Sell"):
@@ -650,8 +666,8 @@ class Script(engine_corners.Script):
             )
         yield from self.purse()
 
-    def done(self, intent, fill_in, fill_out, *, wraps=False):
-        """An intent that goes all the way, where it is asked to be simulated; WSOL may be told on its way."""
+    def done(self, intent, fill_in, fill_out):
+        """An intent that goes all the way, where it is asked to be simulated."""
         before = len([record for record in self.records if type(record.event) is SimulateAsk])
         yield intent
         yield ClockTick()
@@ -660,8 +676,6 @@ class Script(engine_corners.Script):
         yield SimulateAnswer(self.ask(SimulateAsk), True, None, None, 90_000, 10**15, wallet_sol_delta_lamports=10**12)
         yield self.signed()
         yield self.sent()
-        if wraps:
-            yield self.has(SOL_MINT, 10**10, 9)
         digits = (9, 9) if intent.swap_path else (9, 6) if intent.side == "Buy" else (6, 9)
         fills = [ExplicitAmount(raw, d) for raw, d in zip((fill_in, fill_out), digits, strict=True)]
         yield replace(self.ended("confirmed"), fill_in=fills[0], fill_out=fills[1])

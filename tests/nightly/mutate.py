@@ -9,7 +9,7 @@ lines, those first that noticed other edits of the function, until one is not id
 
 An edit counts as noticed too where the reducer raises or does not end within TIME_LIMIT seconds of computing. EQUIVALENT lists
 edits that no input can tell from the code, each with its reason. Exit 0: nothing survives that is not listed there;
-2: the goldens are not identical to begin with; 3: something survives. About an hour on one core for everything.
+2: the goldens are not identical to begin with; 3: something survives. Some twenty minutes on one core for everything.
 """
 
 import ast
@@ -66,7 +66,6 @@ QUOTES_NOTHING = "a venue that pays nothing refuses: no quote is of nothing"
 RESTORED = (
     "a fresh row knows of nothing and holds nothing; others come only out of snapshots, which verify does not read"
 )
-TWO_RUNS = "only a run that was cut between a wish and its record tells: tests/execution/test_housekeepers.py"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("strategy/features.py", "Features.windows_of", "windows.flow is not flow: operator"): MADE_ANEW,
     ("strategy/candles.py", "Candles.follow", "self.next < flow.dropped: operator"): (
@@ -256,22 +255,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         ),
         "a mint not tried yet is below the tries by either number",
     ),
-    **dict.fromkeys(
-        (
-            ("execution/liquidation.py", "Liquidation.step", "if kind is RunStarted: negated"),
-            ("execution/liquidation.py", "Liquidation.step", "kind is RunStarted: operator"),
-            ("execution/liquidation.py", "Liquidation.step", "for if intent is None: negated"),
-            ("execution/liquidation.py", "Liquidation.step", "intent is None: operator"),
-            ("execution/account_janitor.py", "AccountJanitor._noted", "if state.intent is not None: negated"),
-            ("execution/account_janitor.py", "AccountJanitor._noted", "state.intent is not None: operator"),
-        ),
-        TWO_RUNS,
-    ),
-    (
-        "execution/engine.py",
-        "ExecutionEngine._run_started",
-        "self.params.wallet or self.state.wallet: and <-> or",
-    ): "when the first run starts both are the scenario's",
     (
         "execution/checks.py",
         "max_open_positions",
