@@ -3,9 +3,10 @@
     python tests/nightly/mutate.py [PATH ...]      PATH below ironcrab/, e.g. strategy/gates.py; default strategy execution
 
 Each edit takes the place of its function in a process of its own, which verifies the goldens of recordings/ that run its
-lines, those first that noticed other edits of the function, until one is not identical. Edited are, inside functions: each operator of a comparison
-(`<` and `<=`, `>` and `>=`, `==` and `!=`, `is` and `is not`, `in` and `not in`), each condition (negated), `and` and
-`or`, `min` and `max`, and each integer that stands in a comparison or in `min` or `max`, one up and one down.
+lines, those first that noticed other edits of the function, until one is not identical. Edited are, inside functions:
+each operator of a comparison (`<` and `<=`, `>` and `>=`, `==` and `!=`, `is` and `is not`, `in` and `not in`), each
+condition (negated), `and` and `or`, `min` and `max`, and each integer that stands in a comparison or in `min` or `max`,
+one up and one down.
 
 An edit counts as noticed too where the reducer raises or does not end within TIME_LIMIT seconds of computing. EQUIVALENT lists
 edits that no input can tell from the code, each with its reason. Exit 0: nothing survives that is not listed there;
