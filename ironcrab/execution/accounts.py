@@ -31,11 +31,8 @@ def settle_confirmed(
         The profit of a sell where its cost is known, and the authority's words.
     """
     plan, capital = attempt.plan, state.capital
-    lock = capital.locks.get(attempt.intent)
     sol = attempt.sol or capital.sol()
-    paid = sol if plan.input_mint == SOL_MINT else plan.input_mint
-    if lock is not None:
-        paid = lock.asset
+    paid = capital.locks[attempt.intent].asset
     spent = _raw(answer.fill_in, plan.amount_in)
     capital.settle(attempt.intent, paid, spent, at.slot, seq)
     cost = cost_lamports(answer.fees)

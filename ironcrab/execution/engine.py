@@ -237,8 +237,7 @@ class ExecutionEngine:
         for old in [key for key, until in processed.items() if until < case.now_ms]:
             del processed[old]
         if case.intent.intent_id is not None:
-            last = max(expires_ms(case.waiting, case.params), case.now_ms)
-            until = last + case.params.idempotency_window_ms
+            until = expires_ms(case.waiting, case.params) + case.params.idempotency_window_ms
             processed[case.intent.intent_id] = until
 
     def _note_hash(self, case: Case) -> None:

@@ -159,12 +159,13 @@ class Capital(Struct):
         return sum(1 for name, row in self.assets.items() if row.available > 0 and name not in money)
 
     def prune(self, slot: int) -> None:
-        """Forget empty assets that nothing has changed for ASSETS_KEPT_SLOTS."""
+        """Forget empty assets that nothing has changed for ASSETS_KEPT_SLOTS, but none that a lock names."""
         old = slot - ASSETS_KEPT_SLOTS
+        kept = (NATIVE_SOL, SOL_MINT, *(lock.asset for lock in self.locks.values()))
         empty = [
             name
             for name, row in self.assets.items()
-            if row.total == 0 and max(row.filled_slot, row.reported_slot) < old and name not in (NATIVE_SOL, SOL_MINT)
+            if row.total == 0 and max(row.filled_slot, row.reported_slot) < old and name not in kept
         ]
         for name in empty:
             del self.assets[name]

@@ -140,7 +140,7 @@ def least_out(intent: TradeIntent) -> int | Refusal:
 def _terms(intent: TradeIntent) -> Refusal | None:
     """What the intent itself must say."""
     resources = intent.resources
-    if len(intent.swap_path) > 1 or len(resources.pools) != 1:
+    if len(resources.pools) != 1:
         return Refusal("UNSUPPORTED_INTENT", f"pools={len(resources.pools)} hops={len(intent.swap_path)}, one is built")
     dex = dex_of(intent)
     if dex is None:

@@ -202,9 +202,7 @@ class WsolManager:
         excess = wsol - params.target_wsol_lamports
         if wsol > params.max_wsol_lamports:
             return self._unwrap(native, wsol, excess, "wsol_above_max")
-        if native < params.min_native_lamports and excess > 0:
-            return self._unwrap(native, wsol, min(excess, params.min_native_lamports - native), "native_below_min")
-        return None
+        return self._unwrap(native, wsol, min(excess, params.min_native_lamports - native), "native_below_min")
 
     def _wrap(self, native: int, wsol: int) -> TradeIntent | None:
         params, rent = self.params, self._rent()

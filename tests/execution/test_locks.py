@@ -96,6 +96,15 @@ def test_empty_assets_are_forgotten():
     assert list(told.assets) == ["B", NATIVE_SOL]
 
 
+def test_an_empty_asset_is_not_forgotten_while_a_lock_names_it():
+    told = Capital()
+    assert told.lock(1, "C", 0, 10)
+    told.prune(9_002)
+    told.release(1)
+    told.prune(9_002)
+    assert not told.assets
+
+
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.data())
 def test_capital_is_conserved_under_any_sequence(data):

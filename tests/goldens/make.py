@@ -19,8 +19,9 @@ from ironcrab.log import manifest
 from ironcrab.log.recording import Recording
 from ironcrab.log.sealed import seal
 from ironcrab.mode.importing import import_frames, import_whirlpool_day
-from ironcrab.mode.run import run, run_events
+from ironcrab.mode.run import derive_log_id, run, run_events
 from ironcrab.mode.scenario import load
+from ironcrab.mode.wiring import Wiring
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("IRONCRAB_SHARED", ROOT.parent / "shared"))
@@ -64,18 +65,32 @@ def housekeepers(folder):
     run_events(housekeeper_events(), "housekeepers", load(ROOT / SCENARIO), folder / "golden")
 
 
+def interrupted(folder):
+    sys.path.insert(0, str(ROOT))
+    from tests.goldens.interrupted import records_of
+
+    scenario = load(ROOT / "scenarios/interrupted.toml")
+    log_id = derive_log_id("interrupted", scenario, Wiring(scenario))
+    with Recording.create(folder / "golden", log_id, origin=f"runs of interrupted under {scenario.name}") as session:
+        for record in records_of(scenario):
+            session.append(record)
+
+
 GOLDENS = {
     "mainnet-block-332254908": block,
     "whirlpool-2022-04-06": day,
     "engine-checks": engine_checks,
     "ema-checks": scripted("ema-checks", "ema_checks"),
     "engine-corners": scripted("engine-corners", "engine_corners"),
+    "engine-plans": scripted("engine-plans", "engine_plans"),
     "momentum-checks": scripted("momentum-checks", "momentum_checks"),
     "momentum-switches": scripted("momentum-switches", "momentum_checks", "switched_events_of"),
     "momentum-regimes": scripted("momentum-regimes", "regime_checks"),
     "arbitrage-checks": scripted("arbitrage-checks", "arbitrage_checks"),
     "arbitrage-switches": scripted("arbitrage-switches", "arbitrage_checks"),
     "housekeepers": housekeepers,
+    "housekeeper-corners": scripted("housekeeper-corners", "housekeeper_corners"),
+    "interrupted": interrupted,
 }
 
 

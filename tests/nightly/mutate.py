@@ -2,27 +2,30 @@
 
     python tests/nightly/mutate.py [PATH ...]      PATH below ironcrab/, e.g. strategy/gates.py; default strategy execution
 
-Each edit is made in a temporary copy of the package, which a process of its own imports to verify the goldens of
-recordings/, small ones first, until one is not identical. Edited are, inside functions: each operator of a comparison
-(`<` and `<=`, `>` and `>=`, `==` and `!=`, `is` and `is not`, `in` and `not in`), each condition (negated), `and` and
-`or`, `min` and `max`, and each integer that stands in a comparison or in `min` or `max`, one up and one down.
+Each edit takes the place of its function in a process of its own, which verifies the goldens of recordings/ that run its
+lines, those first that noticed other edits of the function, until one is not identical. Edited are, inside functions:
+each operator of a comparison (`<` and `<=`, `>` and `>=`, `==` and `!=`, `is` and `is not`, `in` and `not in`), each
+condition (negated), `and` and `or`, `min` and `max`, and each integer that stands in a comparison or in `min` or `max`,
+one up and one down.
 
 An edit counts as noticed too where the reducer raises or does not end within TIME_LIMIT seconds of computing. EQUIVALENT lists
 edits that no input can tell from the code, each with its reason. Exit 0: nothing survives that is not listed there;
-2: the goldens are not identical to begin with; 3: something survives. About an hour on one core for everything.
+2: the goldens are not identical to begin with; 3: something survives. Some twenty minutes on one core for everything.
 """
 
 import ast
-import compileall
-import copy
+import gc
+import importlib
+import json
 import os
-import py_compile
 import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType, FunctionType
 
 ROOT = Path(__file__).parents[2]
 GOLDENS = (
@@ -34,21 +37,14 @@ GOLDENS = (
     "ema-checks",
     "engine-checks",
     "engine-corners",
+    "engine-plans",
     "housekeepers",
+    "housekeeper-corners",
+    "interrupted",
     "mainnet-block-332254908",
     "whirlpool-2022-04-06",
 )
-"""In the order they are asked, but those of FIRST before; one that is not there is left out."""
-FIRST = {
-    "strategy/arb": "arbitrage",
-    "strategy/ema": "ema",
-    "strategy/policy": "momentum-regimes",
-    "strategy/candles": "momentum-regimes",
-    "strategy/routes": "momentum-regimes",
-    "strategy/config": "momentum-regimes",
-    "execution/": "engine",
-}
-"""What names of goldens begin with that are likely to notice an edit of a file, by what its path begins with."""
+"""In the order they are asked, until it is learned who notices most; one that is not there is left out."""
 TIME_LIMIT = 20
 NO_GOLDEN = ("strategy/wish.py",)
 """Modules that no built-in strategy imports: words for strategies of one's own, tested in tests/examples."""
@@ -62,6 +58,15 @@ LET_GO = "candles are a cache: those that are let go are older than any base"
 LONG_AGO = "no run is of 1970: what was never filled was filled long ago"
 CEILING = "a ceiling saves counting: at its edge the count says the same"
 HALVED = "half of what goes in is taken off or added: what is left is above zero"
+TOO_MANY = "one more or less of some thousand: too many for a golden"
+NOT_SAID = "any number says that none is open, only None says that one is"
+ONE_NAMED = "which token program is tried first: the swaps name the account of one of them"
+NOBODY_PAYS = "nobody pays for nothing, so a position of nothing is never sold"
+FED = "the feed is told no later than now"
+QUOTES_NOTHING = "a venue that pays nothing refuses: no quote is of nothing"
+RESTORED = (
+    "a fresh row knows of nothing and holds nothing; others come only out of snapshots, which verify does not read"
+)
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("strategy/features.py", "Features.windows_of", "windows.flow is not flow: operator"): MADE_ANEW,
     ("strategy/candles.py", "Candles.follow", "self.next < flow.dropped: operator"): (
@@ -163,6 +168,94 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("execution/locks.py", "Asset._conserved", "self.available >= 0 <= self.locked: 0 -> -1"): (
         "a proof of what always holds"
     ),
+    **dict.fromkeys(
+        (
+            ("execution/plan.py", "make_plan", f"{text}: 0 -> -1")
+            for text in (
+                "min(out, max(fresh.least(intent.max_slippage_bps), learned or 0))",
+                "max(fresh.least(intent.max_slippage_bps), learned or 0)",
+            )
+        ),
+        NEVER_NEGATIVE,
+    ),
+    **dict.fromkeys(
+        (
+            ("execution/checks.py", "_unlike_others", f"hashes.get(one.plan_hash, 0) < case.now_ms: 0 -> {number}")
+            for number in (1, -1)
+        ),
+        "no run is of 1970: what is not remembered is under way no more",
+    ),
+    **dict.fromkeys(
+        (
+            ("execution/recovery.py", "request", "state.cooling.get(mint, 0) > now_ms: 0 -> 1"),
+            ("execution/recovery.py", "request", "state.cooling.get(mint, 0) > now_ms: 0 -> -1"),
+            ("execution/recovery.py", "waits", "now_ms <= state.recoveries.get(waiting.request, -1): 1 -> 2"),
+            ("execution/recovery.py", "waits", "now_ms <= state.recoveries.get(waiting.request, -1): 1 -> 0"),
+        ),
+        "no run is of 1970: what is not remembered has ended",
+    ),
+    ("execution/recovery.py", "request", "len(state.cooling) > MOST_COOLING: operator"): TOO_MANY,
+    ("execution/exact.py", "Fresh.least", "max(BPS - bps, 0): 0 -> -1"): (
+        "make_plan takes nothing where this is below nothing"
+    ),
+    ("execution/exact.py", "age", "max(known.now.slot - slot, 0): 0 -> -1"): FED,
+    ("execution/exact.py", "age", "max(known.now.time - time, 0): 0 -> -1"): FED,
+    ("execution/exact.py", "age", "max(known.now.time - time, 0): 0 -> 1"): "a nanosecond is no millisecond",
+    ("execution/exact.py", "exact_quote", "quote.amount_out <= 0: operator"): QUOTES_NOTHING,
+    ("execution/exact.py", "exact_quote", "quote.amount_out <= 0: 0 -> -1"): QUOTES_NOTHING,
+    ("execution/locks.py", "Asset.__post_init__", "self.known < 0: operator"): RESTORED,
+    ("execution/locks.py", "Asset.__post_init__", "self.known < 0: 0 -> 1"): RESTORED,
+    ("execution/engine.py", "ExecutionEngine._note_hash", "len(hashes) > MOST_HASHES: operator"): TOO_MANY,
+    ("execution/learned.py", "learn_units", "len(state.units) > MOST_SERIES: operator"): TOO_MANY,
+    ("execution/liquidation.py", "Liquidation._position", "len(positions) > MOST_MINTS: operator"): TOO_MANY,
+    (
+        "execution/engine.py",
+        "ExecutionEngine._note_hash",
+        "case.plan is not None and case.plan.calls: and <-> or",
+    ): "a plan of terms has the hash of its terms, which is no message's",
+    (
+        "execution/engine.py",
+        "ExecutionEngine._asked",
+        "attempt is not None and attempt.number == ask.attempt and (attempt.phase == phase): and <-> or",
+    ): "an own ask is folded in the turn that said it: all three hold",
+    (
+        "execution/building.py",
+        "built",
+        "WSOL in [leg.output_mint for leg in legs[:-1]]: 1 -> 2",
+    ): "no last leg leads from SOL to SOL",
+    **dict.fromkeys(
+        (
+            ("execution/building.py", "_programs", text)
+            for text in (
+                "if mint in (resources.input_mint, resources.output_mint): negated",
+                "mint in (resources.input_mint, resources.output_mint): operator",
+                "if mint == WSOL: negated",
+                "mint == WSOL: operator",
+            )
+        ),
+        ONE_NAMED,
+    ),
+    **dict.fromkeys(
+        (
+            ("execution/liquidation.py", "Liquidation.step", f"job.said.get(mint, 0) is None: 0 -> {number}")
+            for number in (1, -1)
+        ),
+        NOT_SAID,
+    ),
+    **dict.fromkeys(
+        (
+            ("execution/liquidation.py", "Liquidation._position", f"event.balance_raw > 0: {text}")
+            for text in ("operator", "0 -> -1")
+        ),
+        NOBODY_PAYS,
+    ),
+    **dict.fromkeys(
+        (
+            ("execution/liquidation.py", "Liquidation._sells", f"job.tries.get(mint, 0) >= TRIES: 0 -> {number}")
+            for number in (1, -1)
+        ),
+        "a mint not tried yet is below the tries by either number",
+    ),
     (
         "execution/checks.py",
         "max_open_positions",
@@ -178,7 +271,7 @@ class Edit:
     def __init__(self, file: str, function: str, node: ast.AST, text: str, change) -> None:
         self.file = file
         self.function = function
-        self.line = node.lineno
+        self.line, self.end = node.lineno, node.end_lineno
         self.text = text
         self.change = change
 
@@ -262,24 +355,44 @@ def short(node: ast.AST) -> str:
     return " ".join(ast.unparse(node).split())
 
 
-def edited(tree: ast.Module, edit: Edit) -> str:
-    """The module's text with this edit; the tree is as before."""
+def edited(tree: ast.Module, edit: Edit) -> CodeType:
+    """The code of the edited function; the tree is as before."""
     node, name, value = edit.change
     before = getattr(node, name)
     setattr(node, name, value)
-    text = ast.unparse(ast.fix_missing_locations(copy.deepcopy(tree)))
+    code = compile(ast.fix_missing_locations(tree), edit.file, "exec")
     setattr(node, name, before)
-    return text
+    for part in edit.function.split("."):
+        code = next(inner for inner in code.co_consts if isinstance(inner, CodeType) and inner.co_name == part)
+    # what cannot take its place would raise in the other process, and pass for noticed
+    if code.co_freevars != function_of(edit).__code__.co_freevars:
+        raise ValueError(f"{edit}: {code.co_freevars} are free, not {function_of(edit).__code__.co_freevars}")
+    return code
 
 
-def noticed(goldens: list[Path]) -> str:
-    """In a process of its own: the golden that is not identical, and how; "" all are."""
+def function_of(edit: Edit) -> FunctionType:
+    """The function itself, whatever stands round it."""
+    found = importlib.import_module("ironcrab." + edit.file.removesuffix(".py").replace("/", "."))
+    for part in edit.function.split("."):
+        found = vars(found)[part]
+    for name in ("fget", "func", "__func__", "__wrapped__"):
+        found = getattr(found, name, found)
+    if not isinstance(found, FunctionType):
+        raise TypeError(f"{edit}: not a function but {found!r}")
+    return found
+
+
+def apart(said: Callable[[], str]) -> str:
+    """What is said in a process of its own, which leaves no trace in this one."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT, TIME_LIMIT))
-        told = judged(goldens)
-        os.write(write, told.encode())
+        try:
+            told = said()
+        except BaseException as fault:  # noqa: BLE001 - whatever an edit makes the code raise is noticed
+            told = f"{type(fault).__name__}: {fault}"
+        with os.fdopen(write, "w") as pipe:
+            pipe.write(told)
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe:
@@ -288,23 +401,73 @@ def noticed(goldens: list[Path]) -> str:
     return told if os.WIFEXITED(status) else "no end"
 
 
-def judged(goldens: list[Path]) -> str:
-    """The first golden that is not identical."""
-    golden = goldens[0]
-    try:
-        from ironcrab.log.compare import Judge
-        from ironcrab.log.recording import Recording
-        from ironcrab.mode.verify import follow
+def noticed(golden: Path, edit: Edit | None = None, code: CodeType | None = None) -> str:
+    """How this golden is not identical, with an edit; "" it is."""
 
-        # the first word that differs is enough
-        Judge._diverge = diverged
-        for golden in goldens:
-            verdict = follow(Recording.open(golden)).verdict
-            if verdict != "identical":
-                return f"{golden.name}: {verdict}"
-    except Exception as fault:  # noqa: BLE001 - whatever an edit makes the code raise is noticed
-        return f"{golden.name}: {type(fault).__name__}"
-    return ""
+    def said() -> str:
+        resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT, TIME_LIMIT))
+        if edit is not None and code is not None:
+            function_of(edit).__code__ = code
+        return judged(golden)
+
+    return apart(said)
+
+
+def judged(golden: Path) -> str:
+    """How this golden is not identical."""
+    from ironcrab.log.compare import Judge
+    from ironcrab.log.recording import Recording
+    from ironcrab.mode.verify import follow
+
+    # the first word that differs is enough
+    Judge._diverge = diverged
+    verdict = follow(Recording.open(golden)).verdict
+    return "" if verdict == "identical" else verdict
+
+
+def read_once(goldens: list[Path]) -> None:
+    """Verify all of them once in this process: what the others import and read, they find done."""
+    from ironcrab.log.recording import Recording
+
+    read, kept = Recording.records, {}
+
+    def records(self, *args, **more):
+        key = str(self.path), repr((args, more))
+        if key not in kept:
+            kept[key] = list(read(self, *args, **more))
+        return iter(kept[key])
+
+    Recording.records = records
+    for golden in goldens:
+        if told := judged(golden):
+            print(f"before any edit: {golden.name}: {told}; make the goldens anew first: python tests/goldens/make.py")
+            sys.exit(2)
+    gc.freeze()
+
+
+def lines_of(golden: Path, folders: tuple[str, ...]) -> dict[str, set[int]]:
+    """The lines that verifying this golden runs, of modules whose paths begin with one of `folders`."""
+
+    def said() -> str:
+        seen: set[tuple[str, int]] = set()
+
+        def within(frame, event, _):
+            if event == "line":
+                seen.add((frame.f_code.co_filename, frame.f_lineno))
+            return within
+
+        def entered(frame, _event, _):
+            return within if frame.f_code.co_filename.startswith(folders) else None
+
+        sys.settrace(entered)
+        judged(golden)
+        sys.settrace(None)
+        return json.dumps(sorted(seen))
+
+    lines: dict[str, set[int]] = {}
+    for file, line in json.loads(apart(said)):
+        lines.setdefault(file, set()).add(line)
+    return lines
 
 
 def diverged(_judge: object, seq: int, by: str, *_: object) -> None:
@@ -325,44 +488,61 @@ def files_of(names: list[str]) -> list[Path]:
     return found
 
 
-def survivors(source: Path, package: Path, goldens: list[Path]) -> tuple[int, list[Edit]]:
+class Goldens:
+    """Goldens with the lines that each runs; those that noticed most of a function's edits are asked first."""
+
+    def __init__(self, paths: list[Path], package: Path, sources: list[str]) -> None:
+        self.package = package
+        self.wins: Counter[tuple[Path, str, str]] = Counter()
+        folders = tuple(str(package / name) for name in sources)
+        self.lines = {path: lines_of(path, folders) for path in paths}
+
+    def notices(self, edit: Edit, code: CodeType) -> bool:
+        """Whether one of them does."""
+        runs = [
+            path
+            for path, lines in self.lines.items()
+            if any(edit.line <= line <= edit.end for line in lines.get(str(self.package / edit.file), ()))
+        ]
+        for path in sorted(runs, key=lambda path: -self.wins[path, edit.file, edit.function]):
+            if noticed(path, edit, code):
+                self.wins[path, edit.file, edit.function] += 1
+                return True
+        return False
+
+
+def survivors(source: Path, goldens: Goldens) -> tuple[int, list[Edit]]:
     """How many edits this module has, and those that nobody noticed."""
     name = source.relative_to(ROOT / "ironcrab").as_posix()
     tree = ast.parse(source.read_text(encoding="utf-8"))
     edits = list(edits_of(name, tree))
-    first = tuple(golden for begins, golden in FIRST.items() if name.startswith(begins))
-    goldens = sorted(goldens, key=lambda path: not path.name.startswith(first or ("momentum",)))
     left = []
     for edit in edits:
-        (package / name).write_text(edited(tree, edit), encoding="utf-8")
-        if not noticed(goldens):
+        if not goldens.notices(edit, edited(tree, edit)):
             left.append(edit)
             print(f"  {'listed' if edit.key in EQUIVALENT else 'SURVIVES'} {edit}", flush=True)
-    shutil.copyfile(source, package / name)
     return len(edits), left
 
 
 def main() -> int:
     """Edit, verify, count."""
     with tempfile.TemporaryDirectory() as scratch:
-        # a copy, so that it does not matter who makes goldens meanwhile
+        # copies, so that it does not matter who makes goldens or edits code meanwhile
         shutil.copytree(ROOT / "recordings", Path(scratch) / "recordings")
-        goldens = [path for name in GOLDENS if (path := Path(scratch) / "recordings" / name).is_dir()]
+        paths = [path for name in GOLDENS if (path := Path(scratch) / "recordings" / name).is_dir()]
         package = Path(scratch) / "ironcrab"
         shutil.copytree(ROOT / "ironcrab", package, ignore=shutil.ignore_patterns("__pycache__"))
-        # by hash, because an edit may leave size and second of a file as they are
-        compileall.compile_dir(package, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
-        sys.dont_write_bytecode = True
         sys.path.insert(0, scratch)
-        import ironcrab.log.recording
-        import ironcrab.market.known  # noqa: F401 - imported once here, not once for each edit
-
-        if told := noticed(goldens):
-            print(f"before any edit: {told}; make the goldens anew first: python tests/goldens/make.py")
-            return 2
+        sources = files_of(sys.argv[1:] or ["strategy", "execution"])
+        names = [source.relative_to(ROOT / "ironcrab").as_posix() for source in sources]
+        # imported once here, not once for each edit
+        for name in ("log.recording", "market.known", "mode.verify", *names):
+            importlib.import_module("ironcrab." + name.removesuffix(".py").replace("/", "."))
+        read_once(paths)
+        goldens = Goldens(paths, package, names)
         count = unexplained = 0
-        for source in files_of(sys.argv[1:] or ["strategy", "execution"]):
-            edits, left = survivors(source, package, goldens)
+        for source in sources:
+            edits, left = survivors(source, goldens)
             new = [edit for edit in left if edit.key not in EQUIVALENT]
             count, unexplained = count + edits, unexplained + len(new)
             print(
