@@ -32,7 +32,8 @@ class Divergence(Struct, frozen=True):
         seq: the recorded record; where nothing was recorded, the cause of what is said now.
         by: the reducer.
         subject: the mint, pool or intent it is about.
-        kind: `differs`, `not recorded` (said now, not in the log) or `not said` (in the log, not said now).
+        kind: `differs`, `not recorded` (said now, not in the log), `not said` (in the log, not said now) or `raised`
+            (the reducer raises an exception at this record; nothing behind it was judged).
         numbers_only: only numbers differ, no code, outcome or kind.
         fields: what differs.
         following: how many later divergences of the same reducer and subject were counted.
@@ -108,6 +109,12 @@ class Judge:
             self.matched += 1
         else:
             self._diverge(record.seq, by, record.event, said)
+
+    def raised(self, seq: int, by: str, event: Event, error: Exception) -> None:
+        """A reducer raised at this record."""
+        group = (by, subject_of(event))
+        told = FieldDifference("raised", None, f"{type(error).__name__}: {error}")
+        self.groups[group] = Divergence(seq, by, group[1], "raised", type(event).__name__, False, (told,))
 
     def finish(self, *, ended: bool = False) -> int:
         """Close: what was said and never recorded diverges, unless nothing that its reducer said later is recorded.

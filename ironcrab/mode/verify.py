@@ -5,11 +5,13 @@ that a decision differs is a divergence.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from traceback import walk_tb
 
 from msgspec import Struct
 
 from ironcrab.domain.control import RunEnded, RunStarted
 from ironcrab.domain.event import Event
+from ironcrab.domain.fault import Fault
 from ironcrab.log.compare import Divergence, Judge
 from ironcrab.log.contents import Runs, runs_of
 from ironcrab.log.passing import Passed, one_by_one
@@ -88,10 +90,23 @@ class Follower:
         """Fold one record of the log."""
         self._judge(record, self.loop.fold(record))
 
-    def follow(self, records: Iterable[Record]) -> None:
-        """Fold all these records."""
-        for record, said in self.loop.follow(records):
-            self._judge(record, said)
+    def follow(self, records: Iterable[Record]) -> bool:
+        """Fold all these records; False: a reducer raised, which is a divergence, and what is behind was not folded."""
+        try:
+            for record, said in self.loop.follow(records):
+                self._judge(record, said)
+        except Fault:
+            raise
+        except Exception as error:
+            frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+            raising = [one for frame in frames for one in self.loop.reducers if one is frame.f_locals.get("self")]
+            if not raising:
+                raise
+            # the loop keeps no record of where it is, for that would cost every record: its frame knows
+            (at,) = (frame.f_locals["record"] for frame in frames if frame.f_code is Loop.follow.__code__)
+            self.judge.raised(at.seq, raising[0].name, at.event, error)
+            return False
+        return True
 
     def apart(self, records: Iterable[Record]) -> Iterator[Record]:
         """The same records; what passes comes one by one while the engine has something under way."""
@@ -172,9 +187,9 @@ def _judge_run(
         records = follower.apart(records)
     if until != (None, None):
         records = _until(records, until)
-    follower.follow(records if progress is None else _told(records, progress))
+    whole = follower.follow(records if progress is None else _told(records, progress))
     judge = follower.judge
-    ended = until == (None, None) and any(True for _ in recording.records((RunEnded,), first, end))
+    ended = whole and until == (None, None) and any(True for _ in recording.records((RunEnded,), first, end))
     unfinished = judge.finish(ended=ended)
     return RunReport(
         run=started.run,

@@ -89,6 +89,14 @@ def test_an_edited_comparison_is_named_with_its_values(golden, tmp_path):
     assert "code of momentum-bot differs" in out
 
 
+def test_an_edit_that_makes_a_reducer_raise_is_named_with_its_seq(golden, tmp_path):
+    package = edited(tmp_path, "strategy/gates.py", "if unique < entry.min_unique_buyers", "if unique < entry.gone")
+    code, out, err = command("verify", golden, package=package)
+    assert code == 3, out + err
+    assert re.search(r"first divergence, at seq \d+:\n    #\d+ \w+ by momentum-bot .*: raised\n", out), out
+    assert "raised: \"AttributeError: 'Entry" in out, out
+
+
 def test_one_changed_record_is_found_field_by_field(small):
     """A decision that was recorded otherwise diverges alone: what others said is not dragged along."""
     from ironcrab.domain.trade import DecisionRecord
