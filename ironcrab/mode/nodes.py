@@ -21,8 +21,9 @@ from ironcrab.mode.node_feed import MarketData
 from ironcrab.mode.node_record import BusRecorder, RecorderSettings
 from ironcrab.mode.node_strategy import StrategyNode
 from ironcrab.mode.scenario import Scenario
-from ironcrab.shell.bus import Login, connected
-from ironcrab.shell.bus_server import COMMANDS, login_file, prepare, server_binary
+from ironcrab.shell.bus import connected
+from ironcrab.shell.bus_login import Login
+from ironcrab.shell.bus_server import commands_of, login_file, prepare, server_binary
 from ironcrab.shell.children import Child, Children
 from ironcrab.shell.control import Reply, Request
 from ironcrab.shell.endpoint import Endpoint
@@ -38,14 +39,18 @@ class NodeSettings(Struct, frozen=True):
     Attributes:
         login: where the bus is and who we are there.
         data: folder of recordings, socket, KILL file.
-        endpoint: of the feed (market-data).
+        endpoints: of the feed (market-data).
         outlets: makes the outlets (execution-engine).
+        rpc_url: node that unknown accounts are read from (market-data); it may hold a token and is never printed.
+        keep_hours: older segments go (recorder); None: none.
     """
 
     login: Login
     data: Path
-    endpoint: Endpoint | None = None
+    endpoints: tuple[Endpoint, ...] = ()
     outlets: Make | None = None
+    rpc_url: str | None = None
+    keep_hours: int | None = None
 
 
 def roles_of(scenario: Scenario) -> tuple[str, ...]:
@@ -81,12 +86,13 @@ async def node_until(role: str, scenario: Scenario, settings: NodeSettings, stop
     """The same inside a running loop, until `stop` is set."""
     if role == RECORDER:
         name = folder_of(settings.data, scenario).name
-        await BusRecorder(RecorderSettings(settings.data, name)).run(settings.login, stop)
+        recording = RecorderSettings(settings.data, name, keep_hours=settings.keep_hours)
+        await BusRecorder(recording).run(settings.login, stop)
     elif role == ANNOUNCER:
         await Announcer(scenario).run(settings.login, stop)
     elif role == MARKET_DATA:
-        assert settings.endpoint is not None
-        await MarketData(scenario, settings.endpoint).run(settings.login, stop)
+        assert settings.endpoints
+        await MarketData(scenario, settings.endpoints, settings.rpc_url).run(settings.login, stop)
     elif role == ENGINE:
         assert settings.outlets is not None
         await Engine(scenario, settings.data, settings.outlets).run(settings.login, stop)
@@ -160,7 +166,7 @@ def ask_engine(login: Login, request: Request) -> Reply:
 
     async def ask() -> Reply:
         async with connected(login, "operator") as bus:
-            told = await bus.ask(COMMANDS, msgspec.json.encode(request), TIMEOUT_S)
+            told = await bus.ask(commands_of(ENGINE), msgspec.json.encode(request), TIMEOUT_S)
         if told is None:
             raise InputFault(f"no engine listens at {login.url}; start one: ironcrab node execution-engine SCENARIO")
         return msgspec.json.decode(told, type=Reply)

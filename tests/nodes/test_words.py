@@ -15,9 +15,10 @@ from ironcrab.log.contract import import_line
 from ironcrab.log.recording import Recording
 from ironcrab.mode.node import ROLES, first_of
 from ironcrab.mode.nodes import ask_engine
-from ironcrab.shell.bus import Login, connected, read_login
+from ironcrab.shell.bus import connected
+from ironcrab.shell.bus_login import Login, read_login
 from ironcrab.shell.bus_message import BusFault, Word, said, world
-from ironcrab.shell.bus_server import COMMANDS, CONTROL_REQUESTS, KILL, login_file, prepare
+from ironcrab.shell.bus_server import CONTROL_REQUESTS, KILL, commands_of, login_file, prepare
 from ironcrab.shell.control import Reply, Request
 from tests.live.desk import judged, scenario
 from tests.nodes.town import ENV, SCENARIO, Town, fed, quiet
@@ -128,7 +129,9 @@ def test_control_over_the_bus(tmp_path):
                 await bus.client.subscribe("ironcrab.v1.>", cb=hear)
                 while True:
                     told = await bus.ask(
-                        COMMANDS, msgspec.json.encode(Request("set", settings={"max_open_positions": "7"})), 5
+                        commands_of("execution-engine"),
+                        msgspec.json.encode(Request("set", settings={"max_open_positions": "7"})),
+                        5,
                     )
                     reply = msgspec.json.decode(told, type=Reply) if told else None
                     if reply and reply.ok:
@@ -151,7 +154,7 @@ def test_control_over_the_bus(tmp_path):
                 assert not msgspec.json.decode(nonsense, type=Reply).ok
                 killed = await bus.ask(KILL, b'{"reason":"old word"}', 5)
                 assert msgspec.json.decode(killed, type=Reply).ok
-                await bus.ask(COMMANDS, msgspec.json.encode(Request("reset")), 5)
+                await bus.ask(commands_of("execution-engine"), msgspec.json.encode(Request("reset")), 5)
                 await chain.finished.wait()
                 await quiet(tmp_path / "demo")
                 await asyncio.sleep(0.5)

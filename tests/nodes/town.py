@@ -17,7 +17,7 @@ from ironcrab.log.recording import Recording
 from ironcrab.mode.node import RECORDER, hosts
 from ironcrab.mode.nodes import NodeSettings, free_port, node_until, roles_of
 from ironcrab.mode.outlets import paper_outlets
-from ironcrab.shell.bus import Login, read_login
+from ironcrab.shell.bus_login import Login, read_login
 from ironcrab.shell.bus_server import OPERATOR, login_file, prepare, server_binary
 from ironcrab.shell.children import bound
 from ironcrab.shell.endpoint import Endpoint
@@ -49,6 +49,7 @@ class Town:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.endpoint = None
+        self.rpc_url = None
         self.tasks = {}
         self.processes = {}
         self.stops = {}
@@ -108,7 +109,9 @@ class Town:
     def start(self, role, name=None, scenario=None):
         """A node as a task of this loop."""
         told = scenario or self.scenario
-        settings = NodeSettings(self.login(role), self.data, self.endpoint, self.paper)
+        settings = NodeSettings(
+            self.login(role), self.data, () if self.endpoint is None else (self.endpoint,), self.paper, self.rpc_url
+        )
         name = name or role
         self.stops[name] = asyncio.Event()
         self.tasks[name] = asyncio.create_task(node_until(role, told, settings, self.stops[name]))
