@@ -127,7 +127,7 @@ class Engine:
             return
         known = self.engine.state.capital.assets
         for event in opening(self.scenario):
-            if isinstance(event, WalletBalanceSnapshot) and event.mint not in known:
+            if event.mint not in known if isinstance(event, WalletBalanceSnapshot) else not known:
                 self.node.say(event, time)
 
     def _settle(self) -> None:
