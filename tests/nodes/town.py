@@ -66,12 +66,21 @@ class Town:
             process.kill()
             process.wait()
 
-    def start_server(self):
-        roles = roles_of(self.scenario)
-        config = prepare(self.data, self.port, {role: hosts(role, self.scenario) for role in roles if role != RECORDER})
+    def start_server(self, spoken=None):
+        roles = [role for role in roles_of(self.scenario) if role != RECORDER]
+        config = prepare(self.data, self.port, spoken or {role: hosts(role, self.scenario) for role in roles})
         self.processes["server"] = subprocess.Popen(
             bound([needs_server(), "-c", str(config), "-l", str(self.data / "server.log")])
         )
+
+    async def listens(self):
+        """Until the server does."""
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
 
     def kill(self, name):
         process = self.processes.pop(name)
