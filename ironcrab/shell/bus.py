@@ -13,7 +13,9 @@ A `Bus` lives as long as its connection. What follows a loss is a new one, which
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 import nats.errors
@@ -38,6 +40,7 @@ from ironcrab.shell.bus_message import (
     subject_of,
 )
 from ironcrab.shell.bus_reader import Reader
+from ironcrab.shell.tasks import end
 
 DURABLE = "ironcrab.durable"
 """Where the recorder tells its watermark, at each commit and once a second."""
@@ -55,6 +58,8 @@ CHUNK, NEWEST = "ironcrab.states.chunk", "ironcrab.states.newest"
 CHUNK_BYTES = 2 << 20
 KEPT_CHUNKS = 96
 """States of two or three times stay, so that a reader never loses those that it has begun with."""
+CLOSE_S = 0.5
+"""Longest wait for the end of a connection that failed."""
 MOST_BYTES = 4 << 30
 """Of the stream; beyond it publishes are refused: nodes wait, nothing is overwritten."""
 
@@ -380,15 +385,34 @@ class Bus:
         return data
 
 
+class _Client(Client):
+    """The library's client speaks plain text with a server that offers nothing else, whatever its URL says."""
+
+    def __init__(self, login: Login) -> None:
+        super().__init__()
+        self.login = login
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """What a server says first, before a word of ours. InputFault where one side wants TLS and the other not."""
+        wants, has = self.login.url.startswith("tls://"), bool(info.get("tls_required"))
+        place = self.login.url.partition("://")[2]
+        if wants and not has:
+            raise InputFault(f"the bus at {self.login.url} does not encrypt; write nats://{place} if that is meant")
+        if has and not wants:
+            raise InputFault(f"the bus at {self.login.url} demands TLS; write tls://{place}")
+        await super()._process_info(info, initial_connection)
+
+
 async def _give_up(client: Client) -> None:
     """Close a client whose handshake failed: it leaves its transport open then."""
     transport = client._transport  # noqa: SLF001 - nothing public reaches it
-    with contextlib.suppress(Exception):
-        await client.close()
+    ending = [asyncio.create_task(client.close())]
     if transport is not None:
         transport.close()  # type: ignore[no-untyped-call]
-        with contextlib.suppress(Exception):
-            await transport.wait_closed()  # type: ignore[no-untyped-call]
+        ending.append(asyncio.create_task(transport.wait_closed()))  # type: ignore[no-untyped-call]
+    # where TLS failed neither ever says that it is closed
+    await asyncio.wait(ending, timeout=CLOSE_S)
+    await end(ending)
 
 
 @contextlib.asynccontextmanager
@@ -411,7 +435,7 @@ async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
             denied.append(str(error))
             gone.set()
 
-    client = Client()
+    client = _Client(login)
     try:
         await client.connect(
             **login.options(),
@@ -427,6 +451,15 @@ async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
             ping_interval=5,
             max_outstanding_pings=2,
         )
+    except InputFault:
+        await _give_up(client)
+        raise
+    except ssl.SSLCertVerificationError as error:
+        await _give_up(client)
+        raise InputFault(
+            f"the certificate of the bus at {login.url} is not to be trusted ({error.verify_message}); "
+            f"is --nats-ca the PEM of its authority?"
+        ) from error
     except (nats.errors.Error, OSError, TimeoutError) as error:
         await _give_up(client)
         if "authorization" in str(error).lower():

@@ -96,7 +96,7 @@ def read_login(url: str, path: Path, authorities_file: Path | None = None) -> Lo
 def _look_at(url: str) -> None:
     parts = urlsplit(url)
     try:
-        is_place = parts.scheme in ("nats", "tls") and bool(parts.hostname) and (parts.port or 1) > 0
+        is_place = parts.scheme in ("nats", "tls") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_place = False
     if not is_place or parts.path.strip("/") or parts.query:
