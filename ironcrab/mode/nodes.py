@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ironcrab.domain.fault import Fault, InputFault
+from ironcrab.domain.fault import Fault, InputFault, LockFault
+from ironcrab.log.hot import lock
 from ironcrab.mode.live import folder_of
 from ironcrab.mode.node import ANNOUNCER, ARBITRAGE, ENGINE, MARKET_DATA, MOMENTUM, RECORDER, ROLES, hosts, tell
 from ironcrab.mode.node_announce import Announcer
@@ -23,12 +24,14 @@ from ironcrab.mode.node_strategy import StrategyNode
 from ironcrab.mode.scenario import Scenario
 from ironcrab.shell.bus import connected
 from ironcrab.shell.bus_login import Login
-from ironcrab.shell.bus_server import commands_of, login_file, prepare, server_binary
+from ironcrab.shell.bus_server import FOLDER, commands_of, login_file, prepare, server_binary
 from ironcrab.shell.children import Child, Children
 from ironcrab.shell.control import Reply, Request
 from ironcrab.shell.endpoint import Endpoint
 
 SERVER = "nats-server"
+PREDECESSOR_S = 3.0
+"""Longest wait for the server of a set that was killed."""
 TIMEOUT_S = 10.0
 """Longest wait for the engine's reply: its record is on the recorder's disk by then."""
 
@@ -120,7 +123,8 @@ def up(scenario: Scenario, settings: UpSettings) -> dict[str, int]:
     """Run a server, a recorder and the nodes of a scenario until SIGTERM or SIGINT; how often each died.
 
     Raises:
-        InputFault: there is no nats-server.
+        InputFault: there is no nats-server, or its port is taken.
+        LockFault: another `up` runs over the folder.
         ChildFault: one of them never comes to life.
     """
     return asyncio.run(up_until(scenario, settings, None))
@@ -131,12 +135,41 @@ async def up_until(scenario: Scenario, settings: UpSettings, stop: asyncio.Event
     ended = stopped_by_signal() if stop is None else stop
     binary = server_binary()
     port = settings.port or free_port()
+    _look_at(port)
+    holding = await _alone(settings.data)
+    try:
+        return await _up(scenario, settings, ended, (binary, port, holding))
+    finally:
+        os.close(holding)
+
+
+async def _alone(data: Path) -> int:
+    """The descriptor that keeps every other `up` off this folder: two servers over one store would ruin it.
+
+    The server inherits it, so that one which outlives us for a moment is waited for. LockFault.
+    """
+    (data / FOLDER).mkdir(parents=True, exist_ok=True)
+    last = asyncio.get_running_loop().time() + PREDECESSOR_S
+    while True:
+        try:
+            return lock(data / FOLDER)
+        except LockFault as fault:
+            if asyncio.get_running_loop().time() > last:
+                raise LockFault(f"another `ironcrab up` runs over {data}; stop it, or give another --data") from fault
+        await asyncio.sleep(0.1)
+
+
+async def _up(
+    scenario: Scenario, settings: UpSettings, ended: asyncio.Event, server: tuple[str, int, int]
+) -> dict[str, int]:
+    """The same, given the server's binary, its port, and the descriptor that keeps others off."""
+    binary, port, holding = server
     roles = roles_of(scenario)
     spoken = {role: hosts(role, scenario) for role in roles if role != RECORDER}
     config = prepare(settings.data, port, spoken)
-    url = f"nats://127.0.0.1:{port}"
+    url, log = f"nats://127.0.0.1:{port}", str(config.with_suffix(".log"))
     children = Children(tell)
-    keeping = [children.keep(Child(SERVER, (binary, "-c", str(config), "-l", str(config.with_suffix(".log")))))]
+    keeping = [children.keep(Child(SERVER, (binary, "-c", str(config), "-l", log), (holding,), log))]
     tell(f"{SERVER} at {url}, logins in {config.parent}")
     for role in roles:
         command = settings.node(role, url, login_file(settings.data, role))
@@ -172,6 +205,17 @@ def ask_engine(login: Login, request: Request) -> Reply:
         return msgspec.json.decode(told, type=Reply)
 
     return asyncio.run(ask())
+
+
+def _look_at(port: int) -> None:
+    """InputFault where the port is taken: whoever listens there is no server of ours."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError as error:
+            told = f"port {port} of loopback is taken ({error.strerror}); give another --nats-port"
+            raise InputFault(told) from error
 
 
 def free_port() -> int:
