@@ -5,7 +5,6 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from ironcrab.domain.control import FeedConnected, RunStarted
 from ironcrab.domain.trade import TradeIntent, Verdict
 from ironcrab.log.recording import Recording
 from ironcrab.mode.generating import market_of
@@ -17,35 +16,9 @@ from ironcrab.mode.scenario import load
 from ironcrab.mode.synthetic import events as market_events
 from tests.live import desk
 from tests.live.desk import judged, scenario
-from tests.nodes.town import ROOT, Town, decided, fed, quiet
+from tests.nodes.town import ROOT, Town, decided, quiet
 
 TWO_POOLS = ROOT / "scenarios" / "two-pools.toml"
-
-
-def session(folder, told=None, **settings):
-    """One whole session of the demo feed; the recording's folder."""
-
-    async def go():
-        async with Town(folder, told or scenario()) as town, fed(town, **settings) as chain:
-            town.start_all()
-            async with asyncio.timeout(25):
-                await chain.finished.wait()
-            await quiet(folder / "demo")
-            await town.stop_all()
-
-    asyncio.run(go())
-    return folder / "demo"
-
-
-def test_a_session_verifies(tmp_path):
-    folder = session(tmp_path)
-    report = judged(folder)
-    assert report.records > 1_500
-    assert report.runs[0].unfinished == 0
-    events = [record.event for record in Recording.open(folder).records()]
-    assert isinstance(events[0], RunStarted)
-    assert sum(isinstance(event, FeedConnected) for event in events) == 1
-    assert len(decided(folder)) > 5
 
 
 class Steps:
