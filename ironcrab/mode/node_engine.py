@@ -11,9 +11,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ironcrab.domain.ask import SendAnswer, SendAsk
 from ironcrab.domain.control import ClockTick, ConfigChanged, WordsAbandoned
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import WalletBalanceSnapshot
+from ironcrab.domain.units import SOL_MINT
+from ironcrab.execution.housekeeping import VENUE
 from ironcrab.loop import Record
 from ironcrab.mode.live import folder_of
 from ironcrab.mode.node import ENGINE, Node, tell
@@ -34,6 +37,8 @@ Make = Callable[[Callable[[], int]], Coroutine[Any, Any, Outlets]]
 PATIENCE_S = 5.0
 """Seconds that a node may take to answer a change of its settings."""
 LOOK_S = 1.0
+MILLI = 1_000_000
+TOO_LATE = "KILL_SWITCH_ACTIVE: the kill stands before the ask"
 
 
 class Engine:
@@ -46,6 +51,7 @@ class Engine:
 
     Attributes:
         tickets: number of a word that an operator waits for -> seq of its record, once the stream holds it.
+        refused: seq of a send that came behind a kill -> whether that was said.
     """
 
     def __init__(self, scenario: Scenario, data: Path, make: Make) -> None:
@@ -56,6 +62,7 @@ class Engine:
         self.engine = self.node.wiring.engine
         self.outlets = Outlets(())
         self.tickets: dict[int, int | None] = {}
+        self.refused: dict[int, bool] = {}
         self.operator: Operator | None = None
         self._ticking = False
         self._ready = asyncio.Event()
@@ -87,8 +94,28 @@ class Engine:
         slot = getattr(record.event, "slot", None)
         if self.node.is_level and record.cause is None and slot is not None and slot > self.node.now.slot:
             self._answer(slot)
+        if self._is_too_late(record):
+            self.refused[record.seq] = False
+            return
         for outlet in self.outlets.every:
             outlet.see(record)
+
+    def _is_too_late(self, record: Record) -> bool:
+        """A send that stands behind a kill: it was said before the engine knew of it, and nobody is to perform it.
+
+        In one process this cannot be: there a turn ends before the operator is heard.
+        """
+        event = record.event
+        if not isinstance(event, SendAsk) or record.seq < self.node.fold_from or not self.engine.state.kill.active:
+            return False
+        return event.plan.side == "Buy" or (event.plan.dex == VENUE and event.plan.output_mint == SOL_MINT)
+
+    def _refuse(self) -> None:
+        """Answer what came too late, once."""
+        for ask in [ask for ask, is_told in self.refused.items() if not is_told]:
+            self.refused[ask] = True
+            slot = self.node.now.slot or None
+            self.node.say(SendAnswer(ask, False, now_ns() // MILLI, "none", slot, error=TOO_LATE, last=True), now_ns())
 
     def _after(self, record: Record) -> None:
         event = record.event
@@ -100,6 +127,8 @@ class Engine:
         if isinstance(event, ConfigChanged) and self.operator is not None:
             self.operator.changed[event.component] = event
         self.control.see(record, is_level=self.node.is_level)
+        if isinstance(event, SendAnswer):
+            self.refused.pop(event.ask, None)
         if self.node.is_level:
             self._settle()
 
@@ -132,6 +161,7 @@ class Engine:
 
     def _settle(self) -> None:
         """Nobody waits for the market: an intent is decided by a tick at once, answers due now are given."""
+        self._refuse()
         self._answer(None)
         if self.engine.undecided and not self._ticking:
             self._ticking = True

@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
 from ironcrab.app.cli import cli
+from ironcrab.domain.ask import SendAnswer, SendAsk
 from ironcrab.domain.control import ClockTick, ControlRequest, ControlResponse, FeedConnected, RunStarted
 from ironcrab.domain.fault import DamageFault, InputFault
 from ironcrab.domain.market import PoolCreated, PoolStateUpdate, Trade
@@ -16,12 +18,15 @@ from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdat
 from ironcrab.domain.units import SOL_MINT
 from ironcrab.log.contract import import_line
 from ironcrab.log.recording import Recording
+from ironcrab.loop import Record
 from ironcrab.mode.node import ENGINE, ROLES, first_of
+from ironcrab.mode.node_engine import Engine
 from ironcrab.mode.node_record import states_at_end
 from ironcrab.mode.nodes import ask_engine
-from ironcrab.shell.bus import connected
+from ironcrab.mode.outlets import paper_outlets
+from ironcrab.shell.bus import LogStream, connected
 from ironcrab.shell.bus_login import Login, read_login
-from ironcrab.shell.bus_message import BusFault, Word, said, world
+from ironcrab.shell.bus_message import BusFault, Message, Word, body_of, said, world
 from ironcrab.shell.bus_server import CONTROL_REQUESTS, KILL, commands_of, login_file, prepare
 from ironcrab.shell.control import Request
 from tests.live.desk import judged, scenario
@@ -118,6 +123,8 @@ def test_the_second_instance_of_a_node_cannot_speak(tmp_path):
     judged(tmp_path / "demo")
 
 
+HOLDING = scenario(("momentum.max_hold_time_secs", "600"), ("momentum.take_profit_bps", "5000"))
+"""Positions stay long enough to be seen."""
 HEAD = {"schema_version": 1, "ts_unix_ms": 1, "component": "control-plane"}
 STREAMS = {
     # subjects, days, messages a subject, rollup (contract 5.2)
@@ -173,19 +180,17 @@ async def operated(people):
     """What people say in the session; by what they wanted, what they were told."""
     told = {"set": await people.until_ready()}
     told["kill"] = await asyncio.to_thread(ask_engine, people.login, Request("kill", "lunch"))
-    engine, feed = {**HEAD, "target": ENGINE}, {**HEAD, "target": "market-data"}
+    engine = {**HEAD, "target": ENGINE}
     told["reset"] = await people.ask(CONTROL_REQUESTS, {**engine, "request_id": "r-1", "kind": "reset_kill_switch"})
     told["nonsense"] = await people.ask(CONTROL_REQUESTS, b"{")
     told["strange"] = await people.ask(CONTROL_REQUESTS, {**engine, "request_id": "r-2", "kind": "dance"})
-    ensure = {"request_id": "r-3", "kind": "ensure_pump_amm_pool_accounts", "base_mint": SOL_MINT}
-    told["ensure"] = await people.ask(CONTROL_REQUESTS, {**feed, **ensure})
     told["old kill"] = await people.ask(KILL, b'{"reason":"old word"}')
     told["again"] = await people.ask(commands_of(ENGINE), Request("reset"))
     change = {**HEAD, "command": "config_update", "target_component": "momentum-bot", "timestamp": ""}
-    told["config"] = await people.ask(commands_of("momentum-bot"), {**change, "config": {"take_profit_bps": 150}})
-    wrong = {"take_profit_bps": 160, "no_such_key": 1}
+    told["config"] = await people.ask(commands_of("momentum-bot"), {**change, "config": {"reentry_cooldown_secs": 2}})
+    wrong = {"reentry_cooldown_secs": 1, "no_such_key": 1}
     told["partly"] = await people.ask(commands_of("momentum-bot"), {**change, "config": wrong})
-    told["rejected"] = await people.ask(commands_of("momentum-bot"), {**change, "config": {"take_profit_bps": -5}})
+    told["rejected"] = await people.ask(commands_of("momentum-bot"), {**change, "config": {"reentry_cooldown_secs": -5}})
     return told
 
 
@@ -195,14 +200,18 @@ def session(tmp_path_factory):
     folder = tmp_path_factory.mktemp("session")
 
     async def go():
-        async with Town(folder, scenario()) as town, fed(town, speed=6.0) as chain, AsyncExitStack() as stack:
-            town.start_all()
+        async with Town(folder, HOLDING) as town, fed(town, speed=6.0) as chain, AsyncExitStack() as stack:
+            for role in ("execution-engine", "recorder", "announcer", "momentum-bot"):
+                town.start(role)
             people = Listener(await stack.enter_async_context(connected_when(town.operator())))
             people.login = town.operator()
             await people.hear("ironcrab.v1.>", "ironcrab.pool_cache.*", "$KV.>")
             feed = Listener(await stack.enter_async_context(connected_when(town.login("market-data"))))
             await feed.hear("ironcrab.v1.momentum.active_pools")
             told = await operated(people)
+            town.start("market-data")
+            ensure = {"request_id": "r-3", "kind": "ensure_pump_amm_pool_accounts", "base_mint": SOL_MINT}
+            told["ensure"] = await people.ask(CONTROL_REQUESTS, {**HEAD, "target": "market-data", **ensure})
             await chain.finished.wait()
             await quiet(folder / "demo")
             await town.stop("market-data")
@@ -241,7 +250,7 @@ def test_people_are_answered(session):
     assert "--rpc" in told["ensure"]["message"]
     assert told["old kill"]["ok"]
     assert told["again"]["ok"]
-    applied = {"status": "Applied", "applied_keys": ["take_profit_bps"], "rejected_keys": []}
+    applied = {"status": "Applied", "applied_keys": ["reentry_cooldown_secs"], "rejected_keys": []}
     assert told["config"] == {**applied, "new_snapshot_id": told["config"]["new_snapshot_id"]}
     assert told["partly"]["status"] == "PartiallyApplied"
     assert [key for key, _ in told["partly"]["rejected_keys"]] == ["no_such_key"]
@@ -392,3 +401,46 @@ def test_a_message_that_is_no_record_halts_who_reads_it(tmp_path):
     for end in run(go()):
         assert isinstance(end, DamageFault)
         assert "message 1 of stream LOG is no record" in str(end)
+
+
+def messages(records):
+    """The stream that a recording came from."""
+    index = {}
+    for record in records:
+        speaker = world("market-data") if record.by is None else said(record.by)
+        key = record.by, record.cause
+        index[key] = index.get(key, -1) + 1
+        word = Word(record.cause, record.time, record.event, "")
+        name = f"{record.by}.{record.cause}.{index[key]}"
+        yield Message(record.seq + 1, speaker, type(record.event).__name__, name, body_of(word))
+
+
+def test_a_send_that_stands_behind_a_kill_is_not_performed(session, tmp_path):
+    """The engine asks before it knows of the kill; the stream has the kill first: the ask is answered with a no."""
+    records = list(Recording.open(session[0]).records())
+    sent = {record.event.ask for record in records if isinstance(record.event, SendAnswer) and record.event.ok}
+    asks = [record for record in records if isinstance(record.event, SendAsk) and record.seq in sent]
+    ask = next(record for record in asks if record.event.plan.side == "Buy")
+    before = records[: ask.seq]
+    kill = ControlRequest("r", ENGINE, "kill_switch", active=True)
+    late = [*before, Record(ask.seq, None, None, before[-1].time, kill), structs.replace(ask, seq=ask.seq + 1)]
+
+    async def performed(stream):
+        async def paper(_):
+            return paper_outlets(HOLDING)
+
+        engine = Engine(HOLDING, tmp_path, paper)
+        engine.outlets = await paper(None)
+        node = engine.node
+        node.log, node._target = LogStream("log", -1, 1, len(stream)), len(stream)
+        for message in messages(stream):
+            node.take(message)
+        assert node.is_level
+        told = [word.event for word in node.world.waiting if isinstance(word.event, SendAnswer)]
+        return [(answer.ask, answer.ok) for answer in told], told
+
+    assert run(performed([*before, ask]))[0] == [(ask.seq, True)]
+    refused, told = run(performed(late))
+    assert refused == [(ask.seq + 1, False)]
+    assert told[0].last
+    assert "KILL_SWITCH_ACTIVE" in told[0].error
