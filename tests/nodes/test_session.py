@@ -43,7 +43,7 @@ class Steps:
             stands = [node.next for node in nodes]
             if len(set(stands)) == 1 and not any(voice.waiting for node in nodes for voice in node.by_speaker.values()):
                 return
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.0002)
 
     async def run(self, others):
         await self.node.attend(self.town.login("market-data"), (self._work(others),))
@@ -91,7 +91,7 @@ def test_it_decides_as_live_does_on_the_same_market_records(tmp_path):
     """Told one turn at a time, the nodes' derived records are those of one process, in content and order."""
     folder = tmp_path / "live" / "demo"
     alone = desk.session(folder)
-    desk.play(alone, desk.frames(slots=20))
+    desk.play(alone, desk.frames(slots=14))
     events = list(with_ticks(source(Recording.open(folder).records())))
     many = one_by_one(tmp_path / "many", scenario(), events)
     judged(many)
@@ -102,7 +102,7 @@ def test_it_decides_as_live_does_on_the_same_market_records(tmp_path):
 def test_arbitrage_over_the_bus_decides_as_one_process_does(tmp_path):
     """Two coins with a pool on two venues each: what arbitrage sees, wishes and gets is that of a plain run."""
     told = load(TWO_POOLS)
-    events = market(1_000)
+    events = market(300)
     run_events(iter(events), "synthetic", told, tmp_path / "alone")
     many = one_by_one(tmp_path / "many", told, events)
     judged(many)
@@ -118,7 +118,7 @@ def test_arbitrage_over_the_bus_decides_as_one_process_does(tmp_path):
 def test_housekeepers_speak_through_the_engine(tmp_path):
     """SOL is wrapped into its band by the wsol-manager, whose words the engine's node says."""
     told = load(ROOT / "scenarios" / "housekeepers.toml")
-    events = market(60)
+    events = market(40)
     run_events(iter(events), "synthetic", told, tmp_path / "alone")
     many = one_by_one(tmp_path / "many", told, events)
     judged(many)
