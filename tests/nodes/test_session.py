@@ -91,11 +91,11 @@ def test_it_decides_as_live_does_on_the_same_market_records(tmp_path):
     """Told one turn at a time, the nodes' derived records are those of one process, in content and order."""
     folder = tmp_path / "live" / "demo"
     alone = desk.session(folder)
-    desk.play(alone, desk.frames(slots=14))
+    desk.play(alone, desk.frames(slots=15))
     events = list(with_ticks(source(Recording.open(folder).records())))
     many = one_by_one(tmp_path / "many", scenario(), events)
     judged(many)
-    assert len(decided(folder)) > 5
+    assert len(decided(folder)) >= 5
     assert decided(many) == decided(folder)
 
 
