@@ -229,7 +229,7 @@ def session(tmp_path_factory):
             town.start("market-data")
             ensure = {"request_id": "r-3", "kind": "ensure_pump_amm_pool_accounts", "base_mint": SOL_MINT}
             told["ensure"] = await people.ask(CONTROL_REQUESTS, {**HEAD, "target": "market-data", **ensure})
-            while not people.has_seen(feed.heard.get("ironcrab.v1.momentum.active_pools", ())):
+            while not people.has_seen(feed.heard.get("ironcrab.v1.momentum.active_pools", ())):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.1)
             await town.stop("market-data")
             await quiet(folder / "demo")
