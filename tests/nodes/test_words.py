@@ -73,6 +73,7 @@ async def connected_when(login):
 
 
 COUNTED = (TradeIntent, DecisionRecord, ExecutionResult, ControlResponse)
+WORDED = ("market_events", "market_events.momentum", "trade_intents", "decision_records", "execution_results")
 TICK = Word(None, 1, ClockTick(), "test.1")
 WORDS = {
     "a strategy cannot tell the world": ("momentum-bot", world("market-data")),
@@ -309,6 +310,10 @@ def test_what_is_announced_is_what_was_recorded(session):
     assert header.run_id
     assert heard["ironcrab.v1.market_events.momentum"]
     assert len(heard["ironcrab.v1.control_responses"]) == count[ControlResponse]
+    for name in (*WORDED, "pool_cache_updates"):
+        for line in heard.get(f"ironcrab.v1.{name}", ()):
+            header, _ = import_line(line)
+            assert (header.schema_version, bool(header.component)) == (1, True)
     ids = [import_line(line)[1].request_id for line in heard["ironcrab.v1.control_responses"]]
     assert {"r-1", "r-3"} <= {*ids}
 

@@ -178,6 +178,13 @@ async def fed(town, speed=4.0, slots=SLOTS, **settings):
         yield chain
 
 
+async def decisions(folder, count):
+    """Until so many decisions are in the recording."""
+    mark = b'"type":"DecisionRecord"'
+    while sum(path.read_bytes().count(mark) for path in folder.glob("segments/*.jsonl")) < count:  # noqa: ASYNC110 - a test may poll
+        await asyncio.sleep(0.1)
+
+
 async def quiet(folder, seconds=0.4):
     """Wait until the recording does not grow any more."""
     last, since = -1, 0.0
