@@ -113,7 +113,7 @@ def node_command(
     if role != ENGINE and (given.key_file is not None or given.jito_url is not None):
         raise click.UsageError(f"--key-file and --jito are the {ENGINE}'s; {role} may hold no key")
     _refuse_arms(given)
-    if role not in (ENGINE, FEED) and given.rpc_url is not None:
+    if given.rpc_url is not None and role != FEED and (role != ENGINE or given.armed is None):
         raise click.UsageError(f"--rpc is of {FEED} and, armed, of {ENGINE}; {role} asks no node")
     if role == FEED and not given.urls:
         raise click.UsageError(f"{FEED} needs --endpoint URL")

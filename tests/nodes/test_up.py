@@ -10,12 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from ironcrab.app.cli import cli
+from ironcrab.app.noding import ENGINE, FEED, ROLES, Given
 from ironcrab.log.hot import lock
 from ironcrab.mode import nodes
 from ironcrab.shell.bus_server import FOLDER
 from ironcrab.shell.endpoint import Endpoint
 from tests.live.desk import scenario
 from tests.nodes.town import ENV, SCENARIO, Town, children_of, needs_server
+from tests.shell.stage import WALLET
 
 UP = ("up", str(SCENARIO), "--endpoint", "http://127.0.0.1:1", "--data")
 
@@ -86,6 +88,30 @@ def test_none_outlives_one_that_is_killed(tmp_path):
         up.kill()
         up.stdout.close()
         town.log.close()
+
+
+def test_each_node_is_told_what_it_needs_and_no_more(tmp_path, monkeypatch):
+    """The key, the block engine and the wallet's own stream go to the engine alone, the feed's token to who reads it."""
+    found = []
+    monkeypatch.setattr(nodes, "up", lambda _, settings: found.append(settings) or {})
+    token, key = tmp_path / "token", tmp_path / "key"
+    token.write_text("hush")
+    words = ("--endpoint", "http://a:1", "--endpoint", "http://b:1", "--token-file", str(token), "--token-file", "-")
+    more = ("--rpc", "http://c:1", "--keep-hours", "5", "--set", "momentum.take_profit_bps=120")
+    done = CliRunner().invoke(cli, ["up", str(SCENARIO), *words, *more, "--data", str(tmp_path)], env=ENV)
+    assert not done.exit_code, done.output
+    lines = {role: " ".join(found[0].node(role, "nats://x:1", token)) for role in ROLES}
+    assert [role for role, line in lines.items() if "--endpoint http://a:1 --endpoint http://b:1" in line] == [FEED]
+    assert [role for role, line in lines.items() if "--token-file" in line] == [FEED]
+    assert [role for role, line in lines.items() if "--rpc http://c:1" in line] == [FEED]
+    assert [role for role, line in lines.items() if "--keep-hours 5" in line] == ["recorder"]
+    assert all("momentum.take_profit_bps=120" in line for line in lines.values())
+    given = Given(("http://a:1",), (), None, "http://c:1", WALLET.address, key, "http://j:1", "finalized", None, ())
+    armed = {role: " ".join(given.words(role)) for role in ROLES}
+    assert [role for role, line in armed.items() if "--key-file" in line or "--jito" in line] == [ENGINE]
+    assert [role for role, line in armed.items() if "--rpc" in line] == [FEED, ENGINE]
+    assert [role for role, line in armed.items() if "--commitment finalized" in line] == [ENGINE]
+    assert all(f"--armed {WALLET.address}" in line for line in armed.values())
 
 
 def alive(pid):
