@@ -81,7 +81,7 @@ def kill_switch(recording: Recording) -> Iterator[Finding]:
             if active is not None and (event.plan.side == "Buy" or wraps):
                 what = "a wrap" if wraps else "a buy"
                 found = Finding(record.seq, f"{what} is sent while the kill switch is on since #{active}")
-                if (record.cause or 0) >= active:
+                if record.cause is None or record.cause >= active:
                     yield found
                 else:
                     late[record.seq] = found

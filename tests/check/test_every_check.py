@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from ironcrab.check import CHECKS, check
-from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
+from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ConfigUpdate, ControlRequest
 from ironcrab.domain.market import ExplicitAmount
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
@@ -264,3 +264,19 @@ def test_a_wrap_while_killed_is_found(log, tmp_path):
     killed_wrap(told)
     found = check(written(told.records, tmp_path / "log"), ("kill-switch",))["kill-switch"]
     assert found[-1].sentence.startswith("a wrap is sent")
+
+
+@pytest.mark.parametrize(
+    ("ok", "signed", "is_found"), [(False, False, False), (True, False, True), (False, True, True)]
+)
+def test_a_buy_that_was_asked_for_before_a_kill_and_stands_behind_it(log, tmp_path, ok, signed, is_found):
+    """Several processes: the ask may come late, but nobody may perform it."""
+    told = Tampering(log)
+    cause = len(told.records) - 1
+    told.add(ControlRequest("x", "all", "kill_switch", active=True))
+    ask = told.add(replace(told.event(SendAsk, is_buy), attempt=7), by="execution-engine", cause=cause)
+    if signed:
+        told.add(SignedAnswer(ask, "s", "t", "b", 1))
+    told.add(SendAnswer(ask, ok, 1, "none", last=True))
+    found = check(written(told.records, tmp_path / "log"), ("kill-switch",))["kill-switch"]
+    assert [finding.seq for finding in found] == ([ask] if is_found else [])
