@@ -29,7 +29,8 @@ DATA = click.option(
 
 BUS = (
     click.option("--nats", "bus_url", metavar="URL", help="Ask the engine of this bus instead: nats://host:port."),
-    click.option("--login", type=PATH, help="File with one line: user password; with --nats."),
+    click.option("--login", type=PATH, help="File: `user password`, or NATS credentials; with --nats."),
+    click.option("--nats-ca", type=PATH, help="PEM of the certificate authority to trust; with tls://host:port."),
 )
 
 
@@ -195,7 +196,9 @@ def status_line() -> Callable[["Status"], None]:
 @click.option("--liquidate", is_flag=True, help="Ask for the positions to be sold.")
 @DATA
 @_over_bus
-def kill_command(reason: str, liquidate: bool, data: Path, bus_url: str | None, login: Path | None) -> None:
+def kill_command(
+    reason: str, liquidate: bool, data: Path, bus_url: str | None, login: Path | None, nats_ca: Path | None
+) -> None:
     """Turn the kill switch on in every session of the data folder: no buy is sent until `ironcrab reset`.
 
     Where no session listens a KILL file is made: the next session begins killed.
@@ -204,7 +207,7 @@ def kill_command(reason: str, liquidate: bool, data: Path, bus_url: str | None, 
 
     request = Request("kill", reason, liquidate)
     if bus_url is not None:
-        _ask_bus(bus_url, login, request)
+        _ask_bus(bus_url, login, nats_ca, request)
     elif not _all(data, request):
         path = data / KILL_FILE
         if not data.is_dir():
@@ -216,12 +219,12 @@ def kill_command(reason: str, liquidate: bool, data: Path, bus_url: str | None, 
 @click.command("reset")
 @DATA
 @_over_bus
-def reset_command(data: Path, bus_url: str | None, login: Path | None) -> None:
+def reset_command(data: Path, bus_url: str | None, login: Path | None, nats_ca: Path | None) -> None:
     """Turn the kill switch off in every session of the data folder."""
     from ironcrab.shell.control import Request  # noqa: PLC0415 - only here
 
     if bus_url is not None:
-        _ask_bus(bus_url, login, Request("reset"))
+        _ask_bus(bus_url, login, nats_ca, Request("reset"))
     elif not _all(data, Request("reset")):
         raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
 
@@ -230,7 +233,9 @@ def reset_command(data: Path, bus_url: str | None, login: Path | None) -> None:
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @DATA
 @_over_bus
-def set_command(settings: tuple[str, ...], data: Path, bus_url: str | None, login: Path | None) -> None:
+def set_command(
+    settings: tuple[str, ...], data: Path, bus_url: str | None, login: Path | None, nats_ca: Path | None
+) -> None:
     """Change parameters of the sessions of the data folder while they run; `ironcrab params` lists them.
 
     KEY is `momentum.take_profit_bps`, `arbitrage.min_profit_lamports`, ...; without a table it is the engine's.
@@ -240,7 +245,7 @@ def set_command(settings: tuple[str, ...], data: Path, bus_url: str | None, logi
 
     wanted = Request("set", settings=dict(pairs(settings)))
     if bus_url is not None:
-        _ask_bus(bus_url, login, wanted)
+        _ask_bus(bus_url, login, nats_ca, wanted)
     elif not _all(data, wanted):
         raise InputFault(f"no session listens in {data}; start one: ironcrab live SCENARIO --endpoint URL")
 
@@ -258,14 +263,14 @@ def _all(data: Path, request: "Request") -> bool:
     return bool(replies)
 
 
-def _ask_bus(url: str, login: Path | None, request: "Request") -> None:
+def _ask_bus(url: str, login: Path | None, nats_ca: Path | None, request: "Request") -> None:
     """Put a request to the engine of a bus and tell the reply; exit 3 where it is a no."""
     from ironcrab.mode.nodes import ask_engine  # noqa: PLC0415 - NATS loads only here
-    from ironcrab.shell.bus import read_login  # noqa: PLC0415 - as above
+    from ironcrab.shell.bus_login import read_login  # noqa: PLC0415 - as above
 
     if login is None:
         raise click.UsageError("--nats goes with --login FILE")
-    reply = ask_engine(read_login(url, login), request)
+    reply = ask_engine(read_login(url, login, nats_ca), request)
     at = "" if reply.seq is None else f" (record {reply.seq})"
     click.echo(f"execution-engine: {reply.text}{at}")
     if not reply.ok:

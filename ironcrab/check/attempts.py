@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ironcrab.check.finding import Finding
-from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SimulateAnswer, SimulateAsk
+from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ControlRequest, WordsAbandoned
 from ironcrab.domain.trade import DecisionRecord, TradeIntent
 from ironcrab.domain.units import SOL_MINT
@@ -67,15 +67,28 @@ def sent_once(recording: Recording) -> Iterator[Finding]:
 
 
 def kill_switch(recording: Recording) -> Iterator[Finding]:
-    """While the kill switch is on no buy and no wrap is sent."""
+    """While the kill switch is on no buy and no wrap is sent.
+
+    Of several processes the engine may ask for one before it knows of a kill that stands before the ask: then nobody
+    signs or sends it.
+    """
     active: int | None = None
-    for record in recording.records(types=(ControlRequest, SendAsk)):
+    late: dict[int, Finding] = {}
+    for record in recording.records(types=(ControlRequest, SendAsk, SignedAnswer, SendAnswer)):
         event: Any = record.event
         if isinstance(event, SendAsk):
             wraps = event.plan.dex == VENUE and event.plan.output_mint == SOL_MINT
             if active is not None and (event.plan.side == "Buy" or wraps):
                 what = "a wrap" if wraps else "a buy"
-                yield Finding(record.seq, f"{what} is sent while the kill switch is on since #{active}")
+                found = Finding(record.seq, f"{what} is sent while the kill switch is on since #{active}")
+                if record.cause is None or record.cause >= active:
+                    yield found
+                else:
+                    late[record.seq] = found
+        elif isinstance(event, SignedAnswer | SendAnswer):
+            found_late = late.pop(event.ask, None)
+            if found_late is not None and (isinstance(event, SignedAnswer) or event.ok):
+                yield found_late
         elif event.kind == "kill_switch":
             active = record.seq if event.active is not False else None
         elif event.kind == "reset_kill_switch":

@@ -92,8 +92,19 @@ class Following:
         for pool in _pools_of(intent):
             group = self.tracked.state.groups.get(pool)
             if group is not None and PRIORITIES.index(priority) < PRIORITIES.index(group.priority):
-                self._raised[pool] = priority
-                self._put(Need(pool, group.keys))
+                self._move(pool, priority, group.keys)
+
+    def rank(self, pool: str, priority: Priority, whose: Priority) -> None:
+        """A strategy whose pools are of priority `whose` says how much this one matters to it now."""
+        group = self.tracked.state.groups.get(pool)
+        if group is None or group.priority == priority:
+            return
+        if PRIORITIES.index(priority) < PRIORITIES.index(group.priority) or group.priority == whose:
+            self._move(pool, priority, group.keys)
+
+    def _move(self, pool: str, priority: Priority, keys: tuple[str, ...]) -> None:
+        self._raised[pool] = priority
+        self._put(Need(pool, keys))
 
 
 def _pools_of(intent: TradeIntent) -> tuple[str, ...]:

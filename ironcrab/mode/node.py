@@ -31,7 +31,8 @@ from ironcrab.mode.scenario import Scenario
 from ironcrab.mode.states import made_by, restore_states
 from ironcrab.mode.verify import never_append
 from ironcrab.mode.wiring import ALL, Wiring, started
-from ironcrab.shell.bus import Bus, Login, LogStream, States, connected
+from ironcrab.shell.bus import Bus, LogStream, States, connected
+from ironcrab.shell.bus_login import Login
 from ironcrab.shell.bus_message import BusFault, Message, RefusedFault, Word, record_of, said, world
 from ironcrab.shell.bus_reader import BATCH
 from ironcrab.shell.clock import now_ns, steady_ns
@@ -55,14 +56,18 @@ def tell(text: str) -> None:
 
 
 def hosts(role: str, scenario: Scenario) -> tuple[str, ...]:
-    """Names of the reducers that a role speaks for: arb-strategy its own, momentum-bot every other strategy."""
+    """Names of the reducers that a role speaks for.
+
+    arb-strategy its own, momentum-bot every other strategy; housekeepers act on the wallet, and so are the engine's.
+    """
     names = tuple(str(strategy.kind.name) for strategy in scenario.strategies)
+    keepers = tuple(str(keeper.kind.name) for keeper in scenario.housekeepers if keeper.params.enabled)
     told = {
         MOMENTUM: tuple(name for name in names if name != ARBITRAGE),
         ARBITRAGE: tuple(name for name in names if name == ARBITRAGE),
-        ENGINE: (ENGINE,),
+        ENGINE: (ENGINE, *keepers),
     }
-    for name in names:
+    for name in (*names, *keepers):
         if not name.replace("-", "").replace("_", "").isalnum():
             raise InputFault(f"strategy {name!r} cannot be a subject's name; use letters, digits, - and _")
     return told.get(role, ())

@@ -14,8 +14,8 @@ import msgspec
 
 from ironcrab.domain.control import ConfigChanged, ConfigUpdate, ControlRequest, RunStarted
 from ironcrab.domain.event import SCHEMA_VERSION, Event
-from ironcrab.domain.market import PoolCacheUpdate, PriorityFeePercentiles, WalletBalanceSnapshot
-from ironcrab.domain.trade import DecisionRecord, ExecutionResult, TradeIntent
+from ironcrab.domain.market import PoolCacheUpdate, PriorityFeePercentiles, WalletBalanceSnapshot, WalletTxConfirmed
+from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT
 from ironcrab.log.contract import Exporter, Header, export_line
 from ironcrab.log.wire import KINDS
@@ -23,18 +23,20 @@ from ironcrab.loop import Record
 from ironcrab.market.pools import PoolRow
 from ironcrab.mode.node import ANNOUNCER, Node, tell
 from ironcrab.mode.scenario import Scenario
-from ironcrab.shell.bus import Bus, Kept, Login
+from ironcrab.shell.bus import SEQ, Bus, Kept, bucket
+from ironcrab.shell.bus_login import Login
+from ironcrab.shell.bus_server import AUTHORITY
 
 V1 = "ironcrab.v1"
-SEQ = "Ironcrab-Seq"
-"""Header of what is announced: the record's seq."""
 DAY_S = 86_400
 KEPT = (
-    Kept("TRADE_INTENTS", f"{V1}.trade_intents", DAY_S),
-    Kept("EXECUTION_RESULTS", f"{V1}.execution_results", 7 * DAY_S),
-    Kept("POOL_CACHE", "ironcrab.pool_cache.*", 7 * DAY_S, newest_only=True),
-    Kept("WALLET_SNAPSHOT", "ironcrab.wallet_snapshot.*.*", 7 * DAY_S, newest_only=True),
+    Kept("TRADE_INTENTS", f"{V1}.trade_intents", DAY_S, counts=True),
+    Kept("EXECUTION_RESULTS", f"{V1}.execution_results", 7 * DAY_S, counts=True),
+    Kept("POOL_CACHE", "ironcrab.pool_cache.*", 7 * DAY_S, newest_only=True, rollup=True),
+    Kept("WALLET_SNAPSHOT", "ironcrab.wallet_snapshot.*.*", 7 * DAY_S, newest_only=True, rollup=True),
+    Kept("WALLET_TX_CONFIRM", "ironcrab.wallet_tx_confirm.*.*", DAY_S),
     Kept("CONFIG_UPDATES", "ironcrab.config.*", DAY_S, newest_only=True),
+    bucket(AUTHORITY),
 )
 """The contract's streams (section 5.2): name, subjects, age."""
 SUBJECTS: dict[type[Event], str] = {
@@ -45,7 +47,7 @@ SUBJECTS: dict[type[Event], str] = {
 }
 ONCE = (TradeIntent, ExecutionResult)
 """What is announced once."""
-NOT_MISSED = (*ONCE, WalletBalanceSnapshot, ConfigChanged)
+NOT_MISSED = (*ONCE, WalletBalanceSnapshot, WalletTxConfirmed, ConfigChanged, PositionUpdate)
 """What is announced also where it was recorded while nobody announced."""
 QUIET = ("AccountUpdate", "TransactionDetected", "AccountWritten")
 """Market events that are not announced: raw, and by the thousand."""
@@ -125,6 +127,9 @@ class Announcer:
             line = export_line(self._header(record, event.component), told)
             await bus.announce(f"ironcrab.config.{event.component}", line or b"", self._id(record), {})
             return
+        if kind is PositionUpdate:
+            await bus.put(AUTHORITY, event.mint, _held(event))
+            return
         # requests came from the bus or from people here: whoever asks over the bus hears the answer, not the question
         line = None if kind is ControlRequest else self._exporter().line(record)
         if line is None:
@@ -146,6 +151,9 @@ class Announcer:
         is_pump = name != "PoolStateUpdate" or (event.dex in PUMP and event.quote_mint == SOL_MINT)
         if name not in NOT_MOMENTUM and is_pump:
             await bus.tell(f"{V1}.market_events.momentum", line, headers)
+        if isinstance(event, WalletTxConfirmed):
+            subject = f"ironcrab.wallet_tx_confirm.{event.wallet}.{event.signature}"
+            await bus.announce(subject, line, self._id(record), headers)
         if isinstance(event, WalletBalanceSnapshot):
             subject = f"ironcrab.wallet_snapshot.{self.wallet}.{event.mint}"
             await bus.announce(subject, line, self._id(record), {**headers, "Nats-Rollup": "sub"})
@@ -176,11 +184,14 @@ class Announcer:
             self.looked = upto
 
     def _update(self, row: PoolRow) -> PoolCacheUpdate:
-        metadata = {"pool_accounts": ",".join(row.accounts)} if row.accounts else {}
-        if row.creator is not None:
-            metadata["creator"] = row.creator
-        if row.complete is not None:
-            metadata["complete"] = "true" if row.complete else "false"
+        told = {
+            "pool_accounts": ",".join(row.accounts) or None,
+            "creator": row.creator,
+            "complete": None if row.complete is None else str(row.complete).lower(),
+            "real_token_reserves": row.real_base,
+            "real_sol_reserves": row.real_quote,
+        }
+        metadata = {key: str(value) for key, value in told.items() if value is not None}
         return PoolCacheUpdate(
             "BALANCE_UPDATED" if row.pool_address in self.announced else "POOL_DISCOVERED",
             row.pool_address,
@@ -198,6 +209,7 @@ class Announcer:
         header = Header(SCHEMA_VERSION, self.node.now.time // 1_000_000, "market-data", self._build(), self._run_id())
         line = export_line(header, update)
         await bus.announce(f"ironcrab.pool_cache.{update.pool_address}", line or b"", "", {"Nats-Rollup": "sub"})
+        await bus.tell(f"{V1}.pool_cache_updates", line or b"")
 
     # what stands on each line
 
@@ -228,3 +240,10 @@ class Announcer:
 
 async def _stopped(stop: asyncio.Event) -> None:
     await stop.wait()
+
+
+def _held(event: PositionUpdate) -> bytes | None:
+    """What the store says of a mint (contract 1.8); None: it is not held any more."""
+    if event.status == "Closed" and not event.balance_raw:
+        return None
+    return msgspec.json.encode(msgspec.structs.asdict(event))

@@ -9,26 +9,24 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
-from ironcrab.domain.control import ClockTick, ConfigChanged, ControlRequest, WordsAbandoned
+from ironcrab.domain.ask import SendAnswer, SendAsk
+from ironcrab.domain.control import ClockTick, ConfigChanged, WordsAbandoned
 from ironcrab.domain.event import Event
-from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import WalletBalanceSnapshot
-from ironcrab.log.contract import import_line
+from ironcrab.domain.units import SOL_MINT
+from ironcrab.execution.housekeeping import VENUE
 from ironcrab.loop import Record
 from ironcrab.mode.live import folder_of
 from ironcrab.mode.node import ENGINE, Node, tell
-from ironcrab.mode.operator import KILL as TURN_ON
+from ironcrab.mode.node_control import BusControl
 from ironcrab.mode.operator import POLL_S, Operator, components
-from ironcrab.mode.operator import RESET as TURN_OFF
 from ironcrab.mode.outlets import Outlets
 from ironcrab.mode.restart import SEEN_BACK, show_tables
 from ironcrab.mode.run import opening
 from ironcrab.mode.scenario import Scenario
-from ironcrab.shell.bus import Bus, Login
-from ironcrab.shell.bus_server import COMMANDS, CONTROL_REQUESTS, KILL
+from ironcrab.shell.bus_login import Login
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.control import KILL_FILE, SUFFIX, Control, Reply, Request
 from ironcrab.shell.disk import Room
@@ -39,6 +37,8 @@ Make = Callable[[Callable[[], int]], Coroutine[Any, Any, Outlets]]
 PATIENCE_S = 5.0
 """Seconds that a node may take to answer a change of its settings."""
 LOOK_S = 1.0
+MILLI = 1_000_000
+TOO_LATE = "KILL_SWITCH_ACTIVE: the kill stands before the ask"
 
 
 class Engine:
@@ -51,6 +51,7 @@ class Engine:
 
     Attributes:
         tickets: number of a word that an operator waits for -> seq of its record, once the stream holds it.
+        refused: seq of a send that came behind a kill -> whether that was said.
     """
 
     def __init__(self, scenario: Scenario, data: Path, make: Make) -> None:
@@ -61,13 +62,22 @@ class Engine:
         self.engine = self.node.wiring.engine
         self.outlets = Outlets(())
         self.tickets: dict[int, int | None] = {}
+        self.refused: dict[int, bool] = {}
         self.operator: Operator | None = None
         self._ticking = False
         self._ready = asyncio.Event()
         self.node.before = self._before
         self.node.after = self._after
         self.node.level = self._level
-        self.node.greet = self._greet
+        self.control = BusControl(
+            self._say_now,
+            self._stands,
+            self.answer,
+            (self.data / KILL_FILE).exists,
+            lambda: self.node.durable,
+        )
+        self.node.greet = self.control.serve
+        self.node.beside = (self.control.tell,)
 
     async def run(self, login: Login, stop: asyncio.Event) -> None:
         """Serve until `stop` is set. Faults of the log come through."""
@@ -84,8 +94,28 @@ class Engine:
         slot = getattr(record.event, "slot", None)
         if self.node.is_level and record.cause is None and slot is not None and slot > self.node.now.slot:
             self._answer(slot)
+        if self._is_too_late(record):
+            self.refused[record.seq] = False
+            return
         for outlet in self.outlets.every:
             outlet.see(record)
+
+    def _is_too_late(self, record: Record) -> bool:
+        """A send that stands behind a kill: it was said before the engine knew of it, and nobody is to perform it.
+
+        In one process this cannot be: there a turn ends before the operator is heard.
+        """
+        event = record.event
+        if not isinstance(event, SendAsk) or record.seq < self.node.fold_from or not self.engine.state.kill.active:
+            return False
+        return event.plan.side == "Buy" or (event.plan.dex == VENUE and event.plan.output_mint == SOL_MINT)
+
+    def _refuse(self) -> None:
+        """Answer what came too late, once."""
+        for ask in [ask for ask, is_told in self.refused.items() if not is_told]:
+            self.refused[ask] = True
+            slot = self.node.now.slot or None
+            self.node.say(SendAnswer(ask, False, now_ns() // MILLI, "none", slot, error=TOO_LATE, last=True), now_ns())
 
     def _after(self, record: Record) -> None:
         event = record.event
@@ -96,6 +126,9 @@ class Engine:
             self._ticking = False
         if isinstance(event, ConfigChanged) and self.operator is not None:
             self.operator.changed[event.component] = event
+        self.control.see(record, is_level=self.node.is_level)
+        if isinstance(event, SendAnswer):
+            self.refused.pop(event.ask, None)
         if self.node.is_level:
             self._settle()
 
@@ -123,11 +156,12 @@ class Engine:
             return
         known = self.engine.state.capital.assets
         for event in opening(self.scenario):
-            if isinstance(event, WalletBalanceSnapshot) and event.mint not in known:
+            if event.mint not in known if isinstance(event, WalletBalanceSnapshot) else not known:
                 self.node.say(event, time)
 
     def _settle(self) -> None:
         """Nobody waits for the market: an intent is decided by a tick at once, answers due now are given."""
+        self._refuse()
         self._answer(None)
         if self.engine.undecided and not self._ticking:
             self._ticking = True
@@ -161,8 +195,8 @@ class Engine:
             self.node.log.log_id,
             PATIENCE_S,
         )
-        control = Control(self.data / f"{folder_of(self.data, self.scenario).name}{SUFFIX}", self.answer)
-        await control.open()
+        socket = Control(self.data / f"{folder_of(self.data, self.scenario).name}{SUFFIX}", self.answer)
+        await socket.open()
         self.outlets.start()
         work = (self._answers(), self._sample(), self._look())
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(task) for task in work]
@@ -173,51 +207,18 @@ class Engine:
                     task.result()
         finally:
             await end((stopped, *tasks))
-            await control.close()
+            await socket.close()
         await self.node.drained()
         tell(f"{ENGINE}: stopped")
 
-    async def _greet(self, bus: Bus) -> None:
-        for subject, heard in ((COMMANDS, self._command), (CONTROL_REQUESTS, self._request), (KILL, self._kill)):
-            await bus.serve(subject, heard)
+    def _say_now(self, event: Event) -> int:
+        return self._said(lambda _: event)
 
-    async def _command(self, body: bytes) -> bytes:
-        """A Request as over the socket, or a ControlRequest of the wire contract."""
-        try:
-            request = msgspec.json.decode(body, type=Request)
-        except msgspec.DecodeError:
-            return await self._request(body) or msgspec.json.encode(Reply(ok=False, text="the request is none"))
-        return msgspec.json.encode(await self.answer(request))
-
-    async def _request(self, body: bytes) -> bytes | None:
-        """A ControlRequest of the wire contract; it becomes a record as it came. None: it is not for us."""
-        try:
-            _, event = import_line(body, "ControlRequest")
-        except InputFault as fault:
-            return msgspec.json.encode(Reply(ok=False, text=str(fault)))
-        assert isinstance(event, ControlRequest)
-        if event.target not in (ENGINE, "all"):
-            return None
-        if event.kind not in (TURN_ON, TURN_OFF):
-            return msgspec.json.encode(Reply(ok=False, text=f"{event.kind} is nothing that {ENGINE} does"))
-        if event.kind == TURN_OFF and (self.data / KILL_FILE).exists():
-            return msgspec.json.encode(Reply(ok=False, text=f"{KILL_FILE} lies in the data folder; remove it first"))
-        number = self._said(lambda _: event)
-        await self._stands(number)
-        return msgspec.json.encode(Reply(ok=True, text=f"{event.kind} is recorded", seq=self.tickets.pop(number)))
-
-    async def _kill(self, body: bytes) -> bytes:
-        """The old subject: whatever comes there kills; a reason is taken where one is told."""
-        try:
-            told = msgspec.json.decode(body, type=dict[str, Any])
-        except msgspec.DecodeError:
-            told = {}
-        return msgspec.json.encode(await self.answer(Request("kill", str(told.get("reason") or KILL))))
-
-    async def _stands(self, number: int) -> None:
-        """Wait until the record of this word is on the recorder's disk."""
+    async def _stands(self, number: int) -> int | None:
+        """Wait until the record of this word is on the recorder's disk; its seq."""
         while self._durable() < number:  # noqa: ASYNC110 - the watermark comes every few milliseconds
             await asyncio.sleep(POLL_S)
+        return self.tickets.pop(number)
 
     async def answer(self, request: Request) -> Reply:
         """Perform an operator's request; the reply comes when its record is on the recorder's disk."""

@@ -30,7 +30,8 @@ from ironcrab.mode.record import SEGMENT_AGE_NS
 from ironcrab.mode.restart import nearest
 from ironcrab.mode.states import NOW, RUN, encode_states, made_by, restore_states, start_of
 from ironcrab.mode.verify import Follower, runs_within
-from ironcrab.shell.bus import Bus, Login, LogStream, States
+from ironcrab.shell.bus import Bus, LogStream, States
+from ironcrab.shell.bus_login import Login
 from ironcrab.shell.bus_message import BusFault, record_of
 from ironcrab.shell.clock import now_ns, steady_ns
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ironcrab.domain.fault import Fault, InputFault
+from ironcrab.domain.fault import Fault, InputFault, LockFault
+from ironcrab.log.hot import lock
 from ironcrab.mode.live import folder_of
 from ironcrab.mode.node import ANNOUNCER, ARBITRAGE, ENGINE, MARKET_DATA, MOMENTUM, RECORDER, ROLES, hosts, tell
 from ironcrab.mode.node_announce import Announcer
@@ -21,13 +22,16 @@ from ironcrab.mode.node_feed import MarketData
 from ironcrab.mode.node_record import BusRecorder, RecorderSettings
 from ironcrab.mode.node_strategy import StrategyNode
 from ironcrab.mode.scenario import Scenario
-from ironcrab.shell.bus import Login, connected
-from ironcrab.shell.bus_server import COMMANDS, login_file, prepare, server_binary
+from ironcrab.shell.bus import connected
+from ironcrab.shell.bus_login import Login
+from ironcrab.shell.bus_server import FOLDER, commands_of, login_file, prepare, server_binary
 from ironcrab.shell.children import Child, Children
 from ironcrab.shell.control import Reply, Request
 from ironcrab.shell.endpoint import Endpoint
 
 SERVER = "nats-server"
+PREDECESSOR_S = 3.0
+"""Longest wait for the server of a set that was killed."""
 TIMEOUT_S = 10.0
 """Longest wait for the engine's reply: its record is on the recorder's disk by then."""
 
@@ -38,14 +42,18 @@ class NodeSettings(Struct, frozen=True):
     Attributes:
         login: where the bus is and who we are there.
         data: folder of recordings, socket, KILL file.
-        endpoint: of the feed (market-data).
+        endpoints: of the feed (market-data).
         outlets: makes the outlets (execution-engine).
+        rpc_url: node that unknown accounts are read from (market-data); it may hold a token and is never printed.
+        keep_hours: older segments go (recorder); None: none.
     """
 
     login: Login
     data: Path
-    endpoint: Endpoint | None = None
+    endpoints: tuple[Endpoint, ...] = ()
     outlets: Make | None = None
+    rpc_url: str | None = None
+    keep_hours: int | None = None
 
 
 def roles_of(scenario: Scenario) -> tuple[str, ...]:
@@ -81,12 +89,13 @@ async def node_until(role: str, scenario: Scenario, settings: NodeSettings, stop
     """The same inside a running loop, until `stop` is set."""
     if role == RECORDER:
         name = folder_of(settings.data, scenario).name
-        await BusRecorder(RecorderSettings(settings.data, name)).run(settings.login, stop)
+        recording = RecorderSettings(settings.data, name, keep_hours=settings.keep_hours)
+        await BusRecorder(recording).run(settings.login, stop)
     elif role == ANNOUNCER:
         await Announcer(scenario).run(settings.login, stop)
     elif role == MARKET_DATA:
-        assert settings.endpoint is not None
-        await MarketData(scenario, settings.endpoint).run(settings.login, stop)
+        assert settings.endpoints
+        await MarketData(scenario, settings.endpoints, settings.rpc_url).run(settings.login, stop)
     elif role == ENGINE:
         assert settings.outlets is not None
         await Engine(scenario, settings.data, settings.outlets).run(settings.login, stop)
@@ -114,7 +123,8 @@ def up(scenario: Scenario, settings: UpSettings) -> dict[str, int]:
     """Run a server, a recorder and the nodes of a scenario until SIGTERM or SIGINT; how often each died.
 
     Raises:
-        InputFault: there is no nats-server.
+        InputFault: there is no nats-server, or its port is taken.
+        LockFault: another `up` runs over the folder.
         ChildFault: one of them never comes to life.
     """
     return asyncio.run(up_until(scenario, settings, None))
@@ -125,12 +135,41 @@ async def up_until(scenario: Scenario, settings: UpSettings, stop: asyncio.Event
     ended = stopped_by_signal() if stop is None else stop
     binary = server_binary()
     port = settings.port or free_port()
+    _look_at(port)
+    holding = await _alone(settings.data)
+    try:
+        return await _up(scenario, settings, ended, (binary, port, holding))
+    finally:
+        os.close(holding)
+
+
+async def _alone(data: Path) -> int:
+    """The descriptor that keeps every other `up` off this folder: two servers over one store would ruin it.
+
+    The server inherits it, so that one which outlives us for a moment is waited for. LockFault.
+    """
+    (data / FOLDER).mkdir(parents=True, exist_ok=True)
+    last = asyncio.get_running_loop().time() + PREDECESSOR_S
+    while True:
+        try:
+            return lock(data / FOLDER)
+        except LockFault as fault:
+            if asyncio.get_running_loop().time() > last:
+                raise LockFault(f"another `ironcrab up` runs over {data}; stop it, or give another --data") from fault
+        await asyncio.sleep(0.1)
+
+
+async def _up(
+    scenario: Scenario, settings: UpSettings, ended: asyncio.Event, server: tuple[str, int, int]
+) -> dict[str, int]:
+    """The same, given the server's binary, its port, and the descriptor that keeps others off."""
+    binary, port, holding = server
     roles = roles_of(scenario)
     spoken = {role: hosts(role, scenario) for role in roles if role != RECORDER}
     config = prepare(settings.data, port, spoken)
-    url = f"nats://127.0.0.1:{port}"
+    url, log = f"nats://127.0.0.1:{port}", str(config.with_suffix(".log"))
     children = Children(tell)
-    keeping = [children.keep(Child(SERVER, (binary, "-c", str(config), "-l", str(config.with_suffix(".log")))))]
+    keeping = [children.keep(Child(SERVER, (binary, "-c", str(config), "-l", log), (holding,), log))]
     tell(f"{SERVER} at {url}, logins in {config.parent}")
     for role in roles:
         command = settings.node(role, url, login_file(settings.data, role))
@@ -160,12 +199,23 @@ def ask_engine(login: Login, request: Request) -> Reply:
 
     async def ask() -> Reply:
         async with connected(login, "operator") as bus:
-            told = await bus.ask(COMMANDS, msgspec.json.encode(request), TIMEOUT_S)
+            told = await bus.ask(commands_of(ENGINE), msgspec.json.encode(request), TIMEOUT_S)
         if told is None:
             raise InputFault(f"no engine listens at {login.url}; start one: ironcrab node execution-engine SCENARIO")
         return msgspec.json.decode(told, type=Reply)
 
     return asyncio.run(ask())
+
+
+def _look_at(port: int) -> None:
+    """InputFault where the port is taken: whoever listens there is no server of ours."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError as error:
+            told = f"port {port} of loopback is taken ({error.strerror}); give another --nats-port"
+            raise InputFault(told) from error
 
 
 def free_port() -> int:

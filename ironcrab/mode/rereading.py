@@ -136,7 +136,8 @@ class Rereading:
             count(self.counts, "reread_failed")
             self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
             return False
-        if not await self._reached(answer.context.slot) or self.pools.gap_open or self.pools.gap_slot != gap_slot:
+        is_there = await self._reached(answer.context.slot) and self.is_up()
+        if not is_there or self.pools.gap_open or self.pools.gap_slot != gap_slot:
             return False  # what was read may lack what the new gap hid
         self._pause_s = PAUSE_S
         for place, event in enumerate(events):

@@ -13,8 +13,9 @@ A `Bus` lives as long as its connection. What follows a loss is a new one, which
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
+from typing import Any
 
 import msgspec
 import nats.errors
@@ -25,6 +26,7 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from ironcrab.domain.fault import InputFault
+from ironcrab.shell.bus_login import Login
 from ironcrab.shell.bus_message import (
     ANSWER_S,
     ROOT,
@@ -38,6 +40,7 @@ from ironcrab.shell.bus_message import (
     subject_of,
 )
 from ironcrab.shell.bus_reader import Reader
+from ironcrab.shell.tasks import end
 
 DURABLE = "ironcrab.durable"
 """Where the recorder tells its watermark, at each commit and once a second."""
@@ -48,27 +51,20 @@ WRONG_LAST = (10071, 10164)
 """Codes of the server: the expected last sequence is not the last one."""
 DUPLICATE = 10201
 """Code of the server: a batch holds a message id that it knows."""
+SEQ = "Ironcrab-Seq"
+"""Header of what is announced of the log: the record's seq. Who listens for what is new to the log passes it over."""
 STATES = "STATES"
 CHUNK, NEWEST = "ironcrab.states.chunk", "ironcrab.states.newest"
 CHUNK_BYTES = 2 << 20
 KEPT_CHUNKS = 96
 """States of two or three times stay, so that a reader never loses those that it has begun with."""
+CLOSE_S = 0.5
+"""Longest wait for the end of a connection that failed."""
 MOST_BYTES = 4 << 30
 """Of the stream; beyond it publishes are refused: nodes wait, nothing is overwritten."""
 
 
 _encode = msgspec.json.encode
-
-
-class Login(Struct, frozen=True):
-    """Where the bus is and who we are there; the password is never printed."""
-
-    url: str
-    user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"Login({self.user} at {self.url})"
 
 
 class LogStream(Struct, frozen=True):
@@ -106,24 +102,23 @@ class _StatesHead(Struct, frozen=True):
 
 
 class Kept(Struct, frozen=True):
-    """A stream of what is announced: its name, its subjects, seconds that a message stays, whether only the newest."""
+    """A stream of what is announced: its name, its subjects, seconds that a message stays, whether only the newest.
+
+    `rollup`: a message may say that it takes the place of those before it. `counts`: its last message tells how far
+    the log was announced.
+    """
 
     name: str
     subject: str
     age_s: int
     newest_only: bool = False
+    rollup: bool = False
+    counts: bool = False
 
 
-def read_login(url: str, path: Path) -> Login:
-    """The login of a file with one line `user password`; InputFault without a word of it where it is none."""
-    try:
-        words = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no text"
-        raise InputFault(f"login file {path} cannot be read: {reason}") from error
-    if len(words) != 2:
-        raise InputFault(f"login file {path} must hold one line: user password")
-    return Login(url, words[0], words[1])
+def bucket(name: str) -> Kept:
+    """The stream of a key-value bucket."""
+    return Kept(f"KV_{name}", f"$KV.{name}.>", 0, newest_only=True, rollup=True)
 
 
 class Bus:
@@ -277,15 +272,18 @@ class Bus:
             await self.client.subscribe(DURABLE, cb=heard)
 
     async def serve(self, subject: str, answer: Callable[[bytes], Awaitable[bytes | None]]) -> None:
-        """Answer what comes on a subject; an answer goes to who asked for one, if it did. BusFault."""
+        """Answer what comes on a subject and is not the log's; an answer goes to who asked for one. BusFault."""
         tasks: dict[asyncio.Task[None], None] = {}
 
         async def one(message: Msg) -> None:
             told = await answer(message.data)
             if told is not None and message.reply:
-                await self.client.publish(message.reply, told)
+                with contextlib.suppress(nats.errors.Error, OSError):  # who asked, or we, may be gone by now
+                    await self.client.publish(message.reply, told)
 
         async def heard(message: Msg) -> None:
+            if SEQ in (message.headers or {}):
+                return
             # each in a task of its own: an answer may wait for the disk
             task = asyncio.create_task(one(message))
             tasks[task] = None
@@ -342,7 +340,7 @@ class Bus:
                 subjects=[kept.subject],
                 max_age=kept.age_s,
                 max_msgs_per_subject=1 if kept.newest_only else -1,
-                allow_rollup_hdrs=kept.newest_only,
+                allow_rollup_hdrs=kept.rollup,
                 allow_direct=True,
             )
             with bus_faults():
@@ -350,7 +348,7 @@ class Bus:
                     info = await self._js.stream_info(kept.name)
                 except NotFoundError:
                     info = await self._js.add_stream(config)
-                if info.state.last_seq and info.state.messages and not kept.newest_only:
+                if info.state.last_seq and info.state.messages and kept.counts:
                     last = await self._js.get_msg(kept.name, seq=info.state.last_seq, direct=False)
                     highest = max(highest, int((last.headers or {}).get(header, -1)))
         return highest
@@ -360,6 +358,16 @@ class Bus:
         told = {**headers, "Nats-Msg-Id": message_id} if message_id else headers
         with bus_faults():
             await self._js.publish(subject, body, headers=told, timeout=ANSWER_S)
+
+    async def put(self, name: str, key: str, value: bytes | None) -> None:
+        """Put a value into a key-value bucket; None: the key goes. BusFault."""
+        await self.announce(f"$KV.{name}.{key}", value or b"", "", {} if value is not None else {"KV-Operation": "DEL"})
+
+    async def keys(self, name: str) -> list[str]:
+        """The keys that a key-value bucket has held, gone ones among them. BusFault."""
+        with bus_faults():
+            info = await self._js.stream_info(f"KV_{name}", subjects_filter=">")
+        return [subject.removeprefix(f"$KV.{name}.") for subject in info.state.subjects or {}]
 
     async def told_durable(self) -> None:
         """Wait for the next word about the watermark."""
@@ -377,15 +385,43 @@ class Bus:
         return data
 
 
+class _Client(Client):
+    """The library's client, but for two things.
+
+    It speaks plain text with a server that offers nothing else, whatever its URL says. And it looks at each character
+    of a header's name, which takes more than half of the time that a message takes to come in.
+    """
+
+    def __init__(self, login: Login) -> None:
+        super().__init__()
+        self.login = login
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """What a server says first, before a word of ours. InputFault where one side wants TLS and the other not."""
+        wants, has = self.login.url.startswith("tls://"), bool(info.get("tls_required"))
+        place = self.login.url.partition("://")[2]
+        if wants and not has:
+            raise InputFault(f"the bus at {self.login.url} does not encrypt; write nats://{place} if that is meant")
+        if has and not wants:
+            raise InputFault(f"the bus at {self.login.url} demands TLS; write tls://{place}")
+        await super()._process_info(info, initial_connection)
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        lines = (line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n"))
+        return {name: value.strip() for name, colon, value in lines if colon}
+
+
 async def _give_up(client: Client) -> None:
     """Close a client whose handshake failed: it leaves its transport open then."""
     transport = client._transport  # noqa: SLF001 - nothing public reaches it
-    with contextlib.suppress(Exception):
-        await client.close()
+    ending = [asyncio.create_task(client.close())]
     if transport is not None:
         transport.close()  # type: ignore[no-untyped-call]
-        with contextlib.suppress(Exception):
-            await transport.wait_closed()  # type: ignore[no-untyped-call]
+        ending.append(asyncio.create_task(transport.wait_closed()))  # type: ignore[no-untyped-call]
+    # where TLS failed neither ever says that it is closed
+    await asyncio.wait(ending, timeout=CLOSE_S)
+    await end(ending)
 
 
 @contextlib.asynccontextmanager
@@ -408,25 +444,31 @@ async def connected(login: Login, name: str) -> AsyncIterator[Bus]:
             denied.append(str(error))
             gone.set()
 
-    client = Client()
+    client = _Client(login)
     try:
         await client.connect(
-            servers=[login.url],
-            user=login.user,
-            password=login.password,
+            **login.options(),
             name=name,
             allow_reconnect=False,
             connect_timeout=int(ANSWER_S),
             # the client would try sixty times in silence; who attends says that the bus is away and tries again
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
-            inbox_prefix=f"_INBOX.{login.user}",
             closed_cb=closed,
             disconnected_cb=closed,
             error_cb=failed,
             ping_interval=5,
             max_outstanding_pings=2,
         )
+    except InputFault:
+        await _give_up(client)
+        raise
+    except ssl.SSLCertVerificationError as error:
+        await _give_up(client)
+        raise InputFault(
+            f"the certificate of the bus at {login.url} is not to be trusted ({error.verify_message}); "
+            f"is --nats-ca the PEM of its authority?"
+        ) from error
     except (nats.errors.Error, OSError, TimeoutError) as error:
         await _give_up(client)
         if "authorization" in str(error).lower():

@@ -15,6 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ironcrab.domain.fault import InputFault
+from ironcrab.domain.market import MARKET
 from ironcrab.shell.bus import DURABLE, STATES
 from ironcrab.shell.bus_message import ROOT, STREAM, said, world
 
@@ -25,48 +26,90 @@ CONFIG = "server.conf"
 OWNER_ONLY = 0o600
 OPERATOR = "operator"
 """The login of people: they put control requests and listen to what is announced."""
-COMMANDS = "ironcrab.execution_engine.commands"
-"""Request and reply: the operator's words to the engine."""
+COMMANDED = ("market-data", "momentum-bot", "arb-strategy", "execution-engine")
+"""Whose commands are taken; the engine takes all of them, because each becomes a record of the operator's."""
 CONTROL_REQUESTS = "ironcrab.v1.control_requests"
 KILL = "ironcrab.control.kill"
-PUBLIC = ("ironcrab.v1.>", "ironcrab.pool_cache.>", "ironcrab.wallet_snapshot.>", "ironcrab.config.>")
-"""What is announced of the log, as JSON of the wire contract."""
-CONTRACT = ("TRADE_INTENTS", "EXECUTION_RESULTS", "POOL_CACHE", "WALLET_SNAPSHOT", "CONFIG_UPDATES")
-"""The contract's streams."""
+TRACKING = {"momentum-bot": "ironcrab.v1.momentum.active_pools", "arb-strategy": "ironcrab.v1.arb.track_requests"}
+"""Where a strategy tells which pools it is about: the only role that says it. Market-data alone hears it."""
+TOLD = (
+    *("market_events", "market_events.momentum", "trade_intents", "execution_results", "decision_records"),
+    *("control_responses", "priority_fee_samples", "wallet_balance_updates", "pool_cache_updates"),
+)
+"""Subjects under `ironcrab.v1` that the announcer tells."""
+STREAMED = (
+    *("ironcrab.pool_cache.*", "ironcrab.wallet_snapshot.*.*", "ironcrab.wallet_tx_confirm.*.*"),
+    "ironcrab.config.*",
+)
+"""Subjects of the contract's streams that it tells besides."""
+PUBLIC = ("ironcrab.v1.>", *STREAMED)
+"""What people may hear, the strategies' words to market-data apart."""
+POSITIONS, AUTHORITY = "POSITIONS", "POSITION_AUTHORITY"
+"""Key-value buckets by mint: momentum's positions, and what is held."""
+CONTRACT = (
+    *("TRADE_INTENTS", "EXECUTION_RESULTS", "POOL_CACHE", "WALLET_SNAPSHOT", "WALLET_TX_CONFIRM", "CONFIG_UPDATES"),
+    f"KV_{AUTHORITY}",
+)
+"""The streams that the announcer makes."""
+OWN_WALLET = ("WalletBalanceSnapshot", "WalletSnapshotComplete", "WalletTxConfirmed", "PriorityFeePercentiles")
+"""Market events that the engine's node tells, and the feed's does not."""
+FEED = (
+    *(kind.__name__ for kind in MARKET if kind.__name__ not in OWN_WALLET),
+    *("FeedConnected", "FeedDisconnected", "GapOpened", "GapClosed", "ForkOrphaned", "InputCounted", "ClockTick"),
+    "ControlResponse",
+)
+"""What the world says to market-data: it answers no ask and has no word of the operator's."""
+WANTS = ("TradeIntent", "Verdict", "ConfigChanged")
+"""What a strategy says."""
 SYNC = "2s"
 """The server syncs its files so often; the segments of the recorder are the log of record."""
 
 
 class Rights(Struct, frozen=True):
-    """What a login may publish and hear."""
+    """What a login may publish and hear, and what it may not hear of that."""
 
     publish: tuple[str, ...]
     hear: tuple[str, ...]
+    not_hear: tuple[str, ...] = ()
 
 
 def rights(spoken: Mapping[str, tuple[str, ...]]) -> dict[str, Rights]:
     """Rights by login; `spoken`: role -> the reducers that it speaks for."""
     found = {"recorder": Rights(("$JS.API.>", "ironcrab.states.>", DURABLE), ("_INBOX.recorder.>",))}
     for role, reducers in spoken.items():
-        speaks = tuple(f"{ROOT}.{speaker}.>" for speaker in (world(role), *(said(name) for name in reducers)))
-        hears: tuple[str, ...] = (DURABLE, f"_INBOX.{role}.>")
-        if role == "execution-engine":
-            hears = (*hears, COMMANDS, CONTROL_REQUESTS, KILL)
-            # replies to who asks
-            speaks = (*speaks, f"_INBOX.{OPERATOR}.>")
-        if role == "announcer":
-            # it says nothing into the log; its streams are those of the contract
-            speaks = (*PUBLIC, *(right for stream in CONTRACT for right in (*_reading(stream), _making(stream))))
-        found[role] = Rights((*speaks, *_reading(STREAM), *_reading(STATES)), hears)
-    asks = (
-        COMMANDS,
-        CONTROL_REQUESTS,
-        KILL,
-        "$JS.ACK.>",
-        *(right for stream in CONTRACT for right in _reading(stream)),
-    )
-    found[OPERATOR] = Rights(asks, (*PUBLIC, f"_INBOX.{OPERATOR}.>"))
+        speaks, hears = _role(role, reducers)
+        reads = (*_reading(STREAM), *_reading(STATES))
+        found[role] = Rights((*speaks, *reads), (DURABLE, f"_INBOX.{role}.>", *hears))
+    asks = (*map(commands_of, COMMANDED), CONTROL_REQUESTS, KILL, "$JS.ACK.>")
+    reads = tuple(right for stream in (*CONTRACT, f"KV_{POSITIONS}") for right in _reading(stream))
+    hears = (*PUBLIC, "$KV.>", f"_INBOX.{OPERATOR}.>")
+    found[OPERATOR] = Rights((*asks, *reads), hears, tuple(TRACKING.values()))
     return found
+
+
+def _role(role: str, reducers: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a role publishes and hears beside the log."""
+    if role == "announcer":
+        # it says nothing into the log; its streams are those of the contract
+        made = (right for stream in CONTRACT for right in (*_reading(stream), _making(stream)))
+        return (*(f"ironcrab.v1.{name}" for name in TOLD), *STREAMED, f"$KV.{AUTHORITY}.>", *made), ()
+    if role == "market-data":
+        return tuple(f"{ROOT}.{world(role)}.{kind}" for kind in FEED), tuple(TRACKING.values())
+    if role == "execution-engine":
+        says = tuple(f"{ROOT}.{speaker}.>" for speaker in (world(role), *map(said, reducers)))
+        # it replies to who asks, and tells what it asks of market-data
+        hears = (*map(commands_of, COMMANDED), CONTROL_REQUESTS, KILL)
+        return (*says, CONTROL_REQUESTS, f"_INBOX.{OPERATOR}.>"), hears
+    says = tuple(f"{ROOT}.{said(name)}.{kind}" for name in reducers for kind in WANTS)
+    if role == "momentum-bot":
+        stream = f"KV_{POSITIONS}"
+        says = (*says, f"$KV.{POSITIONS}.>", _making(stream), *_reading(stream))
+    return (*says, TRACKING[role]), ()
+
+
+def commands_of(component: str) -> str:
+    """Request and reply: the operator's words to a component."""
+    return f"ironcrab.{component.replace('-', '_')}.commands"
 
 
 def _making(stream: str) -> str:
@@ -110,10 +153,13 @@ system_account: SYS
 
 
 def _user(login: str, password: str, right: Rights) -> str:
-    publish, hear = (", ".join(f'"{subject}"' for subject in subjects) for subjects in (right.publish, right.hear))
+    publish, hear, deaf = (
+        ", ".join(f'"{subject}"' for subject in subjects) for subjects in (right.publish, right.hear, right.not_hear)
+    )
     return (
-        f'      {{ user: "{login}", password: "{password}",\n'
-        f"        permissions: {{ publish: {{ allow: [{publish}] }}, subscribe: {{ allow: [{hear}] }} }} }}"
+        f'      {{ user: "{login}", password: "{password}", permissions: {{\n'
+        f"        publish: {{ allow: [{publish}] }},\n"
+        f"        subscribe: {{ allow: [{hear}], deny: [{deaf}] }} }} }}"
     )
 
 

@@ -40,10 +40,12 @@ class ChildFault(Fault):
 
 
 class Child(Struct, frozen=True):
-    """A process to keep alive: its name and its command line."""
+    """A process to keep alive: its name, its command line, descriptors that it inherits, where it says what ails it."""
 
     name: str
     command: Sequence[str]
+    descriptors: tuple[int, ...] = ()
+    log: str | None = None
 
 
 class Children:
@@ -73,7 +75,9 @@ class Children:
         quick, pause, has_lived = 0, FIRST_PAUSE_S, False
         while True:
             began = steady_ns()
-            process = await asyncio.create_subprocess_exec(*bound(child.command), start_new_session=True)
+            process = await asyncio.create_subprocess_exec(
+                *bound(child.command), start_new_session=True, pass_fds=child.descriptors
+            )
             self.running[child.name] = process
             code = await process.wait()
             self.deaths[child.name] = self.deaths.get(child.name, 0) + 1
@@ -81,7 +85,8 @@ class Children:
             quick, pause = (quick + 1, min(pause * 2, LONGEST_PAUSE_S)) if is_quick else (0, FIRST_PAUSE_S)
             has_lived = has_lived or not is_quick
             if quick >= MOST_QUICK and not has_lived:
-                raise ChildFault(f"{child.name} ended {quick} times in a row right after its start (code {code})")
+                told = "" if child.log is None else f"; see {child.log}"
+                raise ChildFault(f"{child.name} ended {quick} times in a row right after its start (code {code}){told}")
             self.tell(f"{child.name} ended with code {code}; it is started again")
             await asyncio.sleep(pause)
 

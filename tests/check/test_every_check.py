@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ironcrab.app.judging import check_command
 from ironcrab.check import CHECKS, check
-from ironcrab.domain.ask import ConfirmAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
+from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ConfigUpdate, ControlRequest, RunStarted, Setting
 from ironcrab.domain.market import ExplicitAmount, Trade
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
@@ -394,3 +394,19 @@ def test_what_a_recording_is_exempt_from_is_not_asked(log, tmp_path):
     result = CliRunner().invoke(check_command, [str(recording.path)])
     assert result.output.splitlines()[1] == "  answers is not asked: a drill"
     assert check(Recording.open(recording.path), ("answers",))["answers"], "asked by name it is"
+
+
+@pytest.mark.parametrize(
+    ("ok", "signed", "is_found"), [(False, False, False), (True, False, True), (False, True, True)]
+)
+def test_a_buy_that_was_asked_for_before_a_kill_and_stands_behind_it(log, tmp_path, ok, signed, is_found):
+    """Several processes: the ask may come late, but nobody may perform it."""
+    told = Tampering(log)
+    cause = len(told.records) - 1
+    told.add(ControlRequest("x", "all", "kill_switch", active=True))
+    ask = told.add(replace(told.event(SendAsk, is_buy), attempt=7), by="execution-engine", cause=cause)
+    if signed:
+        told.add(SignedAnswer(ask, "s", "t", "b", 1))
+    told.add(SendAnswer(ask, ok, 1, "none", last=True))
+    found = check(written(told.records, tmp_path / "log"), ("kill-switch",))["kill-switch"]
+    assert [finding.seq for finding in found] == ([ask] if is_found else [])

@@ -66,9 +66,9 @@ def test_no_recorder_no_sends(tmp_path):
     async def story(town, chain):
         await landed(chain, 3)
         town.tasks.pop("recorder").cancel()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.8)
         before = len(landings(chain))
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(1.2)
         assert len(landings(chain)) == before
         town.start("recorder")
         await landed(chain, before + 3)

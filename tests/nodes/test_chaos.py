@@ -17,6 +17,11 @@ KILLS = 6
 NAMES = ("nats-server -c", "node market-data", "node momentum-bot", "node execution-engine", "node recorder")
 
 
+def told(folder, slot):
+    """Whether the recording tells of this slot."""
+    return any(f'"current_slot":{slot}'.encode() in path.read_bytes() for path in folder.glob("segments/*.jsonl"))
+
+
 def told_trades(slots):
     """Every trade of the demo feed: (signature, pool, slot) -> how often."""
     normaliser, found = Normaliser(), Counter()
@@ -32,14 +37,15 @@ def told_trades(slots):
 def test_kill_9_at_random(tmp_path, seed):
     needs_server()
     chance = random.Random(seed)
-    slots = 45
+    slots = 36
     order = [*NAMES, *chance.choices(NAMES, k=KILLS - len(NAMES))]
     chance.shuffle(order)
     folder = tmp_path / "demo"
+    last = max(update.slot for update in demo(SEED, RATE, slots))
 
     async def go():
         town = Town(tmp_path, scenario())
-        async with fed(town, speed=2.0, slots=slots) as chain:
+        async with fed(town, speed=3.0, slots=slots) as chain:
             up = town.up()
             try:
                 async with asyncio.timeout(60):
@@ -52,7 +58,8 @@ def test_kill_9_at_random(tmp_path, seed):
                             if name in command:
                                 kill_9(pid)
                     await chain.finished.wait()
-                    await asyncio.sleep(3)
+                    while len(children_of(up.pid)) < len(NAMES) + 1 or not told(folder, last):  # noqa: ASYNC110 - as above
+                        await asyncio.sleep(0.1)
                     await quiet(folder)
                 return town.down(up)
             finally:

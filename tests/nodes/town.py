@@ -17,7 +17,7 @@ from ironcrab.log.recording import Recording
 from ironcrab.mode.node import RECORDER, hosts
 from ironcrab.mode.nodes import NodeSettings, free_port, node_until, roles_of
 from ironcrab.mode.outlets import paper_outlets
-from ironcrab.shell.bus import Login, read_login
+from ironcrab.shell.bus_login import Login, read_login
 from ironcrab.shell.bus_server import OPERATOR, login_file, prepare, server_binary
 from ironcrab.shell.children import bound
 from ironcrab.shell.endpoint import Endpoint
@@ -49,6 +49,7 @@ class Town:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.endpoint = None
+        self.rpc_url = None
         self.tasks = {}
         self.processes = {}
         self.stops = {}
@@ -65,12 +66,21 @@ class Town:
             process.kill()
             process.wait()
 
-    def start_server(self):
-        roles = roles_of(self.scenario)
-        config = prepare(self.data, self.port, {role: hosts(role, self.scenario) for role in roles if role != RECORDER})
+    def start_server(self, spoken=None):
+        roles = [role for role in roles_of(self.scenario) if role != RECORDER]
+        config = prepare(self.data, self.port, spoken or {role: hosts(role, self.scenario) for role in roles})
         self.processes["server"] = subprocess.Popen(
             bound([needs_server(), "-c", str(config), "-l", str(self.data / "server.log")])
         )
+
+    async def listens(self):
+        """Until the server does."""
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
 
     def kill(self, name):
         process = self.processes.pop(name)
@@ -108,7 +118,9 @@ class Town:
     def start(self, role, name=None, scenario=None):
         """A node as a task of this loop."""
         told = scenario or self.scenario
-        settings = NodeSettings(self.login(role), self.data, self.endpoint, self.paper)
+        settings = NodeSettings(
+            self.login(role), self.data, () if self.endpoint is None else (self.endpoint,), self.paper, self.rpc_url
+        )
         name = name or role
         self.stops[name] = asyncio.Event()
         self.tasks[name] = asyncio.create_task(node_until(role, told, settings, self.stops[name]))
@@ -164,6 +176,13 @@ async def fed(town, speed=4.0, slots=SLOTS, **settings):
     async with GeyserServer(chain) as server:
         town.endpoint = Endpoint(f"127.0.0.1:{server.port}", tls=False)
         yield chain
+
+
+async def decisions(folder, count):
+    """Until so many decisions are in the recording."""
+    mark = b'"type":"DecisionRecord"'
+    while sum(path.read_bytes().count(mark) for path in folder.glob("segments/*.jsonl")) < count:  # noqa: ASYNC110 - a test may poll
+        await asyncio.sleep(0.1)
 
 
 async def quiet(folder, seconds=0.4):
