@@ -17,6 +17,7 @@ from ironcrab.mode.grounds import Grounds
 from ironcrab.mode.ledger import REFUSED, Ledger, Reading, ledger_of
 from ironcrab.mode.output import fresh_folder
 from ironcrab.mode.scenario import load
+from ironcrab.shell.programs import Programs
 
 
 @click.command("backtest")
@@ -149,12 +150,20 @@ def summary_lines(ledger: Ledger) -> list[str]:
 @click.command("fidelity")
 @click.argument("recordings", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--behind", type=click.IntRange(0), default=0, help="Slots by which the state that the model sees lags.")
+@click.option(
+    "--programs",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of <program id>.so: execute each exactly quoted swap by the real program, too.",
+)
 @JSON
-def fidelity_command(recordings: tuple[Path, ...], behind: int, as_json: bool) -> None:
+def fidelity_command(recordings: tuple[Path, ...], behind: int, folder: Path | None, as_json: bool) -> None:
     """Each recorded swap of RECORDINGS through the fill model: how far paper fills are from the real ones."""
+    programs = None if folder is None else Programs(folder)
     opened = [Recording.open(path) for path in recordings]
     with bar("fidelity", sum(each.next_seq - each.first_seq for each in opened)) as show:
-        found = fidelity(opened, behind, show)
+        found = fidelity(opened, behind, show, programs)
     if as_json:
         emit_json(_fidelity_json(found))
         return
@@ -175,6 +184,12 @@ def fidelity_command(recordings: tuple[Path, ...], behind: int, as_json: bool) -
     click.echo(f"{found.swaps:,} swaps, {judged:,} judged, {found.swaps - judged:,} not judged")
     for (dex, why), count in found.unjudged.items():
         click.echo(f"  not judged: {dex} {count:,} {why}")
+    for dex, ran in found.executed.items():
+        click.echo(f"real program of {dex}: {ran.swaps:,} swaps executed, {ran.equal:,} paid as quoted")
+        if ran.first:
+            click.echo(f"  the first that differs: {ran.first}")
+    for (dex, why), count in found.unrun.items():
+        click.echo(f"  not executed: {dex} {count:,} {why}")
 
 
 def _fidelity_json(found: Fidelity) -> dict[str, object]:
@@ -193,7 +208,14 @@ def _fidelity_json(found: Fidelity) -> dict[str, object]:
         for (dex, basis), row in found.errors.items()
     ]
     unjudged = [{"venue": dex, "why": why, "swaps": count} for (dex, why), count in found.unjudged.items()]
-    return {"swaps": found.swaps, "judged": judged, "unjudged": unjudged}
+    executed = [
+        {"venue": dex, "swaps": row.swaps, "equal": row.equal, "first": row.first or None}
+        for dex, row in found.executed.items()
+    ]
+    unrun = [{"venue": dex, "why": why, "swaps": count} for (dex, why), count in found.unrun.items()]
+    return {
+        "swaps": found.swaps, "judged": judged, "unjudged": unjudged, "executed": executed, "not_executed": unrun
+    }  # fmt: skip
 
 
 @click.command("report")

@@ -110,7 +110,7 @@ def screen(ticks: Ticks, rows: Sequence[EmaParams]) -> list[Screened]:
     pools, prices = np.frombuffer(ticks.pools, np.int64), np.frombuffer(ticks.prices, np.int64)
     found = []
     for row in rows:
-        averages = tuple(np.zeros(len(ticks.names), np.int64) for _ in range(3))
+        averages: tuple[Any, ...] = tuple(np.zeros(len(ticks.names), np.int64) for _ in range(3))
         folded = np.array([not row.pools or name in row.pools for name in ticks.names], np.bool_)
         crosses, intents = kernel(pools, prices, folded, (row.fast, row.slow, row.most_orders), averages)
         found.append(Screened(int(crosses), int(intents)))
