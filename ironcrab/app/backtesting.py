@@ -97,10 +97,11 @@ def summed(ledger: Ledger) -> dict[str, object]:
         "equity_lamports": ledger.equity,
         "realised_lamports": ledger.realised,
         "held_lamports": ledger.held,
+        "unsold_lamports": ledger.unsold,
         "drawdown_lamports": ledger.drawdown,
         "network_lamports": sum(row.network for row in ledger.rows),
         "tip_lamports": sum(row.tip for row in ledger.rows),
-        "rent_lamports": sum(row.rent for row in ledger.rows),
+        "rent_lamports": ledger.rent,
         "failed": outcomes["FailedConfirmed"],
         "failed_lamports": ledger.failed_cost,
         "outcomes": dict(sorted(outcomes.items())),
@@ -115,7 +116,8 @@ def summary_lines(ledger: Ledger) -> list[str]:
     sells = [row.net for row in ledger.rows if row.net is not None]
     refused = Counter(row.refused for row in ledger.rows if row.outcome in REFUSED)
     basis = Counter(row.basis for row in ledger.landed if row.basis)
-    rent = sum(row.rent for row in ledger.rows)
+    rent = ledger.rent
+    unsold = f"not sold {sol(ledger.unsold)}, " if ledger.unsold else ""
     rows = [
         (
             "trades",
@@ -128,7 +130,7 @@ def summary_lines(ledger: Ledger) -> list[str]:
             "PnL",
             (
                 f"{sol(ledger.equity)} SOL: sells {sol(ledger.realised)}, failed {sol(-ledger.failed_cost)}, "
-                f"rent {sol(-rent)}, held {sol(ledger.held)} at the last price"
+                f"rent {sol(-rent)}, {unsold}held {sol(ledger.held)} at the last price"
             ),
         ),
         (

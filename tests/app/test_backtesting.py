@@ -9,10 +9,12 @@ from click.testing import CliRunner
 
 from ironcrab import testing
 from ironcrab.app import charts
-from ironcrab.app.backtesting import backtest_command, fidelity_command, report_command
+from ironcrab.app.backtesting import backtest_command, fidelity_command, report_command, summary_lines, summed
 from ironcrab.app.text import sol, sparkline
 from ironcrab.domain.fault import DiskFault, InputFault
 from ironcrab.log.recording import Recording
+from ironcrab.mode.ledger import ledger_of
+from ironcrab.mode.querying import query
 from ironcrab.mode.verify import follow
 from tests.mode.conftest import market
 
@@ -101,6 +103,27 @@ def test_a_backtest_says_what_came_of_it(made):
     assert told["trades"] > 10
     assert told["basis"] == {"executable": told["trades"] + told["failed"]}
     assert told["outcomes"]["Confirmed"] == told["trades"]
+
+
+def test_the_parts_of_the_profit_add_up(made, tmp_path):
+    """Recomputed from the log by SQL; cut off while something is held, what it cost is told too."""
+    folder, _ = made
+    for end in ("s1190", "s1030"):
+        call(backtest_command, folder / "s.toml", "--on", folder / "market", "--to", end, "--out", tmp_path / end)
+        run = Recording.open(tmp_path / end)
+        told = summed(ledger_of(run))
+        _, [(cash, network)] = query(
+            run,
+            "select sum(wallet_sol_delta_lamports_hi::hugeint * 18446744073709551616::hugeint"
+            " + wallet_sol_delta_lamports_lo::hugeint), sum(fees.network_fee_lamports) from confirm_answer",
+        )
+        assert told["equity_lamports"] == cash + told["held_lamports"]
+        assert told["network_lamports"] == network
+        parts = told["realised_lamports"] - told["failed_lamports"] - told["rent_lamports"] + told["unsold_lamports"]
+        assert told["equity_lamports"] == parts
+        line = next(line for line in summary_lines(ledger_of(run)) if line.startswith("PnL"))
+        assert ("not sold" in line) == (told["unsold_lamports"] != 0)
+    assert told["held_lamports"] > 0 > told["unsold_lamports"]
 
 
 def test_a_part_and_a_measured_latency(made):
