@@ -432,8 +432,8 @@ def bought(folder, **paper):
 
 def test_runs_are_reset_and_equal(tmp_path):
     """Run n sees nothing of run n-1: the same twice in one process gives the same bytes."""
-    first = bought(tmp_path / "a", loss_bps=500, latency="measured", latency_quantiles_slots=[0, 1, 5])
-    second = bought(tmp_path / "b", loss_bps=500, latency="measured", latency_quantiles_slots=[0, 1, 5])
+    first = bought(tmp_path / "a", loss_bps=500, seed=3, latency="measured", latency_quantiles_slots=[0, 1, 5])
+    second = bought(tmp_path / "b", loss_bps=500, seed=3, latency="measured", latency_quantiles_slots=[0, 1, 5])
     files = [path for path in sorted(first.path.rglob("*")) if path.is_file()]
     assert files
     for path in files:
