@@ -1,6 +1,7 @@
 """Commands of the backtest: backtest, fidelity, report."""
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -245,5 +246,7 @@ def report_command(runs: tuple[Path, ...], out: Path) -> None:
     try:
         out.write_text(page(told), encoding="utf-8")
     except OSError as error:
+        with suppress(OSError):
+            out.unlink(missing_ok=True)  # half a page would stand in the way of the next one
         raise DiskFault(f"cannot write {out}: {error.strerror}; free space or name another file") from error
     click.echo(f"{out}: {sum(len(ledger.rows) for _, ledger, _ in told):,} attempts of {len(told)} run(s)")

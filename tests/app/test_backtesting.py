@@ -1,5 +1,6 @@
 """The commands backtest, fidelity and report, and the report as a browser would read it."""
 
+import errno
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -197,6 +198,20 @@ def test_what_is_no_run_has_no_report(made):
         call(report_command, folder / "market", "--out", folder / "x.html")
     with pytest.raises(DiskFault, match="cannot write"):
         call(report_command, folder / "run", "--out", folder / "nowhere" / "x.html")
+
+
+def test_a_full_disk_leaves_no_half_report(made, monkeypatch):
+    folder, _ = made
+
+    def half(path, text, **_):
+        path.write_bytes(text[:10].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", half)
+        with pytest.raises(DiskFault, match="No space left on device"):
+            call(report_command, folder / "run", "--out", folder / "half.html")
+    assert not (folder / "half.html").exists()
 
 
 def test_a_report_is_the_same_bytes_again(made):
