@@ -1,17 +1,17 @@
-"""A soak of feed and record: many updates a second, a fault every so often, memory and latency watched.
+"""A soak of a live paper session: many updates a second, a fault every so often, memory and latency watched.
 
-    python tests/bench/soak.py                    an hour at 5,000 updates a second
-    python tests/bench/soak.py --minutes 2        the short form
-    python tests/bench/soak.py --minutes 0.5 --rate 2000    what CI runs; IRONCRAB_SOAK_MINUTES=2 .ci/run for longer
-    python tests/bench/soak.py --calm             without faults: latencies of a quiet connection (replays are swallowed
-                                                  at full speed, and their updates wait for one another)
+    python -m tests.bench.soak                           an hour at 5,000 updates a second
+    python -m tests.bench.soak --minutes 2 --rate 2000   what CI runs; IRONCRAB_SOAK_MINUTES=10 .ci/run for longer
+    python -m tests.bench.soak --calm                    without faults: latencies of a quiet connection (replays are
+                                                         swallowed at full speed, and their updates wait for one another)
 
 The feed is the demo market, filled up with small account writes to the wanted rate; streams are cut off, told twice and
-left by lag errors by script. Each quarter of a minute (of a short soak
-each sixth of it) a line says how it goes. In the end the recording is read back:
-every slot told from its beginning to its end, no gap left open or unfilled, every byte as written. Exit code 1 where
-that does not hold, or where memory climbed by more than 1 MB a minute in the second half (a soak of 10 minutes and
-longer; before that caches are still filling).
+left by lag errors by script. The session runs the demo's scenario with every strategy there is. Each quarter of a
+minute (of a short soak each sixth of it) a line says how it goes: latency is from the frame's receipt until all that
+follows from it is appended. In the end the recording is read back: every slot told from its beginning to its end, no
+gap left open or unfilled, every byte as written, every decision the same when it is folded again, every invariant
+held. Exit code 1 where that does not hold, or where memory climbed by more than 1 MB a minute in the second half (a
+soak of 10 minutes and longer; before that caches are still filling).
 """
 
 import argparse
@@ -20,22 +20,27 @@ import json
 import multiprocessing
 import os
 import tempfile
+import time
 from pathlib import Path
 
+from ironcrab.check import check
 from ironcrab.dex import base58, raydium
 from ironcrab.domain.control import GapClosed
 from ironcrab.domain.market import SlotUpdate
 from ironcrab.ingest.proto import geyser_pb2 as wire
 from ironcrab.log.recording import Recording
-from ironcrab.mode import record as recording
-from ironcrab.mode.record import Recorder, RecordSettings, record_until
+from ironcrab.mode.live import LiveSettings, folder_of, live_until
+from ironcrab.mode.outlets import paper_outlets
+from ironcrab.mode.taking import Live
+from ironcrab.mode.verify import follow
 from ironcrab.shell import geyser_faults
 from ironcrab.shell.clock import now_ns
-from ironcrab.shell.endpoint import Endpoint
+from ironcrab.shell.endpoint import endpoint
 from ironcrab.shell.geyser_chain import Chain
 from ironcrab.shell.geyser_demo import SLOT_NS, demo
 from ironcrab.shell.geyser_filters import Update
 from ironcrab.shell.geyser_server import GeyserServer
+from tests.bench.bench_live import whole
 
 DEMO_RATE = 400
 LOOK_S = 15
@@ -87,32 +92,40 @@ def slope(samples):
     return sum((x - mean_x) * (y - mean_y) for x, y in half) / spread if spread else 0.0
 
 
-async def soak(port, folder, minutes):
-    latencies, samples, all_p99 = [], [], []
-    look_s = min(LOOK_S, minutes * 60 / LOOKS)
+def timed(latencies):
+    """Every arrival of a session from now on adds its latency."""
+    arrive = Live.arrive
 
-    class Timed(Recorder):
-        def take(self, arrival):
-            super().take(arrival)
-            latencies.append(now_ns() - arrival[0])
-            self.status.lag_ns = latencies[-1]
-            Timed.last = self
+    def arrive_and_tell(live, arrival):
+        arrive(live, arrival)
+        latencies.append(now_ns() - arrival[0])
 
-    recording.Recorder = Timed
+    Live.arrive = arrive_and_tell
+
+
+async def soak(told, port, data, minutes):
+    """The session's summary, (minute, MB) and p99 of each look."""
+    latencies, samples, all_p99, statuses = [], [], [], []
+    timed(latencies)
     stop = asyncio.Event()
-    settings = RecordSettings(Endpoint(f"127.0.0.1:{port}", tls=False), most_tracked=5_000, segment_age_ns=60 * 10**9)
-    task = asyncio.create_task(record_until(folder, settings, stop))
-    began = now_ns()
+
+    async def outlets(_):
+        return paper_outlets(told)
+
+    settings = LiveSettings(endpoint(f"http://127.0.0.1:{port}"), data, segment_age_ns=60 * 10**9)
+    task = asyncio.create_task(live_until(told, settings, outlets, stop, statuses.append))
+    began, look_s = now_ns(), min(LOOK_S, minutes * 60 / LOOKS)
     while not task.done() and now_ns() - began < minutes * 60e9:
         await asyncio.wait((task,), timeout=look_s)
-        minute = (now_ns() - began) / 60e9
-        samples.append((minute, resident_mb()))
+        samples.append(((now_ns() - began) / 60e9, resident_mb()))
         seen, latencies[:] = sorted(latencies), []
-        if seen:
+        status, statuses[:] = statuses[-1:], []
+        if seen and status:
             all_p99.append(seen[len(seen) * 99 // 100])
             print(
-                f"{minute:6.2f} min  {len(seen) / look_s:8.0f} arrivals/s  p50 {seen[len(seen) // 2] / 1e6:6.2f} ms  "
-                f"p99 {all_p99[-1] / 1e6:6.2f} ms  {samples[-1][1]:6.1f} MB  gaps {Timed.last.status.gaps}",
+                f"{samples[-1][0]:6.2f} min  {len(seen) / look_s:8.0f} arrivals/s  p50 {seen[len(seen) // 2] / 1e6:6.2f} ms"
+                f"  p99 {all_p99[-1] / 1e6:6.2f} ms  {samples[-1][1]:6.1f} MB  {status[0].records:,} records"
+                f"  {status[0].pools} pools  {status[0].positions} positions  {status[0].gaps} gaps",
                 flush=True,
             )
     stop.set()
@@ -120,7 +133,7 @@ async def soak(port, folder, minutes):
 
 
 def judged(folder):
-    """What is wrong with the recording: unfilled gaps, slots that are not whole, damaged bytes."""
+    """What is wrong with the recording: unfilled gaps, slots that are not whole, bytes, decisions, invariants."""
     opened = Recording.open(folder)
     wrong = [f"unfilled gap up to {r.event.to_slot}" for r in opened.records((GapClosed,)) if not r.event.filled]
     told = {}
@@ -129,7 +142,9 @@ def judged(folder):
     slots = [slot for slot in sorted(told) if "created" in told[slot]]
     wrong += [f"slot {slot} is missing" for slot in range(slots[0], slots[-1]) if slot not in told]
     wrong += [f"slot {slot} was not processed" for slot in slots[:-1] if told[slot].count("processed") != 1]
-    return [*wrong, *(str(fault) for fault in opened.verify_bytes().faults)]
+    wrong += [str(fault) for fault in opened.verify_bytes().faults]
+    wrong += [str(found) for run in follow(opened).runs for found in run.divergences]
+    return wrong + [f"{name}: {found[0]}" for name, found in check(opened).items() if found]
 
 
 def main():
@@ -143,20 +158,23 @@ def main():
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(asked.rate, faults, there))
     server.start()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "soak"
-        summary, samples, all_p99 = asyncio.run(soak(here.recv(), folder, asked.minutes))
+        told = whole()
+        summary, samples, all_p99 = asyncio.run(soak(told, here.recv(), Path(scratch), asked.minutes))
         here.send(None)
         server.join()
-        wrong = judged(folder)
+        folder = folder_of(Path(scratch), told)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        began = time.monotonic()
+        wrong = judged(folder)
     climb = slope(samples)
     if asked.minutes >= 10 and climb > 1:
         wrong.append(f"memory climbed by {climb:.2f} MB a minute")
     answer = {
-        "records": summary.records, "gaps": summary.gaps, "mb_per_minute": round(climb, 3),
-        "peak_mb": round(max(mb for _, mb in samples), 1), "worst_p99_ms": round(max(all_p99) / 1e6, 3),
-        "median_p99_ms": round(sorted(all_p99)[len(all_p99) // 2] / 1e6, 3), "sealed_mb": round(size / 2**20, 1),
-        "counts": summary.refused, "wrong": wrong[:5],
+        "records": summary.records, "gaps": summary.gaps, "decisions": summary.decisions,
+        "mb_per_minute": round(climb, 3), "peak_mb": round(max(mb for _, mb in samples), 1),
+        "worst_p99_ms": round(max(all_p99) / 1e6, 3), "median_p99_ms": round(sorted(all_p99)[len(all_p99) // 2] / 1e6, 3),
+        "sealed_mb": round(size / 2**20, 1), "judged_s": round(time.monotonic() - began, 1), "counts": summary.refused,
+        "wrong": wrong[:5],
     }  # fmt: skip
     print(json.dumps(answer))
     raise SystemExit(1 if wrong else 0)
