@@ -1,6 +1,7 @@
 """Commands of the backtest: backtest, fidelity, report."""
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from ironcrab.mode.grounds import Grounds
 from ironcrab.mode.ledger import REFUSED, Ledger, Reading, ledger_of
 from ironcrab.mode.output import fresh_folder
 from ironcrab.mode.scenario import load
+from ironcrab.shell.programs import Programs
 
 
 @click.command("backtest")
@@ -96,10 +98,11 @@ def summed(ledger: Ledger) -> dict[str, object]:
         "equity_lamports": ledger.equity,
         "realised_lamports": ledger.realised,
         "held_lamports": ledger.held,
+        "unsold_lamports": ledger.unsold,
         "drawdown_lamports": ledger.drawdown,
         "network_lamports": sum(row.network for row in ledger.rows),
         "tip_lamports": sum(row.tip for row in ledger.rows),
-        "rent_lamports": sum(row.rent for row in ledger.rows),
+        "rent_lamports": ledger.rent,
         "failed": outcomes["FailedConfirmed"],
         "failed_lamports": ledger.failed_cost,
         "outcomes": dict(sorted(outcomes.items())),
@@ -114,7 +117,8 @@ def summary_lines(ledger: Ledger) -> list[str]:
     sells = [row.net for row in ledger.rows if row.net is not None]
     refused = Counter(row.refused for row in ledger.rows if row.outcome in REFUSED)
     basis = Counter(row.basis for row in ledger.landed if row.basis)
-    rent = sum(row.rent for row in ledger.rows)
+    rent = ledger.rent
+    unsold = f"not sold {sol(ledger.unsold)}, " if ledger.unsold else ""
     rows = [
         (
             "trades",
@@ -127,7 +131,7 @@ def summary_lines(ledger: Ledger) -> list[str]:
             "PnL",
             (
                 f"{sol(ledger.equity)} SOL: sells {sol(ledger.realised)}, failed {sol(-ledger.failed_cost)}, "
-                f"rent {sol(-rent)}, held {sol(ledger.held)} at the last price"
+                f"rent {sol(-rent)}, {unsold}held {sol(ledger.held)} at the last price"
             ),
         ),
         (
@@ -149,12 +153,20 @@ def summary_lines(ledger: Ledger) -> list[str]:
 @click.command("fidelity")
 @click.argument("recordings", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--behind", type=click.IntRange(0), default=0, help="Slots by which the state that the model sees lags.")
+@click.option(
+    "--programs",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of <program id>.so: execute each exactly quoted swap by the real program, too.",
+)
 @JSON
-def fidelity_command(recordings: tuple[Path, ...], behind: int, as_json: bool) -> None:
+def fidelity_command(recordings: tuple[Path, ...], behind: int, folder: Path | None, as_json: bool) -> None:
     """Each recorded swap of RECORDINGS through the fill model: how far paper fills are from the real ones."""
+    programs = None if folder is None else Programs(folder)
     opened = [Recording.open(path) for path in recordings]
     with bar("fidelity", sum(each.next_seq - each.first_seq for each in opened)) as show:
-        found = fidelity(opened, behind, show)
+        found = fidelity(opened, behind, show, programs)
     if as_json:
         emit_json(_fidelity_json(found))
         return
@@ -175,6 +187,12 @@ def fidelity_command(recordings: tuple[Path, ...], behind: int, as_json: bool) -
     click.echo(f"{found.swaps:,} swaps, {judged:,} judged, {found.swaps - judged:,} not judged")
     for (dex, why), count in found.unjudged.items():
         click.echo(f"  not judged: {dex} {count:,} {why}")
+    for dex, ran in found.executed.items():
+        click.echo(f"real program of {dex}: {ran.swaps:,} swaps executed, {ran.equal:,} paid as quoted")
+        if ran.first:
+            click.echo(f"  the first that differs: {ran.first}")
+    for (dex, why), count in found.unrun.items():
+        click.echo(f"  not executed: {dex} {count:,} {why}")
 
 
 def _fidelity_json(found: Fidelity) -> dict[str, object]:
@@ -193,7 +211,14 @@ def _fidelity_json(found: Fidelity) -> dict[str, object]:
         for (dex, basis), row in found.errors.items()
     ]
     unjudged = [{"venue": dex, "why": why, "swaps": count} for (dex, why), count in found.unjudged.items()]
-    return {"swaps": found.swaps, "judged": judged, "unjudged": unjudged}
+    executed = [
+        {"venue": dex, "swaps": row.swaps, "equal": row.equal, "first": row.first or None}
+        for dex, row in found.executed.items()
+    ]
+    unrun = [{"venue": dex, "why": why, "swaps": count} for (dex, why), count in found.unrun.items()]
+    return {
+        "swaps": found.swaps, "judged": judged, "unjudged": unjudged, "executed": executed, "not_executed": unrun
+    }  # fmt: skip
 
 
 @click.command("report")
@@ -221,5 +246,7 @@ def report_command(runs: tuple[Path, ...], out: Path) -> None:
     try:
         out.write_text(page(told), encoding="utf-8")
     except OSError as error:
+        with suppress(OSError):
+            out.unlink(missing_ok=True)  # half a page would stand in the way of the next one
         raise DiskFault(f"cannot write {out}: {error.strerror}; free space or name another file") from error
     click.echo(f"{out}: {sum(len(ledger.rows) for _, ledger, _ in told):,} attempts of {len(told)} run(s)")

@@ -82,6 +82,7 @@ def _figures(ledger: Ledger) -> list[tuple[str, str]]:
     return [
         ("PnL, SOL", sol(ledger.equity)),
         ("of it on sells", sol(ledger.realised)),
+        ("not sold yet", sol(ledger.unsold)),
         ("deepest drawdown, SOL", sol(ledger.drawdown)),
         ("confirmed trades", f"{outcomes['Confirmed']:,}"),
         ("sells won", f"{won:,} of {len(sells):,}"),

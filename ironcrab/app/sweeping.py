@@ -204,11 +204,13 @@ def _parts(path: str, bounds: Any, split: int | None, walked: str | None) -> Any
     """The spans of one recording, all within `bounds`."""
     from ironcrab.mode import axes  # noqa: PLC0415 - as above
 
-    if split is None and walked is None:
-        return (axes.Part(0, "whole", bounds),)
     first, end = time_bounds(Recording.open(path))
     first = first if bounds.start is None else max(first, bounds.start)
     end = end if bounds.end is None else min(end, bounds.end)
+    if first >= end:
+        raise InputFault(f"nothing of {path} lies between --from and --to; run: ironcrab inspect {path}")
+    if split is None and walked is None:
+        return (axes.Part(0, "whole", bounds),)
     if split is not None:
         return axes.halves(first, end, split, bounds)
     train, colon, test = (walked or "").partition(":")

@@ -13,6 +13,7 @@ import msgspec
 from blake3 import blake3
 from msgspec import Struct
 
+from ironcrab.domain.control import RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.loop import Record
 
@@ -174,12 +175,16 @@ def subject_of(event: Any) -> str:
 
 
 def field_differences(recorded: Event | None, said: Event | None) -> Iterator[FieldDifference]:
-    """Every leaf field that differs, by dotted path; lists by index."""
+    """Every leaf field that differs, by dotted path; lists by index, what a run opens with by its name."""
     yield from _differences("", _plain(recorded), _plain(said))
 
 
 def _plain(event: Event | None) -> Any:
-    return {} if event is None else msgspec.to_builtins(event)
+    plain = {} if event is None else msgspec.to_builtins(event)
+    if isinstance(event, RunStarted):
+        for name, key in (("settings", "key"), ("reducers", "name")):
+            plain[name] = {each.pop(key): each for each in plain[name]}
+    return plain
 
 
 def _differences(path: str, left: Any, right: Any) -> Iterator[FieldDifference]:

@@ -8,20 +8,23 @@ slice) that part of the market is compared that both hold.
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from ironcrab.domain.control import RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.trade import DecisionRecord, TradeIntent, Verdict
 from ironcrab.log.compare import Digest, Divergence, field_differences, subject_of
+from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
 from ironcrab.mode.run import OURS
 
-REFERENCES = ("intent", "ask", "decided_at", "opened", "reads", "first_seq", "state")
-"""Fields that name other records by seq."""
+REFERENCES = ("intent", "ask", "decided_at", "opened", "reads", "first_seq", "state", "run")
+"""Fields that name other records by seq, and runs by number."""
 
 
 DECISIONS = (Verdict, TradeIntent, DecisionRecord)
@@ -84,6 +87,10 @@ def compare(a: Recording, b: Recording) -> Comparison:
     tally = Tally()
     from_a, from_b = _begin(a, b), _begin(b, a)
     left, right = turns(a, from_a), turns(b, from_b)
+    opening = next(left), next(right)
+    _opened(opening[0], opening[1], a, from_a)
+    _opened(opening[1], opening[0], b, from_b)
+    left, right = chain(opening[:1], left), chain(opening[1:], right)
     while True:
         mine, its = next(left, None), next(right, None)
         if mine is None or its is None:
@@ -110,6 +117,15 @@ def _begin(recording: Recording, other: Recording) -> int:
     if start is None or start.log_id != recording.log_id or other.log_id == recording.log_id:
         return recording.first_seq
     return max(start.seq, recording.first_seq)
+
+
+def _opened(mine: Turn, its: Turn, recording: Recording, begin: int) -> None:
+    """Give a first turn the opening of the run that it is in the midst of, where the other one opens with its own."""
+    if begin == recording.first_seq or not any(type(word.event) is RunStarted for word in its.words.get("world", ())):
+        return
+    seq = max((seq for seq, _ in runs_of(recording) if seq < begin), default=None)
+    if seq is not None:
+        mine.words.setdefault("world", []).insert(0, recording.record(seq))
 
 
 class Tally:

@@ -4,6 +4,9 @@ The pool stands as it did before the swap's transaction, and within it as the sw
 what entered and left the pool's reserves and not how the amount was fixed, so that the model is asked both ways
 (exact in, exact out) on the `exact` basis; equal means both amounts to the last unit. The error is what the model
 pays above (or below) the recorded amount, in millionths of it.
+
+Where binaries are given, each exactly quoted swap is also executed by the real program on the same accounts, and what
+it pays is held against the quote.
 """
 
 from collections import deque
@@ -12,13 +15,16 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec import Struct, field
 
 from ironcrab.dex import Account, Quote, Refusal
+from ironcrab.dex.address import TOKEN_PROGRAMS
 from ironcrab.dex.face import Clock, Exact
+from ironcrab.dex.mint import amount_of as held_in
 from ironcrab.domain.market import DexPoolAccounts, LatestBlockhash, PoolStateUpdate, Trade
 from ironcrab.domain.units import floor_div
 from ironcrab.log.recording import Recording
 from ironcrab.loop import Record
 from ironcrab.market.accounts import SLOTS_PER_EPOCH
-from ironcrab.mode.fills import Fills, NoFill
+from ironcrab.mode.fills import Fills, NoFill, Shown
+from ironcrab.shell.programs import NotRun, Programs
 
 MILLION = 1_000_000
 OUTSIDE = {
@@ -53,11 +59,27 @@ class Errors(Struct):
         return found
 
 
+class Executed(Struct):
+    """Of one venue: swaps that the real program paid, those it paid as quoted, and the first that it did not.
+
+    As quoted: the trader's two amounts, and those of the pool's token accounts, to the last unit.
+    """
+
+    swaps: int = 0
+    equal: int = 0
+    first: str = ""
+
+
 class Fidelity(Struct):
-    """Errors by (venue, basis), and swaps that could not be judged by (venue, why)."""
+    """Errors by (venue, basis), and swaps that could not be judged by (venue, why).
+
+    `executed` tells what the real programs did by venue, `unrun` which swaps they did not pay by (venue, why).
+    """
 
     errors: dict[tuple[str, str], Errors] = field(default_factory=dict)
     unjudged: dict[tuple[str, str], int] = field(default_factory=dict)
+    executed: dict[str, Executed] = field(default_factory=dict)
+    unrun: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def swaps(self) -> int:
@@ -66,7 +88,10 @@ class Fidelity(Struct):
 
 
 def fidelity(
-    recordings: Iterable[Recording], behind: int = 0, progress: Callable[[int], None] | None = None
+    recordings: Iterable[Recording],
+    behind: int = 0,
+    progress: Callable[[int], None] | None = None,
+    programs: Programs | None = None,
 ) -> Fidelity:
     """Judge every Trade of the recordings.
 
@@ -74,11 +99,12 @@ def fidelity(
         recordings: each judged on its own, from nothing known.
         behind: slots by which the state that the model sees lies behind; 0: right before the swap.
         progress: told the records so far.
+        programs: real programs that execute what is quoted; None: none are at hand.
     """
     found = Fidelity()
     seen = 0
     for recording in recordings:
-        judging = Judging(found, behind, _block_times(recording))
+        judging = Judging(found, behind, _block_times(recording), programs)
         for record in recording.records():
             if record.cause is None:
                 judging.see(record)
@@ -102,8 +128,11 @@ def _block_times(recording: Recording) -> dict[int, int]:
 class Judging:
     """Judges the swaps of one recording, transaction by transaction. Shown world records only."""
 
-    def __init__(self, found: Fidelity, behind: int, times: Mapping[int, int]) -> None:
+    def __init__(
+        self, found: Fidelity, behind: int, times: Mapping[int, int], programs: Programs | None = None
+    ) -> None:
         self.found = found
+        self.programs = programs
         self.behind = behind
         self.times = times
         self.fills = Fills("none")
@@ -190,7 +219,7 @@ class Judging:
         clock = Clock(
             slot, self.times.get(slot, told.unix_timestamp), max(told.epoch, floor_div(slot, SLOTS_PER_EPOCH))
         )
-        best: tuple[int, Quote] | None = None
+        best: tuple[int, Quote, tuple[Exact, int]] | None = None
         refused = ""
         asked: tuple[tuple[Exact, int], ...] = (("in", paid), ("out", got))
         for exact, amount in asked:
@@ -200,13 +229,44 @@ class Judging:
                 continue
             error = _error(trade, found)
             if best is None or abs(error) < abs(best[0]) or _is_equal(trade, found):
-                best = error, found
+                best = error, found, (exact, amount)
             if _is_equal(trade, found):
                 break
         if best is None:
             return self._unjudged(trade, refused)
+        if self.programs is not None:
+            self._execute(self.programs, trade, state, clock, best[1], best[2])
         state.update(best[1].after)
         return self._count(trade, "exact", best[0], equal=_is_equal(trade, best[1]))
+
+    def _execute(
+        self,
+        programs: Programs,
+        trade: Trade,
+        state: Mapping[str, Account],
+        clock: Clock,
+        mine: Quote,
+        asked: tuple[Exact, int],
+    ) -> None:
+        """The same swap by the real program, on the same accounts."""
+        exact, amount = asked
+        shown = Shown(self.fills.pools.accounts, state)
+        told = programs.swap(trade.pool_address, shown, _sides(trade), amount, exact, clock)
+        if isinstance(told, NotRun):
+            key = (trade.dex, told.why)
+            self.found.unrun[key] = self.found.unrun.get(key, 0) + 1
+            return
+        row = self.found.executed.setdefault(trade.dex, Executed())
+        row.swaps += 1
+        vaults = [address for address, account in mine.after.items() if account.owner in TOKEN_PROGRAMS]
+        moved = all(held_in(told.after.get(at, shown[at])) == held_in(mine.after[at]) for at in vaults)
+        if (told.paid, told.got) == (mine.amount_in, mine.amount_out) and moved:
+            row.equal += 1
+        elif not row.first:
+            row.first = (
+                f"{trade.signature}: the program took {told.paid} and gave {told.got}, "
+                f"the quote {mine.amount_in} and {mine.amount_out}"
+            )
 
     def _count(self, trade: Trade, basis: str, ppm: int, *, equal: bool) -> None:
         row = self.found.errors.setdefault((trade.dex, basis), Errors())

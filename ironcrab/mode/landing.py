@@ -1,7 +1,8 @@
 """Landing: in how many slots a sent transaction lands, or that it never does. Drawn, never random.
 
-Each draw hashes (seed, seq of the ask, k), so that it depends on nothing that happened before: k 0 asks whether the
-transaction is lost, k 1 how long it takes.
+Each draw hashes (seed, what is sent, k): k 0 asks whether the transaction is lost, k 1 how long it takes. What is sent
+is told by the market (slot, pool, how many were sent there in that slot), not by seqs: other parameters shift those,
+and the same trade then has the same fate in every row of a sweep and in a branch.
 """
 
 from typing import Literal
@@ -23,9 +24,9 @@ class Landing(Struct, frozen=True, gc=False):
     lost: str | None = None
 
 
-def draw(seed: int, seq: int, k: int, below: int) -> int:
-    """A number in 0..below-1 that follows from seed, seq and k alone, evenly spread."""
-    digest = blake3(b"ironcrab paper %d %d %d" % (seed, seq, k)).digest(length=16)
+def draw(seed: int, sent: str, k: int, below: int) -> int:
+    """A number in 0..below-1 that follows from seed, what is sent and k alone, evenly spread."""
+    digest = blake3(f"ironcrab paper {seed} {sent} {k}".encode()).digest(length=16)
     return int.from_bytes(digest, "big") * below >> 128
 
 

@@ -139,6 +139,16 @@ class Ledger(Struct):
         """What attempts cost that failed on the chain."""
         return sum(row.network + row.tip for row in self.landed if row.got is None)
 
+    @property
+    def rent(self) -> int:
+        """What new token accounts cost."""
+        return sum(row.rent for row in self.rows)
+
+    @property
+    def unsold(self) -> int:
+        """What no sell has realised: what is held less what it cost, and housekeeping. The parts add up to `equity`."""
+        return self.equity - self.realised + self.failed_cost + self.rent
+
 
 class Reading:
     """Fills a ledger, record by record."""

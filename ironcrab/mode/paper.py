@@ -156,6 +156,7 @@ class Paper:
         self.trades: dict[str, Trade] = {}
         self.open: dict[tuple[int, int, int], Open] = {}
         self.plans: dict[int, Plan] = {}
+        self.sent: dict[str, int] = {}
         self.held: dict[str, None] = {}
         self.percentiles: PriorityFeePercentiles | None = None
         self.purse = Purse(params.token_account_rent_lamports) if params.tell_wallet else None
@@ -173,6 +174,7 @@ class Paper:
         slot = getattr(event, "slot", None)
         if record.cause is None and slot is not None and slot > self.slot:
             self.slot = slot
+            self.sent.clear()
         kind = type(event)
         if kind is ConfirmAnswer:
             self._landed(event)
@@ -217,7 +219,7 @@ class Paper:
 
     def _sent(self, ask: int, plan: Plan, asked_ms: int) -> None:
         """Owe all answers to a sending: left at once, priced and ended where it lands."""
-        landing = self._landing(ask, plan)
+        landing = self._landing(plan)
         due, ordinal = self.slot + landing.slots, 1
         self.plans[ask] = plan
         self._owe(Open(SendAnswer, ask, plan, asked_ms, None), 0)
@@ -226,15 +228,17 @@ class Paper:
             ordinal = 2
         self._owe(Open(ConfirmAnswer, ask, plan, asked_ms, due, landing.lost), ordinal)
 
-    def _landing(self, ask: int, plan: Plan) -> Landing:
+    def _landing(self, plan: Plan) -> Landing:
         """When this transaction lands, or that it never does."""
-        params = self.params
-        if draw(params.seed, ask, 0, BPS) < params.loss_bps:
+        params, pool = self.params, plan.pool_address
+        place = self.sent[pool] = self.sent.get(pool, -1) + 1
+        sent = f"{self.slot} {pool} {place}"
+        if draw(params.seed, sent, 0, BPS) < params.loss_bps:
             return Landing(params.expiry_slots, LOST)
         slots = params.latency_slots
         if params.latency == "measured":
             told = params.latency_quantiles_slots
-            slots = told[draw(params.seed, ask, 1, len(told))]
+            slots = told[draw(params.seed, sent, 1, len(told))]
         elif params.latency == "by_fee" and self.percentiles is not None:
             slots = by_fee(params.latency_by_fee_slots, plan.priority_fee_micro_lamports, self.percentiles)
         return Landing(params.expiry_slots, EXPIRED) if slots > params.expiry_slots else Landing(slots)

@@ -2,15 +2,15 @@
 
 One reading of the trades, one compiled pass for each row (numba, extra `kernels`). The kernel only sorts rows out;
 those that are left are run by the exact reducer as in any sweep, and a row whose intents are not as many as the
-kernel counted is a fault. The arithmetic is that of `strategy.ema.EmaCross`, in 64-bit integers; a price too large
-for them is refused.
+kernel counted is a fault. The arithmetic is that of `strategy.ema.EmaCross`, in 64-bit integers; a pool with a price
+too large for them goes through the same lines uncompiled, in whole numbers of any size.
 """
 
 from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import Trade
@@ -24,11 +24,15 @@ LARGEST = 1 << 61
 
 
 class Ticks(Struct):
-    """Trades as columns: of each its pool's number and its scaled price, in the order of the log."""
+    """Trades as columns: of each its pool's number and its scaled price, in the order of the log.
+
+    `large` holds the prices that 64 bits are too small for, by place; there the column holds 0.
+    """
 
     pools: Any
     prices: Any
     names: dict[str, int]
+    large: dict[int, int] = field(default_factory=dict)
 
 
 class Screened(Struct, frozen=True):
@@ -39,12 +43,8 @@ class Screened(Struct, frozen=True):
 
 
 def ticks_of(recording: Recording) -> Ticks:
-    """The trades of a recording's market that have a price.
-
-    Raises:
-        InputFault: a price is too large for the kernel.
-    """
-    pools, prices, names = array("q"), array("q"), dict[str, int]()
+    """The trades of a recording's market that have a price."""
+    pools, prices, names, large = array("q"), array("q"), dict[str, int](), dict[int, int]()
     columns: Columns = {Trade: ("pool_address", "sol_amount", "token_amount")}
     for record in recording.records((Trade,), columns=columns):
         event: Any = record.event
@@ -52,10 +52,10 @@ def ticks_of(recording: Recording) -> Ticks:
             continue
         price = event.sol_amount * SCALE // event.token_amount
         if price >= LARGEST:
-            raise InputFault(f"record {record.seq} has a price of {price}, too large to screen; sweep without --screen")
+            large[len(prices)], price = price, 0
         pools.append(names.setdefault(event.pool_address, len(names)))
         prices.append(price)
-    return Ticks(pools, prices, names)
+    return Ticks(pools, prices, names, large)
 
 
 def count(pools: Any, prices: Any, folded: Any, params: tuple[int, int, int], averages: tuple[Any, Any, Any]) -> Any:
@@ -108,12 +108,18 @@ def screen(ticks: Ticks, rows: Sequence[EmaParams]) -> list[Screened]:
     import numpy as np  # noqa: PLC0415 - comes with numba
 
     pools, prices = np.frombuffer(ticks.pools, np.int64), np.frombuffer(ticks.prices, np.int64)
+    wide = dict.fromkeys(ticks.pools[place] for place in ticks.large)
+    places = [place for place, pool in enumerate(ticks.pools) if pool in wide] if wide else []
+    apart = [ticks.pools[place] for place in places], [ticks.large.get(place, ticks.prices[place]) for place in places]
     found = []
     for row in rows:
+        lengths = row.fast, row.slow, row.most_orders
+        looked = [not row.pools or name in row.pools for name in ticks.names]
+        folded = np.array([at and pool not in wide for pool, at in enumerate(looked)], np.bool_)
         averages: tuple[Any, ...] = tuple(np.zeros(len(ticks.names), np.int64) for _ in range(3))
-        folded = np.array([not row.pools or name in row.pools for name in ticks.names], np.bool_)
-        crosses, intents = kernel(pools, prices, folded, (row.fast, row.slow, row.most_orders), averages)
-        found.append(Screened(int(crosses), int(intents)))
+        crosses, intents = kernel(pools, prices, folded, lengths, averages)
+        more = count(*apart, looked, lengths, ([0] * len(looked), [0] * len(looked), [0] * len(looked)))
+        found.append(Screened(int(crosses) + more[0], int(intents) + more[1]))
     return found
 
 
@@ -121,7 +127,7 @@ def intents_of(paths: Sequence[str], scenarios: Sequence[Scenario]) -> list[int]
     """Intents that each scenario says on these recordings together.
 
     Raises:
-        InputFault: EMA is not its only strategy, a price is too large, or numba is not installed.
+        InputFault: EMA is not its only strategy, or numba is not installed.
     """
     rows = []
     for scenario in scenarios:

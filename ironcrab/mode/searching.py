@@ -13,7 +13,7 @@ import msgspec
 
 from ironcrab.domain.fault import InputFault
 from ironcrab.mode.axes import Axis, Row
-from ironcrab.mode.sweeping import Executor, Line, Partial, Plan, Search, carry_out, fresh, tasks, write_table
+from ironcrab.mode.sweeping import Executor, Line, Partial, Plan, Search, alone, carry_out, fresh, tasks, write_table
 
 HANDFUL = 8
 """Rows that are chosen before any of them is told."""
@@ -61,20 +61,21 @@ def search(
     """
     chosen = _Chosen(wanted)
     planned = msgspec.structs.replace(planned, rows=(), search=wanted)
-    partial = Partial(fresh(out), planned)
-    found = {(line.row, line.on, line.part): line for line in partial.lines}
-    while handful := chosen.handful():
-        planned = msgspec.structs.replace(planned, rows=(*planned.rows, *handful))
-        todo = list(tasks(planned, set(found), max(1, -(-len(handful) // jobs))))
-        for lines in carry_out(planned, todo, jobs, partial, executor):
-            found |= {(line.row, line.on, line.part): line for line in lines}
-            if progress is not None:
-                progress(len(found))
-        for row in range(len(planned.rows) - len(handful), len(planned.rows)):
-            chosen.tell(row, sum(_worth(planned, found, row)))
-    lines = sorted(found.values(), key=lambda line: (line.row, line.on, line.part))
-    write_table(planned, lines, out)
-    partial.path.unlink()
+    with alone(fresh(out)) as path:
+        partial = Partial(path, planned)
+        found = {(line.row, line.on, line.part): line for line in partial.lines}
+        while handful := chosen.handful():
+            planned = msgspec.structs.replace(planned, rows=(*planned.rows, *handful))
+            todo = list(tasks(planned, set(found), max(1, -(-len(handful) // jobs))))
+            for lines in carry_out(planned, todo, jobs, partial, executor):
+                found |= {(line.row, line.on, line.part): line for line in lines}
+                if progress is not None:
+                    progress(len(found))
+            for row in range(len(planned.rows) - len(handful), len(planned.rows)):
+                chosen.tell(row, sum(_worth(planned, found, row)))
+        lines = sorted(found.values(), key=lambda line: (line.row, line.on, line.part))
+        write_table(planned, lines, out)
+        path.unlink()
     return planned, lines
 
 

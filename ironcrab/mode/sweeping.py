@@ -6,6 +6,7 @@ stopped. The world is the paper world of backtests; where the scenario is silent
 table is written as Parquet, the plan in its metadata: any row can be run again from it alone.
 """
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -170,19 +172,21 @@ def sweep(
         executor: carries the tasks out; None: a pool of processes here, or this one.
 
     Raises:
-        InputFault: `out` exists, the partial file is of another plan, or a worker died; what was done stands.
+        InputFault: `out` exists, the partial file is of another plan or another sweep writes it, or a worker died;
+            what was done stands.
         DiskFault: the disk refused.
     """
-    partial = Partial(fresh(out), planned)
-    lines = partial.lines
-    together = max(1, min(MOST_TOGETHER, -(-len(planned.rows) // jobs)))
-    todo = list(tasks(planned, {(line.row, line.on, line.part) for line in lines}, together))
-    for _ in carry_out(planned, todo, jobs, partial, executor):
-        if progress is not None:
-            progress(len(lines))
-    lines.sort(key=lambda line: (line.row, line.on, line.part))
-    write_table(planned, lines, out)
-    partial.path.unlink()
+    with alone(fresh(out)) as path:
+        partial = Partial(path, planned)
+        lines = partial.lines
+        together = max(1, min(MOST_TOGETHER, -(-len(planned.rows) // jobs)))
+        todo = list(tasks(planned, {(line.row, line.on, line.part) for line in lines}, together))
+        for _ in carry_out(planned, todo, jobs, partial, executor):
+            if progress is not None:
+                progress(len(lines))
+        lines.sort(key=lambda line: (line.row, line.on, line.part))
+        write_table(planned, lines, out)
+        path.unlink()
     return lines
 
 
@@ -191,6 +195,23 @@ def fresh(out: Path) -> Path:
     if out.exists():
         raise InputFault(f"--out {out} exists; name a new file")
     return out.with_name(out.name + ".partial")
+
+
+@contextmanager
+def alone(partial: Path) -> Iterator[Path]:
+    """Hold the partial file, so that no two sweeps write one table. InputFault where another does; DiskFault."""
+    try:
+        handle = os.open(partial, os.O_RDONLY | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise DiskFault(f"cannot write {partial}: {error.strerror}; name another --out") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputFault(f"another sweep writes {partial}; wait for its end, or name another --out") from error
+        yield partial
+    finally:
+        os.close(handle)
 
 
 def carry_out(

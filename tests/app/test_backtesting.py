@@ -1,5 +1,6 @@
 """The commands backtest, fidelity and report, and the report as a browser would read it."""
 
+import errno
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,10 +10,12 @@ from click.testing import CliRunner
 
 from ironcrab import testing
 from ironcrab.app import charts
-from ironcrab.app.backtesting import backtest_command, fidelity_command, report_command
+from ironcrab.app.backtesting import backtest_command, fidelity_command, report_command, summary_lines, summed
 from ironcrab.app.text import sol, sparkline
 from ironcrab.domain.fault import DiskFault, InputFault
 from ironcrab.log.recording import Recording
+from ironcrab.mode.ledger import ledger_of
+from ironcrab.mode.querying import query
 from ironcrab.mode.verify import follow
 from tests.mode.conftest import market
 
@@ -103,6 +106,27 @@ def test_a_backtest_says_what_came_of_it(made):
     assert told["outcomes"]["Confirmed"] == told["trades"]
 
 
+def test_the_parts_of_the_profit_add_up(made, tmp_path):
+    """Recomputed from the log by SQL; cut off while something is held, what it cost is told too."""
+    folder, _ = made
+    for end in ("s1190", "s1030"):
+        call(backtest_command, folder / "s.toml", "--on", folder / "market", "--to", end, "--out", tmp_path / end)
+        run = Recording.open(tmp_path / end)
+        told = summed(ledger_of(run))
+        _, [(cash, network)] = query(
+            run,
+            "select sum(wallet_sol_delta_lamports_hi::hugeint * 18446744073709551616::hugeint"
+            " + wallet_sol_delta_lamports_lo::hugeint), sum(fees.network_fee_lamports) from confirm_answer",
+        )
+        assert told["equity_lamports"] == cash + told["held_lamports"]
+        assert told["network_lamports"] == network
+        parts = told["realised_lamports"] - told["failed_lamports"] - told["rent_lamports"] + told["unsold_lamports"]
+        assert told["equity_lamports"] == parts
+        line = next(line for line in summary_lines(ledger_of(run)) if line.startswith("PnL"))
+        assert ("not sold" in line) == (told["unsold_lamports"] != 0)
+    assert told["held_lamports"] > 0 > told["unsold_lamports"]
+
+
 def test_a_part_and_a_measured_latency(made):
     folder, _ = made
     done = call(
@@ -174,6 +198,20 @@ def test_what_is_no_run_has_no_report(made):
         call(report_command, folder / "market", "--out", folder / "x.html")
     with pytest.raises(DiskFault, match="cannot write"):
         call(report_command, folder / "run", "--out", folder / "nowhere" / "x.html")
+
+
+def test_a_full_disk_leaves_no_half_report(made, monkeypatch):
+    folder, _ = made
+
+    def half(path, text, **_):
+        path.write_bytes(text[:10].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", half)
+        with pytest.raises(DiskFault, match="No space left on device"):
+            call(report_command, folder / "run", "--out", folder / "half.html")
+    assert not (folder / "half.html").exists()
 
 
 def test_a_report_is_the_same_bytes_again(made):

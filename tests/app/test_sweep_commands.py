@@ -136,3 +136,5 @@ def test_a_sweep_of_a_part(folder, tmp_path):
         assert len(json.loads(told)["lines"]) == lines
         code, _, err = ironcrab("sweep", "--row", f"{out}:{lines - 1}", "--out", tmp_path / name)
         assert code == 0, err
+    late = ("--set", "momentum.take_profit_bps=200", "--from", first + 10**6, "--out", tmp_path / "late")
+    assert "lies between --from and --to" in refused("sweep", scenario, "--on", folder / "day", *late)

@@ -1,23 +1,24 @@
-"""All figures, one after the other: `python -m tests.bench`. Each script says what it measures and how.
+"""All figures, one after the other: `python -m tests.bench [RECORDS]`. Each script says what it measures and how.
 
-What has a size of its own takes it from there: the design's figures are for 1,000,000 records. A busy machine moves
+What has a size of its own takes it from there: the figures wanted are for 1,000,000 records, the default. A busy machine moves
 seconds, and ratios little.
 """
 
 import subprocess
 import sys
 
+RECORDS = sys.argv[1] if len(sys.argv) > 1 else "1000000"
 SCRIPTS = (
     ("bench_spine",),
     ("bench_log",),
-    ("bench_loop", "1000000"),
-    ("bench_reads", "1000000"),
+    ("bench_loop", RECORDS),
+    ("bench_reads", RECORDS),
     ("bench_dex",),
     ("bench_arb",),
     ("bench_feed",),
     ("bench_live", "lag", "1000", "20"),
     ("bench_live", "lag", "5000", "20"),
-    ("bench_live", "restart", "1000000"),
+    ("bench_live", "restart", RECORDS),
 )
 
 

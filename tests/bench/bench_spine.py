@@ -41,8 +41,10 @@ def peak(*args):
 def main():
     bare = process(sys.executable, "-c", "pass")
     told = process(sys.executable, "-m", "ironcrab.app", "--help")
-    print(f"ironcrab --help: {told:.3f} s, a bare interpreter {bare:.3f} s")
-    print(f"verify of the day: peak memory {peak(sys.executable, '-m', 'ironcrab.app', 'verify', str(DAY))} MB")
+    print(f"ironcrab --help: {told:.3f} s, a bare interpreter {bare:.3f} s (wanted <= 0.15)")
+    print(
+        f"verify of the day: peak memory {peak(sys.executable, '-m', 'ironcrab.app', 'verify', str(DAY))} MB (wanted <= 300)"
+    )
 
     from ironcrab.domain.trade import DecisionRecord
     from ironcrab.log.recording import Recording
@@ -56,12 +58,16 @@ def main():
             told = explain(Recording.open(DAY), seq)
             best = min(best, time.perf_counter() - began)
         again = told.reproduction
-        print(f"explain #{seq}: {best:.3f} s, {len(told.stops)} stops, folded {again.folded:,}, equal {again.equal}")
+        print(
+            f"explain #{seq}: {best:.3f} s, {len(told.stops)} stops, folded {again.folded:,}, equal {again.equal} (wanted <= 0.1)"
+        )
     manifest = Recording.open(DAY).manifest
     for segment in manifest.segments:
         for file in segment.files:
             if file.rows >= 1000:
-                print(f"sealed {file.type}: {file.size / file.rows:.1f} bytes a record ({file.rows:,})")
+                print(
+                    f"sealed {file.type}: {file.size / file.rows:.1f} bytes a record ({file.rows:,}; wanted: Trade <= 100, others <= 60)"
+                )
     print(f"this process: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
 
 

@@ -338,11 +338,14 @@ def test_lost_and_expired_transactions_cost_nothing_and_say_so():
         assert show.told(PricedAnswer) == []
 
 
-def test_draws_follow_from_seed_seq_and_k_alone():
-    assert draw(1, 2, 3, 1000) == draw(1, 2, 3, 1000)
-    drawn = [draw(7, seq, 0, 10_000) for seq in range(20_000)]
+def test_draws_follow_from_seed_what_is_sent_and_k_alone():
+    assert draw(1, "2 pool 0", 3, 1000) == draw(1, "2 pool 0", 3, 1000)
+    drawn = [draw(7, f"{slot} pool 0", 0, 10_000) for slot in range(20_000)]
     assert abs(sum(number < 2_500 for number in drawn) - 5_000) < 250
-    assert len({tuple(draw(seed, seq, k, 2**32) for seq in range(4)) for seed in range(9) for k in range(3)}) == 27
+    assert (
+        len({tuple(draw(seed, f"{slot} pool 0", k, 2**32) for slot in range(4)) for seed in range(9) for k in range(3)})
+        == 27
+    )
 
 
 def test_latency_is_drawn_from_measured_quantiles_or_follows_from_the_fee():
@@ -432,8 +435,8 @@ def bought(folder, **paper):
 
 def test_runs_are_reset_and_equal(tmp_path):
     """Run n sees nothing of run n-1: the same twice in one process gives the same bytes."""
-    first = bought(tmp_path / "a", loss_bps=500, latency="measured", latency_quantiles_slots=[0, 1, 5])
-    second = bought(tmp_path / "b", loss_bps=500, latency="measured", latency_quantiles_slots=[0, 1, 5])
+    first = bought(tmp_path / "a", loss_bps=500, seed=3, latency="measured", latency_quantiles_slots=[0, 1, 5])
+    second = bought(tmp_path / "b", loss_bps=500, seed=3, latency="measured", latency_quantiles_slots=[0, 1, 5])
     files = [path for path in sorted(first.path.rglob("*")) if path.is_file()]
     assert files
     for path in files:

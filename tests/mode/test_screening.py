@@ -33,7 +33,16 @@ ROWS = st.builds(
     pools=st.sampled_from([(), ("Pool1",), ("Pool0", "Pool3"), ("Other",)]),
 )
 TRADES = st.lists(
-    st.tuples(st.sampled_from(POOLS), st.one_of(st.integers(0, 50), st.integers(0, LARGEST // SCALE - 1))), max_size=80
+    st.tuples(
+        st.sampled_from(POOLS),
+        st.one_of(st.integers(0, 50), st.integers(0, LARGEST // SCALE - 1), st.sampled_from((1, LARGEST // SCALE - 1))),
+    ),
+    max_size=80,
+)
+HUGE = st.lists(
+    st.tuples(st.sampled_from(POOLS), st.one_of(st.integers(1, 50), st.integers(LARGEST // SCALE, 2**64 - 1))),
+    min_size=20,
+    max_size=60,
 )
 
 
@@ -45,12 +54,14 @@ def exact(trades, row):
 
 
 def columns(trades):
-    pools, prices, names = array("q"), array("q"), {}
+    pools, prices, names, large = array("q"), array("q"), {}, {}
     for pool, sol in trades:
         if sol:
+            if sol * SCALE >= LARGEST:
+                large[len(prices)] = sol * SCALE
             pools.append(names.setdefault(pool, len(names)))
-            prices.append(sol * SCALE)
-    return Ticks(pools, prices, names)
+            prices.append(sol * SCALE if sol * SCALE < LARGEST else 0)
+    return Ticks(pools, prices, names, large)
 
 
 def plainly(ticks, row):
@@ -67,8 +78,16 @@ def test_the_kernel_says_what_the_reducer_says(trades, row):
 
 @needs_numba
 @given(TRADES, st.lists(ROWS, min_size=1, max_size=4))
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=60)
 def test_compiled_as_well(trades, rows):
+    found = screen(columns(trades), rows)
+    assert [(one.crosses, one.intents) for one in found] == [exact(trades, row) for row in rows]
+
+
+@needs_numba
+@given(HUGE, st.lists(ROWS, min_size=1, max_size=2))
+@settings(derandomize=True, deadline=None, max_examples=40)
+def test_prices_beyond_64_bits_as_well(trades, rows):
     found = screen(columns(trades), rows)
     assert [(one.crosses, one.intents) for one in found] == [exact(trades, row) for row in rows]
 
@@ -103,8 +122,7 @@ def test_what_it_cannot_judge_it_refuses(market, tmp_path):
         intents_of([str(market)], [read("m", {"strategies": ["momentum"]}, "m")])
     large = Trade("Pool", "Mint", "Trader", True, 2**63, 1, 6, "raydium", slot=1)
     run_events([(10**18, large)], "large", scenarios()[0], tmp_path / "large")
-    with pytest.raises(InputFault, match="too large to screen"):
-        ticks_of(Recording.open(tmp_path / "large"))
+    assert ticks_of(Recording.open(tmp_path / "large")).large == {0: 2**63 * SCALE}
 
 
 def test_without_numba_it_says_what_to_install(market, monkeypatch):

@@ -184,3 +184,11 @@ def test_the_whole_sweep_killed(market, tmp_path, word):
     other = [*command[:-1], str(tmp_path / "other.parquet")]
     assert subprocess.run(other, capture_output=True, check=False).returncode == 0
     assert out.read_bytes() == (tmp_path / "other.parquet").read_bytes()
+
+
+def test_two_sweeps_do_not_write_one_table(made, done, tmp_path):
+    with sweeping.alone(tmp_path / "t.parquet.partial"), pytest.raises(InputFault, match="another sweep writes"):
+        sweep(made, tmp_path / "t.parquet", 1)
+    assert sweep(made, tmp_path / "t.parquet", 1) == done[0]
+    with pytest.raises(DiskFault, match="name another --out"):
+        sweep(made, tmp_path / "nowhere" / "t.parquet", 1)
