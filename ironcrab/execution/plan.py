@@ -69,7 +69,7 @@ def make_plan(
     if fresh is not None:
         reads.append(Read("quote", pool, fresh.seq))
         # an order at any price, or of a few units, still wants something
-        out = min(out, max(fresh.least(intent.max_slippage_bps), learned or 0, 1))
+        out = min(out, max(fresh.least(intent.max_slippage_bps), learned or 1))
     return Plan(
         side=intent.side,
         dex=row.dex,

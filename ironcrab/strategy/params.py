@@ -243,5 +243,5 @@ def _part(params: Any, prefix: str, kind: type[Part]) -> Part:
 
 
 def slots(secs: int) -> int:
-    """Seconds as slots of 0.4 s: rounded down, at least 1, and 0 stays 0."""
-    return max(1, secs * 1000 // SLOT_MS) if secs else 0
+    """Seconds as slots of 0.4 s, rounded down: at least two where it is not 0."""
+    return secs * 1000 // SLOT_MS

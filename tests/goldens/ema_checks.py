@@ -1,4 +1,7 @@
-"""Trades whose averages cross and touch: the input of the golden `ema-checks`. The engine refuses every intent."""
+"""Trades whose averages cross and touch: the input of the golden `ema-checks`. The engine refuses every intent.
+
+The scenario names two of the three pools.
+"""
 
 from ironcrab.domain.market import Trade
 from tests.goldens.driving import Chain
@@ -12,6 +15,6 @@ def events_of(records):
     chain = Chain(records)
     yield chain.time, chain.kill(active=True)
     for price in PRICES:
-        for pool, tokens in (("EmaPoolA", 10), ("EmaPoolB", 0 if price == 30 else 7)):
+        for pool, tokens in (("EmaPoolA", 10), ("EmaPoolB", 0 if price == 30 else 7), ("EmaPoolC", 10)):
             yield chain.time, Trade(pool, f"{pool}Mint", "EmaWallet", True, price, tokens, 6, "orca", slot=chain.slot)
         chain.slot += 1

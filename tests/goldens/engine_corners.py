@@ -38,19 +38,21 @@ class Script(engine_checks.Script):
         acts = (
             self.market, self.midnight, self.numbers, self.words, self.ranks, self.rounds, self.native, self.fills, self.wallets,
             self.wrapped, self.fee_terms, self.preempted, self.same_slot, self.forgotten,
-            self.sold_meanwhile, self.counted,
+            self.sold_meanwhile, self.counted, self.full_house, self.completed,
         )  # fmt: skip
         for act in acts:
             for event in act():
                 yield self.ms * 1_000_000, event
 
     def market(self):
-        """Four pools, a wallet without tokens."""
+        """Four pools, a wallet without tokens; nobody can sign before it is told."""
+        yield self.config(send_enabled="false")
+        yield self.config(send_enabled="true", cooldown_ms=5_001)
         yield WalletSnapshotComplete("CheckWallet", (), slot=self.slot)
         for mint in MINTS:
             yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**15, None, None, slot=self.slot)
             yield self.trade(mint)
-        yield self.config(max_open_positions=9, drawdown_limit_lamports=0)
+        yield self.config(max_open_positions=9, drawdown_limit_lamports=0, send_enabled="true", cooldown_ms=5_000)
 
     def midnight(self):
         """Losses of a day count until its last millisecond; two mints rest at once."""
@@ -405,3 +407,57 @@ class Script(engine_checks.Script):
                 yield self.arb()
                 yield from self.stopped_or_not(self.buy())
         yield self.simulated("Custom(6001)")
+
+    def full_house(self):
+        """With every place taken: deadlines and ttls that pass one after the other, and a Tier0 that needs no place."""
+        self.ms += 200_000
+        self.slot += 200
+        yield self.trade(MINTS[3])
+        for mint in MINTS[:3]:
+            yield self.buy(mint=mint, ttl_ms=60_000)
+        yield self.buy(0, mint=MINTS[3], metadata={}, tier="Tier0")
+        yield ClockTick()
+        for ahead in (1, 9):
+            yield self.buy(0, metadata={}, ttl_ms=50_000, deadline_slot=self.slot + ahead)
+        yield self.trade(MINTS[3], slots=2)
+        for ttl in (1_000, 9_000):
+            yield self.buy(0, metadata={}, ttl_ms=ttl)
+        self.ms += 1_001
+        yield ClockTick()
+        yield self.buy(0, metadata={})
+        self.ms += 1_000
+        yield ClockTick()
+        yield self.config(intent_ttl_ms=1_500)
+        for ms in (500, 1):
+            self.ms += ms
+            yield ClockTick()
+        yield self.config(intent_ttl_ms=5_000)
+        self.ms += 60_000
+        yield ClockTick()
+
+    def completed(self):
+        """A curve turns out complete: its sell goes on in the pool that pays most, not by a last trade, not on a curve."""
+        for number, pools in enumerate(
+            (
+                ((10**9, True), (2 * 10**9, True), (10**9, True)),
+                ((10**9, True), (9 * 10**9, False)),
+                ((0, True), (10**9, True)),
+                ((10**9, False),),
+            )
+        ):
+            mint, curve = f"CheckMintK{number}", f"CheckCurveK{number}"
+            self.slot += 1
+            yield TokenMintInfo(mint, TOKEN_PROGRAM, 6, 10**15, None, None, slot=self.slot)
+            yield self.trade(mint, "pumpfun", curve, 20 * 10**9)
+            for n, (quote, told) in enumerate(pools):
+                pool = f"CheckPoolK{number}{n}"
+                if told:
+                    yield PoolStateUpdate(pool, "pump_amm", 10**12, quote, mint, SOL_MINT, self.slot, slot=self.slot)
+                else:
+                    yield self.trade(mint, "pump_amm", pool, quote)
+            yield WalletBalanceSnapshot(mint, 5_000_000, 6, TOKEN_PROGRAM, slot=self.slot)
+            yield self.sell(mint=mint, pool=curve, metadata={"dex": "pumpfun", "creator": "CheckCreator"})
+            yield ClockTick()
+            for error in ("InstructionError(2, Custom(6005))", "Custom(6001)"):
+                yield self.simulated(error)
+                yield ClockTick()

@@ -248,6 +248,9 @@ class Script(engine_corners.Script):
         yield from self.fresh_try(self.wish("raydium"))
         yield from self.fresh_try(self.wish("raydium", execution=Execution(ExplicitAmount(0, 6))))
         yield self.config(plans="built", quantile_slippage_enabled="false")
+        for least in (1, 2, 9):
+            told = Execution(ExplicitAmount(least, 9))
+            yield from self.fresh_try(self.wish("raydium", "Sell", max_slippage_bps=10_000, execution=told))
         for venue in SETS:
             for side in ("Buy", "Sell"):
                 yield from self.fresh_try(self.wish(venue, side, raw=1))
@@ -435,15 +438,26 @@ class Script(engine_corners.Script):
     def equals(self):
         """A limit of one unit cannot vary: an equal message is refused until the first one cannot land any more."""
         yield self.config(quote_max_age_ms=60_000)
-        for units in (2, 256, 1):
+        for units in (2, 256):
             yield from self.fresh_try(self.wish("raydium", hint_compute_units=units))
         start = self.ms
-        for later in (0, 105_499, 105_500, 105_501):
+        for later in (0, 0, 105_499, 105_500, 105_501):
             self.ms = start + later
             if later == 105_500:
-                yield from self.fresh_try(self.wish("orca", hint_compute_units=1))
-            yield from self.fresh_try(self.wish("raydium", hint_compute_units=1))
+                yield from self.signed_only("orca")
+            yield from self.signed_only("raydium")
         yield self.config(quote_max_age_ms=50)
+
+    def signed_only(self, venue):
+        """A message that nothing varies is signed, if it may be, and sent in vain: it may land all the same."""
+        before = len([record for record in self.records if type(record.event) is SimulateAsk])
+        yield self.fed()
+        yield self.wish(venue, hint_compute_units=1)
+        yield ClockTick()
+        if len([record for record in self.records if type(record.event) is SimulateAsk]) > before:
+            yield self.simulated(out=10**15)
+            yield self.signed()
+            yield self.sent("refused")
 
     def recoveries(self):
         """A sell that must go waits for an answer: not one busy, not another's; until the wait ends, or it expires."""
@@ -657,8 +671,11 @@ class Script(engine_corners.Script):
 
     def burns(self):
         """Tokens that a fill bought are burnt: one unit, some; a close of nothing that still took some."""
-        coin = COINS["raydium"]
+        coin, pool = key(140), key(141)
         account = associated(PAPER_WALLET, coin, TOKEN)
+        yield TokenMintInfo(coin, TOKEN, 6, 10**15, None, None, slot=self.slot)
+        yield Trade(pool, coin, "CheckTrader", True, 10**9, 10**9, 6, "pump_amm", slot=self.slot)
+        yield from self.done(self.buy(RAW, mint=coin, pool=pool), RAW, 7_000_000)
         for purpose, raw, taken in (("burn", 1, 1), ("burn", 1_000, 1_000), ("close", 0, 1_000)):
             more = {"lamports": "1488440", "max_value_lamports": "9" * 18}
             yield from self.done(

@@ -56,7 +56,7 @@ class Script(engine_corners.Script):
         acts = (
             self.market, self.bands, self.actions, self.rents, self.kills, self.pauses, self.shown, self.shown_late, self.words_of_others,
             self.accounts, self.ages, self.writes, self.gone_meanwhile, self.rounds_of_two, self.dust, self.requests, self.refusals,
-            self.in_use, self.liquidations, self.tries, self.curves_first, self.one_unit,
+            self.in_use, self.liquidations, self.tries, self.curves_first, self.one_unit, self.in_the_way, self.closed_together, self.hardly_known,
         )  # fmt: skip
         for act in acts:
             for event in act():
@@ -545,6 +545,13 @@ class Script(engine_corners.Script):
         yield from self.said("burn", *close, (account,), TOKEN, lamports="1")
         yield from self.said("burn", 1, *burn[1:], (account,), TOKEN, lamports="1")
         yield from self.said("burn", *burn, (account,), TOKEN, lamports="1", withheld="true")
+        for count in (20, 21):
+            many = tuple(key(number) for number in range(1, count + 1))
+            yield from self.said("close", *close, many, TOKEN, lamports="1", mints=" ".join([key(130)] * count))
+        two = {"lamports": "1", "mints": f"{key(130)} {key(130)}"}
+        yield from self.said("burn", *burn, (account, key(161)), TOKEN, **two)
+        yield from self.said("close", *close, (account, key(161)), TOKEN, **two, withheld="true")
+        yield from self.said("close", *close, (account, key(161)), TOKEN, **two)
         for raw, pair in (
             (0, (NATIVE_SOL, SOL_MINT)), (1, (NATIVE_SOL, SOL_MINT)), (1, (SOL_MINT, NATIVE_SOL)), (1, (NATIVE_SOL, key(130))), (1, (key(130), SOL_MINT)),
         ):  # fmt: skip
@@ -692,3 +699,72 @@ class Script(engine_corners.Script):
         yield from self.failing()
         yield ControlRequest("check-one-end", "all", "reset_kill_switch")
         yield from self.failing()
+
+    def in_the_way(self):
+        """What another sell locked is sold after it, asked for again after 10 s, 20 s, to the millisecond."""
+        yield from self.held(175, 1_000_000, ((188, "pump_amm", 10**9), (189, "pump_amm", 10**9)))
+        yield self.sell(1_000_000, mint=key(175), pool=key(189))
+        yield ClockTick()
+        self.answered_asks = self.ask(SimulateAsk)
+        yield self.simulated()
+        yield self.signed()
+        yield self.sent()
+        yield ControlRequest("check-way", "all", "kill_switch", active=True, reason="drill", liquidate_positions=True)
+        yield ClockTick()
+        for ms in (9_999, 1, 0, 19_999, 1, 0):
+            self.ms += ms
+            yield ClockTick()
+        yield ControlRequest("check-way-end", "all", "reset_kill_switch")
+        yield self.ended("confirmed", 1_000_000, 1_000_000)
+        yield from self.failing()
+
+    def closed_together(self):
+        """What was refused together is closed alone while it holds the same; a dry run refuses nothing."""
+        yield from self.quiet()
+        yield self.janitor(min_age_ms=4_000, interval_ms=1_000, max_per_round=10)
+        for number in (147, 148):
+            yield self.own(number)
+        self.ms += 5_000
+        yield from self.failing()
+        for number in (147, 148):
+            yield self.own(number, lamports=RENT + 1)
+        self.ms += 1_000
+        yield ClockTick()
+        yield self.own(148, 5)
+        yield self.own(148)
+        yield from self.failing()
+        for ms in (3_999, 1, 1_000, 1_000):
+            self.ms += ms
+            yield from self.failing()
+        for number in (147, 148):
+            yield self.written(associated(PAPER_WALLET, key(number), TOKEN), SYSTEM, b"")
+        yield self.janitor(dry_run="true")
+        for number in (155, 156):
+            yield self.own(number)
+        for ms in (5_000, 1_000, 3_000):
+            self.ms += ms
+            yield ClockTick()
+            ask = self.ask(SimulateAsk)
+            if ask > self.answered_asks:
+                self.answered_asks = ask
+                yield SimulateAnswer(ask, True, None, None, 1_000, 10**15)
+            yield ClockTick()
+        for number in (155, 156):
+            yield self.written(associated(PAPER_WALLET, key(number), TOKEN), SYSTEM, b"")
+        yield self.janitor(dry_run="false")
+
+    def hardly_known(self):
+        """A mint whose only pool was made, is empty, had a price of nothing, or was traded in a slot that is gone."""
+        for number in range(4):
+            mint, pool = key(190 + number), key(230 + number)
+            yield self.snapshot(mint, 77, decimals=6)
+            self.slot += 1
+            yield (
+                PoolCreated(pool, mint, SOL_MINT, "pump_amm", "0", slot=self.slot),
+                PoolStateUpdate(pool, "pump_amm", 0, 0, mint, SOL_MINT, self.slot, slot=self.slot),
+                Trade(pool, mint, "CheckTrader", True, 1, 10**12, 6, "pump_amm", slot=self.slot),
+                Trade(pool, mint, "CheckTrader", True, 10**9, 10**9, 6, "pump_amm", slot=self.slot),
+            )[number]
+            if number == 3:
+                yield ForkOrphaned(self.slot, "drill")
+            yield from self.said("burn", 77, mint, NATIVE_SOL, 6, (key(160),), TOKEN, lamports="1")
