@@ -1,4 +1,4 @@
-"""Token accounts and mints as a node tells them in `jsonParsed` (fact sheet on token programs; Agave's account decoder).
+"""Token accounts and mints as a node tells them in `jsonParsed` (fact sheet on token programs; Agave, account decoder).
 
 Told are the fields of the base layouts; of a Token-2022 account's extensions the names alone, in `extensions`. What is
 neither has no parsed form: a node then tells its base64.
