@@ -238,7 +238,7 @@ def set_command(
 ) -> None:
     """Change parameters of the sessions of the data folder while they run; `ironcrab params` lists them.
 
-    KEY is `momentum.take_profit_bps`, `arbitrage.min_profit_lamports`, ...; without a table it is the engine's.
+    KEY is `momentum.take_profit_bps`, `wsol_manager.cooldown_ms`, ...; without a table it is the engine's.
     """
     from ironcrab.app.writing import pairs  # noqa: PLC0415 - only here
     from ironcrab.shell.control import Request  # noqa: PLC0415 - only here

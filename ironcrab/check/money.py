@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ironcrab.check.finding import Finding
-from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk
+from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SimulateAsk
 from ironcrab.domain.control import ConfigChanged, RunStarted
 from ironcrab.domain.market import WalletBalanceSnapshot
 from ironcrab.domain.trade import ExecutionResult, PositionUpdate, TradeIntent
@@ -48,32 +48,52 @@ def capital(recording: Recording) -> Iterator[Finding]:
 
 
 def max_position(recording: Recording) -> Iterator[Finding]:
-    """No buy is larger than the limit that held when it was sent."""
+    """No buy is larger than the limit that held when it was decided to be made: it is not judged again on its way."""
     limit: int | None = None
-    for record in recording.records(types=(RunStarted, ConfigChanged, SendAsk)):
+    decided: dict[int, int | None] = {}
+    for record in recording.records(types=(RunStarted, ConfigChanged, SimulateAsk, SendAsk)):
         event: Any = record.event
-        if isinstance(event, SendAsk):
-            if limit is not None and event.plan.side == "Buy" and event.plan.amount_in > limit:
-                yield Finding(record.seq, f"a buy of {event.plan.amount_in} lamports, the limit is {limit}")
+        if isinstance(event, SimulateAsk):
+            decided[event.intent] = limit
+        elif isinstance(event, SendAsk):
+            most = decided.get(event.intent, limit)
+            if most is not None and event.plan.side == "Buy" and event.plan.amount_in > most:
+                yield Finding(record.seq, f"a buy of {event.plan.amount_in} lamports, the limit is {most}")
         else:
             limit = limit_of(event, "max_position_size_lamports", limit)
 
 
 def open_positions(recording: Recording) -> Iterator[Finding]:
-    """Never more positions are open than the limit that held (a limit that was lowered closes nothing)."""
+    """Never more positions are open than the limit that held when the newest one was decided on.
+
+    A limit that is lowered closes nothing, and ends no attempt under way.
+    """
     limit: int | None = None
     is_open: dict[str, None] = {}
-    for record in recording.records(types=(RunStarted, ConfigChanged, PositionUpdate)):
+    decided: dict[int, int | None] = {}
+    sent: dict[int, int] = {}
+    confirmed: dict[int, int] = {}
+    kinds = (RunStarted, ConfigChanged, SimulateAsk, SendAsk, ConfirmAnswer, PositionUpdate)
+    for record in recording.records(types=kinds):
         event: Any = record.event
-        if not isinstance(event, PositionUpdate):
+        if isinstance(event, SimulateAsk):
+            decided[event.intent] = limit
+        elif isinstance(event, SendAsk):
+            sent[record.seq] = event.intent
+        elif isinstance(event, ConfirmAnswer):
+            if event.ask in sent:
+                confirmed[record.seq] = sent[event.ask]
+        elif not isinstance(event, PositionUpdate):
             limit = limit_of(event, "max_open_positions", limit)
         elif event.balance_raw == 0 or event.status == "Closed":
             is_open.pop(event.mint, None)
         else:
             is_new = event.mint not in is_open
             is_open[event.mint] = None
-            if limit is not None and is_new and event.last_update_source == "Execution" and len(is_open) > limit:
-                yield Finding(record.seq, f"{len(is_open)} positions are open, the limit is {limit}")
+            by = None if record.cause is None else confirmed.get(record.cause)
+            most = limit if by is None else decided.get(by, limit)
+            if most is not None and is_new and event.last_update_source == "Execution" and len(is_open) > most:
+                yield Finding(record.seq, f"{len(is_open)} positions are open, the limit is {most}")
 
 
 def least_output(recording: Recording) -> Iterator[Finding]:

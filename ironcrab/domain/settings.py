@@ -4,16 +4,20 @@ A wish is a ConfigUpdate, answered by a ConfigChanged. What was changed stands i
 restored or restarted one goes on with it; a run that opens with it says so again, for the run's own settings do not
 show it. A change ends when the scenario itself says something else of that key than it said when the change was made.
 
+A log holds runs of other scenarios, and who goes on with it folds them too: what a run's scenario says stands in its
+RunStarted. Where that differs from one's own scenario, it is kept among the changes as one from itself to itself.
+
 A parameter whose Meta says `restart` in its extra is refused while it runs.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ironcrab.domain.control import ConfigChanged, ConfigUpdate, Setting
+from ironcrab.domain.control import ConfigChanged, ConfigUpdate, RunStarted, Setting
 from ironcrab.domain.units import Word
 
 Params = TypeVar("Params", bound=Struct)
@@ -90,6 +94,11 @@ def in_force(scenario: Params, changes: Mapping[str, Change]) -> Params:
     return judged(scenario, held, OPERATOR)[0]
 
 
+def changed(scenario: Params, changes: Mapping[str, Change]) -> bool:
+    """Whether parameters in force are others than the scenario's."""
+    return any(_text(scenario, key) == change.was for key, change in changes.items())
+
+
 def update(
     name: Word, scenario: Params, changes: Changes, event: ConfigUpdate, id_of: Callable[[Params], str]
 ) -> ConfigChanged | None:
@@ -104,22 +113,60 @@ def update(
     """
     if event.target_component not in (name, "all"):
         return None
-    params, applied, rejected = judged(in_force(scenario, changes), event.config, OPERATOR)
+    # as the run has them whose operator wishes, which may be one of another scenario
+    there = judged(scenario, {key: change.value for key, change in changes.items()}, OPERATOR)[0]
+    _, applied, rejected = judged(there, event.config, OPERATOR)
     for setting in applied:
-        was = _text(scenario, setting.key) or ""
-        changes.pop(setting.key, None)
-        if setting.value != was:
+        old, own = changes.pop(setting.key, None), _text(scenario, setting.key) or ""
+        was = own if old is None else old.was
+        if (setting.value, was) != (own, own):
             changes[setting.key] = Change(setting.value, was)
-    return ConfigChanged(name, applied, rejected, id_of(params))
+    return ConfigChanged(name, applied, rejected, id_of(in_force(scenario, changes)))
 
 
-def reopened(name: Word, scenario: Params, changes: Changes, id_of: Callable[[Params], str]) -> ConfigChanged | None:
-    """What a run that opens keeps of earlier changes; the rest is dropped from `changes`. None: nothing is kept."""
-    held = {key: change for key, change in changes.items() if _text(scenario, key) == change.was}
-    params, kept, refused = judged(scenario, {key: change.value for key, change in held.items()}, KEPT)
+def reopened(
+    name: Word,
+    scenario: Params,
+    changes: Changes,
+    told: Mapping[str, str],
+    id_of: Callable[[Params], str],
+) -> ConfigChanged | None:
+    """What a run that opens keeps of earlier changes; the rest is dropped from `changes`. None: nothing is kept.
+
+    Args:
+        name: of the component.
+        scenario: its own parameters.
+        changes: get what differs in the run's scenario, lose what does not hold in it.
+        told: what the run's scenario says (`of_table`); a parameter that it does not name is as one's own.
+        id_of: the id of parameters in force.
+    """
+    elsewhere = {key: text for key, text in told.items() if text != _text(scenario, key) is not None}
+    held = {
+        key: change
+        for key, change in changes.items()
+        if change.was == elsewhere.get(key, _text(scenario, key)) and change.was != change.value
+    }
+    there = judged(scenario, elsewhere, KEPT)[0]
+    params, kept, refused = judged(there, {key: change.value for key, change in held.items()}, KEPT)
     changes.clear()
+    changes |= {key: Change(text, text) for key, text in elsewhere.items()}
     changes |= {setting.key: held[setting.key] for setting in kept}
     return ConfigChanged(name, kept, refused, id_of(params)) if held else None
+
+
+def of_table(event: RunStarted, table: str, kind: type[Struct]) -> dict[str, str]:
+    """What a run's scenario says of a table whose parameters are of this kind: text by parameter."""
+    kinds = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    told = {}
+    for setting in event.settings:
+        at, _, key = setting.key.partition(".")
+        if at == table and key in kinds and _refusal(kinds[key]) is None:
+            value = msgspec.json.decode(setting.value)
+            # what is out of range now was in range then, and is equal to nothing here
+            with suppress(msgspec.ValidationError):
+                value = msgspec.convert(value, kinds[key])
+            told[key] = text_of(value)
+    return told
 
 
 def _text(params: Struct, key: str) -> str | None:

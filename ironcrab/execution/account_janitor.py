@@ -171,7 +171,7 @@ class AccountJanitor:
             return ()
         said: tuple[Event, ...] = ()
         if kind is ConfigUpdate or kind is RunStarted:
-            self.params, said = settings_now(self.name, self.scenario, state.changes, event)
+            self.params, said = settings_now(self.name, "account_janitor", self.scenario, state.changes, event)
         if kind is ConfigUpdate:
             return said
         if kind is ControlRequest:

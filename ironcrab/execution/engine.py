@@ -27,7 +27,7 @@ from ironcrab.domain.control import (
 )
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import MARKET, PriorityFeePercentiles, WalletBalanceSnapshot, WalletSnapshotComplete
-from ironcrab.domain.settings import OPERATOR, judged
+from ironcrab.domain.settings import Changes, in_force, of_table, reopened, update
 from ironcrab.domain.trade import CheckResult, Outcome, Pnl, TradeIntent
 from ironcrab.execution import progress, recovery
 from ironcrab.execution.accounts import settle_confirmed, settle_failed
@@ -479,27 +479,43 @@ class ExecutionEngine:
 
     # control, wallet, fees
 
-    def _run_started(self, seq: int, _event: RunStarted) -> Said:
-        self._put_in_force(seq, self.params)
+    def _run_started(self, seq: int, event: RunStarted) -> Said:
+        """A run opens: what an operator changed and its scenario leaves in force goes on, and that is said."""
+        told = of_table(event, "engine", type(self.params))
+        kept = reopened(self.name, self.params, self.state.changes, told, config_snapshot_id)
+        self._put_in_force(seq)
         self.state.wallet = self.params.wallet or self.state.wallet
-        return []
+        return [] if kept is None else [kept]
 
-    def _put_in_force(self, seq: int, params: EngineParams) -> None:
+    def _put_in_force(self, seq: int) -> None:
+        """The scenario's parameters with an operator's changes."""
         state = self.state
+        params = in_force(self.params, state.changes)
         state.params, state.config_id, state.config_seq = params, config_snapshot_id(params), seq
 
     def _config_update(self, seq: int, event: ConfigUpdate) -> Said:
-        if event.target_component not in (self.name, "all"):
+        state = self.state
+        before = dict(state.changes)
+        answer = update(self.name, self.params, state.changes, event, config_snapshot_id)
+        if answer is None:
             return []
-        params, applied, rejected = judged(self.state.params, event.config, OPERATOR)
-        if params.send_enabled and not (self.state.params.send_enabled or self.state.wallet):
-            params = msgspec.structs.replace(params, send_enabled=False)
+        wishes_to_send = any(one.key == "send_enabled" and one.value == "true" for one in answer.settings)
+        if wishes_to_send and not (state.params.send_enabled or state.wallet):
             refused = Setting("send_enabled", event.config["send_enabled"], "own wallet unknown: nobody could sign")
-            applied = tuple(setting for setting in applied if setting.key != "send_enabled")
-            rejected = (*rejected, refused)
-        if applied:
-            self._put_in_force(seq, params)
-        return [ConfigChanged(self.name, applied, rejected, self.state.config_id)]
+            answer = self._taken_back(answer, refused, before)
+        if answer.settings:
+            self._put_in_force(seq)
+        return [answer]
+
+    def _taken_back(self, answer: ConfigChanged, refused: Setting, before: Changes) -> ConfigChanged:
+        """Take one applied wish back; the answer without it."""
+        changes = self.state.changes
+        changes.pop(refused.key, None)
+        if refused.key in before:
+            changes[refused.key] = before[refused.key]
+        applied = tuple(setting for setting in answer.settings if setting.key != refused.key)
+        config_id = config_snapshot_id(in_force(self.params, changes))
+        return ConfigChanged(self.name, applied, (*answer.rejected, refused), config_id)
 
     def _control(self, seq: int, event: ControlRequest) -> Said:
         if event.target not in (self.name, "all") or event.kind not in ("kill_switch", "reset_kill_switch"):
@@ -520,8 +536,8 @@ class ExecutionEngine:
         state.wallet = event.wallet
         slot = self.known.now.slot if event.slot is None else event.slot
         gone = state.authority.complete(event.mints_in_wallet, slot, self.now_ms, state.params.position_grace_ms)
-        for update in gone:
-            state.capital.reported(update.mint, 0, slot, seq)
+        for told in gone:
+            state.capital.reported(told.mint, 0, slot, seq)
         return [*gone]
 
     def _fees(self, _seq: int, event: PriorityFeePercentiles) -> Said:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from ironcrab.domain.control import ConfigUpdate, RunStarted
 from ironcrab.domain.event import Event
 from ironcrab.domain.market import SlotUpdate
-from ironcrab.domain.settings import Changes, in_force, reopened, update
+from ironcrab.domain.settings import Changes, in_force, of_table, reopened, update
 from ironcrab.domain.trade import DecisionRecord, TradeIntent
 from ironcrab.domain.units import Seq, Word
 from ironcrab.execution.params import config_snapshot_id
@@ -47,12 +47,13 @@ class UnderWay(Struct):
 
 
 def settings_now(
-    name: Word, scenario: Params, changes: Changes, event: RunStarted | ConfigUpdate
+    name: Word, table: str, scenario: Params, changes: Changes, event: RunStarted | ConfigUpdate
 ) -> tuple[Params, tuple[Event, ...]]:
     """A run opens, or an operator wishes other settings: what holds from here on, and what is said of it.
 
     Args:
         name: of the housekeeper.
+        table: of its settings in a scenario.
         scenario: its settings as the scenario has them.
         changes: what an operator changed, in its state.
         event: the occasion.
@@ -60,5 +61,5 @@ def settings_now(
     if isinstance(event, ConfigUpdate):
         said = update(name, scenario, changes, event, config_snapshot_id)
     else:
-        said = reopened(name, scenario, changes, config_snapshot_id)
+        said = reopened(name, scenario, changes, of_table(event, table, type(scenario)), config_snapshot_id)
     return in_force(scenario, changes), () if said is None else (said,)

@@ -114,7 +114,7 @@ class Liquidation:
         kind, state = type(event), self.state
         said: tuple[Event, ...] = ()
         if kind is ConfigUpdate or kind is RunStarted:
-            self.params, said = settings_now(self.name, self.scenario, state.changes, event)
+            self.params, said = settings_now(self.name, "liquidation", self.scenario, state.changes, event)
         elif kind is PositionUpdate:
             self._position(event)
         elif kind is ControlRequest:

@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from ironcrab.domain.ask import Plan
 from ironcrab.domain.market import PriorityFeePercentiles
+from ironcrab.domain.settings import Change
 from ironcrab.domain.trade import CheckResult, Read, SendInfo, SimulateInfo, TradeIntent
 from ironcrab.domain.units import Nanos, Slot
 from ironcrab.execution.limits import KillSwitch, Losses
@@ -64,6 +65,7 @@ class EngineState(Struct):
 
     Attributes:
         params: the settings in force.
+        changes: settings that an operator changed.
         config_id: their id.
         config_seq: the record that set them; None: none since the log began.
         waiting: attempts to decide at the next world record, in the order they were said.
@@ -105,3 +107,4 @@ class EngineState(Struct):
     hashes: dict[str, int] = field(default_factory=dict)
     recoveries: dict[str, int] = field(default_factory=dict)
     cooling: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, Change] = field(default_factory=dict)

@@ -145,7 +145,7 @@ class WsolManager:
             return ()
         said: tuple[Event, ...] = ()
         if kind is ConfigUpdate or kind is RunStarted:
-            self.params, said = settings_now(self.name, self.scenario, state.changes, event)
+            self.params, said = settings_now(self.name, "wsol_manager", self.scenario, state.changes, event)
         if kind is ConfigUpdate:
             return said
         if kind is RunStarted:

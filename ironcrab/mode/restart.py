@@ -32,13 +32,11 @@ class Restarted(Struct, frozen=True):
     Attributes:
         folded: records folded.
         finished: words of the last turn that were appended.
-        same: whether code and config are those of the interrupted run.
         gap: seq of the GapOpened that is open; None: none.
     """
 
     folded: int
     finished: int
-    same: bool
     gap: int | None
 
 
@@ -107,7 +105,7 @@ def restart(
         finished = _finish(turn, loop)
     show_tables(wiring, outlets)
     gap = next(reversed(wiring.known.pools.state.gaps.values()), None)
-    return Restarted(recording.next_seq - begin, finished, same, gap)
+    return Restarted(recording.next_seq - begin, finished, gap)
 
 
 def _show(recording: Recording, wiring: Wiring, outlets: Sequence[Outlet], end: int) -> None:

@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from ironcrab.domain.control import (
     ConfigChanged,
-    ConfigUpdate,
     ControlRequest,
     GapOpened,
     InputCounted,
@@ -17,9 +16,7 @@ from ironcrab.domain.control import (
 from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.domain.market import LatestBlockhash, WalletBalanceSnapshot
-from ironcrab.domain.settings import text_of
 from ironcrab.domain.trade import DecisionRecord
-from ironcrab.execution.params import FIELDS
 from ironcrab.ingest.normalise import Normaliser
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
@@ -128,11 +125,8 @@ class Live:
         self.finished = found.finished
         tail = Tail(recording, self.normaliser)
         self.feeding = Feeding(self.normaliser, tail, found.gap)
-        wishes = self._wishes() if found.same else {}
         self._begin(self.run, time)
         self.seconds.last = time // SECOND
-        if wishes:
-            self.take(time, ConfigUpdate(self.engine.name, wishes))
         if self.outlets.wallet is not None or not any(recording.records((WalletBalanceSnapshot,))):
             self._tell_wallet()
         self._take_all(self.feeding.interrupted(time))
@@ -152,12 +146,6 @@ class Live:
         told = self.outlets.wallet
         for event in opening(self.scenario) if told is None else told:
             self.drive.take(event, self.drive.wiring.now.time)
-
-    def _wishes(self) -> dict[str, str]:
-        """What an operator set in the interrupted run: a restart does not forget it."""
-        ours, theirs = self.scenario.engine, self.engine.state.params
-        moved = {key: getattr(theirs, key) for key in FIELDS if getattr(theirs, key) != getattr(ours, key)}
-        return {key: text_of(value) for key, value in moved.items()}
 
     def take(self, time: int, event: Event) -> None:
         """Take one world event, after the ticks of the silent seconds before it; what follows is folded too."""

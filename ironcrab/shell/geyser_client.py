@@ -34,14 +34,16 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
 BELOW = 2
 """Slots below the last whole one with which a replay begins."""
-ABOVE, MOST_ABOVE = 8, 16
-"""Slots by which a replay begins above the oldest slot when that was refused, and up to which that is tried."""
+MOST_ABOVE = 16
+"""Slots by which a replay begins above the oldest slot at most, where that was gone before it was asked for."""
 NEWEST_S = 3.0
 """Seconds that asking for the newest slot may take."""
 FETCH_S = 3.0
-"""Seconds that fetching a partial slot may take."""
-HOLD_S = 8.0
-"""Seconds that updates are held for a partial slot."""
+"""Seconds without a message after which fetching a partial slot counts as failed."""
+PAST = 8
+"""Slots above a wanted one behind which no replay tells it any more."""
+FETCHES = 3
+"""Connections in a row that are given up for a partial slot that could not be fetched: the next one's replay has it."""
 PROBED = 20
 """Frames of a kind that are looked at before an endpoint is believed."""
 QUIET_SLOTS = 150
@@ -98,6 +100,7 @@ class GeyserClient:
         self._pause_s = FIRST_PAUSE_S
         self._no_replay = False
         self._above = 0
+        self._unfetched = 0
         self._last_message = 0
         self._probed = {"frames": 0, "good": 0, "transactions": 0, "described": 0}
         self._last_trade_slot = 0
@@ -187,7 +190,12 @@ class GeyserClient:
         if not has or wanted is None:
             return None
         # an endpoint that no longer keeps all of it replays what it has: parent links tell what is missing below
-        return max(wanted, int(reply.first_available) + self._above)
+        oldest = int(reply.first_available)
+        begin = max(wanted, oldest + self._above)
+        # what was told whole need not come again, and what comes right behind it must not be passed over
+        if self.whole is not None and oldest <= self.whole + 1:
+            return min(begin, self.whole + 1)
+        return begin
 
     async def _newest(self, channel: Any) -> int | None:
         """The newest slot of the endpoint; until a replay has told it, the feed tells the past. None: not told."""
@@ -208,7 +216,6 @@ class GeyserClient:
         self._last_message = steady_ns()
         watch = asyncio.create_task(self._watch(call))
         writing = asyncio.create_task(self._write(call, request_of(self.wanted, begins.from_slot)))
-        held_since = 0
         try:
             async for frame in call:
                 now = now_ns()
@@ -222,11 +229,8 @@ class GeyserClient:
                 self._probe(kind, slot, frame)
                 for passed in passage.take(kind, slot, frame):
                     self._deliver(now, passed)
-                if passage.is_holding:
-                    held_since = held_since or self._last_message
-                    if passage.is_ripe or self._last_message - held_since > HOLD_S * 1e9:
-                        await self._mend(channel, passage)
-                        held_since = 0
+                if passage.is_ripe or passage.is_overdue:
+                    await self._mend(channel, passage)
                 if kind == SLOT:
                     self._progress(passage)
         except asyncio.CancelledError:
@@ -285,12 +289,21 @@ class GeyserClient:
             passage.dropped = 0
 
     async def _mend(self, channel: Any, passage: Passage) -> None:
-        """Fetch the partial slots whole by a second subscription, then let what was held go on."""
+        """Fetch the partial slots whole by a second subscription, then let what was held go on.
+
+        Where that fails although the endpoint may have them, the connection is given up: a replay brings them too.
+        """
         fetched: list[bytes] = []
         if passage.is_ripe and passage.partial:
-            with suppress(aio.AioRpcError, TimeoutError):
-                fetched = await asyncio.wait_for(self._fetch(channel, tuple(passage.partial)), FETCH_S)
+            try:
+                fetched = await self._fetch(channel, tuple(passage.partial))
+                self._unfetched = 0
                 count(self.counts, "slot_fetched", len(passage.partial))
+            except (aio.AioRpcError, TimeoutError) as error:
+                is_gone = isinstance(error, aio.AioRpcError) and _is_gone(error)
+                if not is_gone and self._unfetched < FETCHES:
+                    self._unfetched += 1
+                    raise _Broken("a slot in progress could not be fetched") from None
         now = now_ns()
         for passed in passage.release(fetched):
             self._deliver(now, passed)
@@ -300,21 +313,33 @@ class GeyserClient:
                 self._deliver(now, passed)
 
     async def _fetch(self, channel: Any, slots: tuple[int, ...]) -> list[bytes]:
-        """The updates of these slots, all frozen, from a replay."""
+        """The updates of these slots, all frozen, from a replay; [] where it has gone past them.
+
+        Raises:
+            TimeoutError: it does not come. A slow host is none: something comes, and be it late.
+        """
         call = self._subscribe(channel)
-        await call.write(request_of(self.wanted, min(slots)))
         fetched: list[bytes] = []
         missing: dict[tuple[int, int], None] = dict.fromkeys((slot, part) for slot in slots for part in (SLOT, _META))
         try:
-            async for frame in call:
+            await call.write(request_of(self.wanted, min(slots)))
+            until = steady_ns() + int(FETCH_S * 1e9)
+            while missing:
+                frame = await asyncio.wait_for(call.read(), max(0.0, (until - steady_ns()) / 1e9))
+                if frame is aio.EOF:
+                    raise TimeoutError
                 kind, slot = peek(frame)
+                if kind in (PING, PONG):
+                    continue
+                self._last_message = steady_ns()
+                until = self._last_message + int(FETCH_S * 1e9)
+                if slot > max(slots) + PAST:
+                    return []
                 if slot not in slots:
                     continue
                 fetched.append(frame)
                 if kind == _META or (kind == SLOT and _is_end(frame)):
                     missing.pop((slot, kind), None)
-                if not missing:
-                    break
         finally:
             call.cancel()
         return fetched
@@ -345,10 +370,10 @@ class GeyserClient:
     def _judge(self, error: Any) -> str:
         """The reason of a loss; InputFault where trying again is of no use."""
         code, details = error.code().name, (error.details() or "").strip()
-        if code == "OUT_OF_RANGE" or "from_slot" in details:
+        if _is_gone(error):
             # the oldest slot may have gone between asking for it and asking for its replay
-            self._above += ABOVE
-            self._no_replay = "from_slot" in details or self._above > MOST_ABOVE
+            self._no_replay = "from_slot" in details or self._above >= MOST_ABOVE
+            self._above = self._above * 2 or 1
             return f"{code}: {details}"
         where = self.endpoint.target
         if code in {"UNAUTHENTICATED", "PERMISSION_DENIED"}:
@@ -372,6 +397,11 @@ async def _cancelled(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_gone(error: Any) -> bool:
+    """Whether an endpoint says that it cannot replay from a slot (any more)."""
+    return error.code().name == "OUT_OF_RANGE" or "from_slot" in (error.details() or "")
 
 
 def _is_end(frame: bytes) -> bool:

@@ -20,6 +20,8 @@ KEPT = 256
 """Slots remembered of one connection."""
 MOST_HELD = 100_000
 """Updates held for a partial slot; beyond, it stays partial."""
+OVERDUE = 20
+"""Slots (8 s of the chain) after which a partial slot that was not processed is waited for no longer."""
 _NESTED = (ACCOUNT, TRANSACTION)
 _AROUND = (1, 11)
 _CONTENT = (ACCOUNT, TRANSACTION, BLOCK, BLOCK_META, ENTRY, STATUS)
@@ -107,6 +109,14 @@ class Passage:
     def is_ripe(self) -> bool:
         """Whether what is held can be released: all partial slots are processed, or it is too much."""
         return self._held is not None and (all(self.partial.values()) or len(self._held) > MOST_HELD)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether a partial slot will hardly be processed any more: slots far above it were begun."""
+        if self._held is None:
+            return False
+        newest = next(reversed(self._begun), -1)
+        return any(not is_processed and newest > slot + OVERDUE for slot, is_processed in self.partial.items())
 
     def take(self, kind: int, slot: int, frame: bytes) -> list[bytes]:
         """The updates to tell now that this one arrived."""

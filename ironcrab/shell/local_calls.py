@@ -14,7 +14,7 @@ from solders.transaction import VersionedTransaction
 
 from ironcrab import __version__
 from ironcrab.dex import base58
-from ironcrab.dex.address import TOKEN_PROGRAMS
+from ironcrab.dex.address import SYSTEM, TOKEN_PROGRAMS
 from ironcrab.shell import local_answers as answers
 from ironcrab.shell.local_chain import HASH_BLOCKS, LocalChain, Refused
 from ironcrab.shell.local_history import (
@@ -36,19 +36,26 @@ from ironcrab.shell.local_params import (
     texts_at,
     with_context,
 )
+from ironcrab.shell.local_parsed import parsed
 
 MOST_ACCOUNTS = 100
 MOST_SIGNATURES = 256
 SHOWN_BLOCKS = 150
+MOST_LEADERS = 5_000
 SLICE_MOST = 2**31
 
 Call = Callable[[LocalChain, list[Any]], Any]
 
 
-def encoded_account(account: Account | None, config: dict[str, Any]) -> dict[str, Any] | None:
-    """An account as JSON; jsonParsed falls back to base64, as a node does for what it has no parser for."""
+def encoded_account(chain: LocalChain, account: Account | None, config: dict[str, Any]) -> dict[str, Any] | None:
+    """An account as JSON; jsonParsed falls back to base64, as a node does for what it has no parser for.
+
+    Token accounts and mints have a parsed form, of which a slice is no part.
+    """
     if account is None:
         return None
+    encoding = config.get("encoding", "base58")
+    told = parsed(account, chain.vm.decimals) if encoding == "jsonParsed" else None
     data = whole = bytes(account.data)
     part = config.get("dataSlice")
     if isinstance(part, dict):
@@ -59,7 +66,7 @@ def encoded_account(account: Account | None, config: dict[str, Any]) -> dict[str
     return {
         "lamports": account.lamports,
         "owner": str(account.owner),
-        "data": _encoded(data, config.get("encoding", "base58")),
+        "data": _encoded(data, encoding) if told is None else told,
         "executable": account.executable,
         "rentEpoch": account.rent_epoch,
         "space": len(whole),
@@ -122,6 +129,27 @@ def epoch_info(chain: LocalChain, params: list[Any]) -> Any:
     }
 
 
+def transaction_count(chain: LocalChain, params: list[Any]) -> int:
+    """Answers getTransactionCount: what has landed by the slot of the commitment asked for."""
+    at = slot_of(chain, config_of(params, 0))
+    return chain.landed - sum(1 for landing in chain.ledger.values() if landing.slot > at)
+
+
+def slot_leader(chain: LocalChain, params: list[Any]) -> str:
+    """Answers getSlotLeader: one node makes every block here, and it is nobody."""
+    slot_of(chain, config_of(params, 0))
+    return SYSTEM
+
+
+def slot_leaders(chain: LocalChain, params: list[Any]) -> list[str]:
+    """Answers getSlotLeaders."""
+    del chain
+    count = params[1] if len(params) > 1 else None
+    if not isinstance(count, int) or not 0 < count <= MOST_LEADERS:
+        raise Refused(INVALID_PARAMS, f"Invalid limit; max {MOST_LEADERS}")
+    return [SYSTEM] * count
+
+
 def version(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getVersion."""
     del chain, params
@@ -178,7 +206,7 @@ def prioritization_fees(chain: LocalChain, params: list[Any]) -> Any:
 def account_info(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getAccountInfo."""
     config = config_of(params, 1)
-    account = encoded_account(chain.vm.account(key_at(params, 0)), config)
+    account = encoded_account(chain, chain.vm.account(key_at(params, 0)), config)
     return with_context(slot_of(chain, config), account)
 
 
@@ -186,7 +214,7 @@ def multiple_accounts(chain: LocalChain, params: list[Any]) -> Any:
     """Answers getMultipleAccounts."""
     config = config_of(params, 1)
     keys = [key_of(text) for text in texts_at(params, 0, MOST_ACCOUNTS)]
-    return with_context(slot_of(chain, config), [encoded_account(chain.vm.account(key), config) for key in keys])
+    return with_context(slot_of(chain, config), [encoded_account(chain, chain.vm.account(key), config) for key in keys])
 
 
 def balance(chain: LocalChain, params: list[Any]) -> Any:
@@ -220,7 +248,7 @@ def token_accounts_by_owner(chain: LocalChain, params: list[Any]) -> Any:
     for key, account in chain.vm.svm.get_program_accounts(program):
         holding = chain.vm.holding(account)
         if holding is not None and holding.owner == str(owner) and mint in (None, holding.mint):
-            rows.append({"pubkey": str(key), "account": encoded_account(account, config)})
+            rows.append({"pubkey": str(key), "account": encoded_account(chain, account, config)})
     return with_context(slot_of(chain, config), sorted(rows, key=lambda row: str(row["pubkey"])))
 
 
@@ -232,7 +260,7 @@ def program_accounts(chain: LocalChain, params: list[Any]) -> Any:
         raise Refused(INVALID_PARAMS, "Invalid params: at most 4 filters")
     tests = [_filter(one) for one in filters]
     rows = [
-        {"pubkey": str(key), "account": encoded_account(account, config)}
+        {"pubkey": str(key), "account": encoded_account(chain, account, config)}
         for key, account in chain.vm.svm.get_program_accounts(program)
         if all(test(bytes(account.data)) for test in tests)
     ]
@@ -305,11 +333,11 @@ def simulate_transaction(chain: LocalChain, params: list[Any]) -> Any:
         value["replacementBlockhash"] = {"blockhash": blockhash, "lastValidBlockHeight": last}
     wanted = config.get("accounts")
     if wanted is not None:
-        value["accounts"] = _after(transaction, ran, wanted)
+        value["accounts"] = _after(chain, transaction, ran, wanted)
     return with_context(at, value)
 
 
-def _after(transaction: VersionedTransaction, ran: Any, wanted: Any) -> Any:
+def _after(chain: LocalChain, transaction: VersionedTransaction, ran: Any, wanted: Any) -> Any:
     if not isinstance(wanted, dict):
         raise Refused(INVALID_PARAMS, "Invalid params: accounts is an object")
     addresses = [key_of(text) for text in texts_at([wanted.get("addresses")], 0, MOST_ACCOUNTS)]
@@ -321,7 +349,7 @@ def _after(transaction: VersionedTransaction, ran: Any, wanted: Any) -> Any:
     if ran.err is not None:
         return [None for _ in addresses]
     after = dict(zip(ran.accounts.keys, ran.after, strict=True))
-    return [encoded_account(after.get(key), {"encoding": encoding}) for key in addresses]
+    return [encoded_account(chain, after.get(key), {"encoding": encoding}) for key in addresses]
 
 
 def signature_statuses(chain: LocalChain, params: list[Any]) -> Any:
@@ -371,6 +399,9 @@ CALLS: tuple[tuple[str, Call], ...] = (
     ("getBlockHeight", block_height),
     ("getSlot", slot),
     ("getEpochInfo", epoch_info),
+    ("getTransactionCount", transaction_count),
+    ("getSlotLeader", slot_leader),
+    ("getSlotLeaders", slot_leaders),
     ("getVersion", version),
     ("getHealth", health),
     ("getGenesisHash", genesis_hash),

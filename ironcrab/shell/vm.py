@@ -122,12 +122,17 @@ class Vm:
             return None
         if len(data) > TOKEN_ACCOUNT_BYTES and data[TOKEN_ACCOUNT_BYTES] != 2:
             return None
-        mint = Pubkey.from_bytes(data[:32])
-        minted = self.svm.get_account(mint)
-        if minted is None or len(minted.data) < MINT_BYTES:
+        mint = str(Pubkey.from_bytes(data[:32]))
+        decimals = self.decimals(mint)
+        if decimals is None:
             return None
         owner, amount = str(Pubkey.from_bytes(data[32:64])), int.from_bytes(data[64:72], "little")
-        return Holding(str(mint), owner, str(account.owner), bytes(minted.data)[44], amount)
+        return Holding(mint, owner, str(account.owner), decimals, amount)
+
+    def decimals(self, mint: str) -> int | None:
+        """Decimal places of a mint; None where it is not there."""
+        minted = self.svm.get_account(Pubkey.from_string(mint))
+        return None if minted is None or len(minted.data) < MINT_BYTES else bytes(minted.data)[44]
 
     def loaded(self, transaction: VersionedTransaction) -> Loaded:
         """The account list: static keys, then what the lookup tables add (a missing table adds nothing)."""

@@ -130,7 +130,7 @@ class Arbitrage:
     def _put_in_force(self) -> None:
         """The scenario's parameters with an operator's changes."""
         params = self.params = settings.in_force(self.scenario, self.state.changes)
-        self.config_id = config_id(params) if self.state.changes else None
+        self.config_id = config_id(params) if settings.changed(self.scenario, self.state.changes) else None
         # nothing larger than the largest position is compared, for it could not be wished
         self.probe = min(params.probe_lamports, params.max_position_lamports)
         self.quoter = Quoter(self.known, params)
@@ -166,7 +166,8 @@ class Arbitrage:
         if isinstance(event, ConfigUpdate):
             said = settings.update(self.name, self.scenario, changes, event, config_id)
         else:
-            said = settings.reopened(self.name, self.scenario, changes, config_id)
+            told = settings.of_table(event, "arbitrage", ArbParams)
+            said = settings.reopened(self.name, self.scenario, changes, told, config_id)
         self._put_in_force()
         return NOTHING if said is None else (said,)
 

@@ -110,7 +110,7 @@ class Momentum:
         """The scenario's parameters with an operator's changes."""
         changes, known = self.state.changes, self.known
         params = settings.in_force(self.scenario, changes)
-        self.config_id = config_id(params) if changes else None
+        self.config_id = config_id(params) if settings.changed(self.scenario, changes) else None
         self.shared = shared_of(params)
         self.early = policies.early(entry_of(params, "early_"), early_of(params))
         self.established = policies.established(entry_of(params, "established_"), established_of(params))
@@ -119,11 +119,10 @@ class Momentum:
         self.exits = Exits(known, self.shared, self.gates)
         self.book = Book(self.now, self.shared, self.state)
 
-    def _run_started(self, _seq: int, _event: RunStarted) -> Iterable[Event]:
+    def _run_started(self, _seq: int, event: RunStarted) -> Iterable[Event]:
         """A run opens: changes that its scenario leaves in force go on, and that is said."""
-        if not self.state.changes:
-            return NOTHING
-        kept = settings.reopened(self.name, self.scenario, self.state.changes, config_id)
+        told = settings.of_table(event, "momentum", type(self.scenario))
+        kept = settings.reopened(self.name, self.scenario, self.state.changes, told, config_id)
         self._put_in_force()
         return NOTHING if kept is None else (kept,)
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ironcrab.app.judging import check_command
 from ironcrab.check import CHECKS, check
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
-from ironcrab.domain.control import ConfigUpdate, ControlRequest, RunStarted, Setting
+from ironcrab.domain.control import ConfigChanged, ConfigUpdate, ControlRequest, RunStarted, Setting
 from ironcrab.domain.market import ExplicitAmount, Trade
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, TradeIntent, Verdict
 from ironcrab.domain.units import SOL_MINT
@@ -410,3 +410,34 @@ def test_a_buy_that_was_asked_for_before_a_kill_and_stands_behind_it(log, tmp_pa
     told.add(SendAnswer(ask, ok, 1, "none", last=True))
     found = check(written(told.records, tmp_path / "log"), ("kill-switch",))["kill-switch"]
     assert [finding.seq for finding in found] == ([ask] if is_found else [])
+
+
+def test_a_limit_that_is_lowered_ends_no_attempt_under_way(log, tmp_path):
+    """What was decided under the old limit may still be sent and open a position; what is decided after may not."""
+    told = Tampering(log)
+    ask = told.event(SimulateAsk, is_buy)
+    for number, amount in enumerate((10**10, 10**10 + 1)):
+        intent = 10**6 + number
+        lowered = ConfigChanged("execution-engine", _limits(10**10, 1_000), (), "cfg-a")
+        told.add(lowered)
+        plan = replace(ask.plan, amount_in=amount)
+        told.add(replace(ask, intent=intent, plan=plan))
+        told.add(replace(lowered, settings=_limits(5, 1)))
+        sent = told.add(SendAsk(intent, 0, plan))
+        answer = told.add(ConfirmAnswer(sent, "confirmed", last=True))
+        told.add(PositionUpdate(f"Mint{number}", 5, 6, "Open", "Execution"), cause=answer)
+        if number == 0:
+            held = check(written(told.records, tmp_path / "log"), ("max-position", "open-positions"))
+            assert held == {"max-position": [], "open-positions": []}
+    told.add(replace(ask, intent=10**7))
+    sent = told.add(SendAsk(10**7, 0, ask.plan))
+    answer = told.add(ConfirmAnswer(sent, "confirmed", last=True))
+    last = told.add(PositionUpdate("Mint9", 5, 6, "Open", "Execution"), cause=answer)
+    found = check(written(told.records, tmp_path / "more"), ("max-position", "open-positions"))
+    assert len(found["max-position"]) == 2
+    assert [one.seq for one in found["open-positions"]] == [last]
+
+
+def _limits(lamports, positions):
+    told = (("max_position_size_lamports", lamports), ("max_open_positions", positions))
+    return tuple(Setting(key, str(value), "operator") for key, value in told)

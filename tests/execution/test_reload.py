@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate
+from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate, RunStarted, Setting
 from ironcrab.domain.market import WalletSnapshotComplete
-from ironcrab.domain.settings import judged, text_of
+from ironcrab.domain.settings import KEPT, judged, text_of
 from ironcrab.execution.housekeepers import HOUSEKEEPERS
 from ironcrab.execution.params import EngineParams, config_snapshot_id
 from ironcrab.execution.wsol_manager import WsolParams
@@ -114,3 +114,55 @@ def test_sending_is_not_switched_on_where_nobody_could_sign(text):
     stage.take(WalletSnapshotComplete("W", (), is_periodic=False))
     stage.take(ConfigUpdate("execution-engine", {"send_enabled": text}))
     assert stage.engine.state.params.send_enabled
+
+
+def opening(**told):
+    """A run opens; its scenario says this of the engine."""
+    settings = tuple(Setting(f"engine.{key}", text, "scenario") for key, text in told.items())
+    return RunStarted(1, "s", "1", "ironcrab", (), settings, ())
+
+
+def test_a_tightened_limit_holds_when_a_run_opens_and_for_what_waits():
+    stage = Stage()
+    stage.take(mint_info())
+    stage.take(trade(10))
+    assert stage.take(opening()).seq is not None
+    assert stage.of(ConfigChanged) == [], "nothing was changed"
+    stage.take(ConfigUpdate("execution-engine", {"max_position_size_lamports": "9"}))
+    stage.take(buy(10))
+    started = stage.take(opening())
+    changed, kept = stage.of(ConfigChanged)
+    assert kept.settings == (Setting("max_position_size_lamports", "9", KEPT),)
+    assert kept.config_snapshot_id == changed.config_snapshot_id == stage.engine.state.config_id
+    (decision,) = stage.decisions
+    assert decision.primary_reject_reason == "RISK_MAX_POSITION"
+    assert decision.decided_at == started.seq
+    assert decision.config_snapshot_id == changed.config_snapshot_id
+
+
+def test_a_change_ends_with_the_scenario_it_was_made_in():
+    stage = Stage()
+    was = stage.engine.params.max_position_size_lamports
+    stage.take(opening(max_position_size_lamports="8", max_slippage_bps="7"))
+    wishes = {"max_position_size_lamports": "9", "max_slippage_bps": str(stage.engine.params.max_slippage_bps)}
+    stage.take(ConfigUpdate("execution-engine", wishes))
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(stage.engine.state), type=type(stage.engine.state))
+    stage.take(opening(max_position_size_lamports="8", max_slippage_bps="7"))
+    assert stage.engine.state.changes == state.changes, "the same scenario"
+    stage.take(opening())
+    assert stage.engine.state.params.max_position_size_lamports == was
+    assert stage.engine.state.changes == {}
+    stage.take(opening(max_position_size_lamports="8"))
+    stage.take(ConfigUpdate("execution-engine", {"max_position_size_lamports": "8"}))
+    stage.take(opening())
+    assert stage.engine.state.params.max_position_size_lamports == was, "no more than its scenario said"
+
+
+def test_a_wish_to_send_that_is_refused_leaves_what_was_wished_before():
+    stage = Stage(wallet="", send_enabled=True)
+    stage.take(ConfigUpdate("execution-engine", {"send_enabled": "false"}))
+    stage.take(ConfigUpdate("execution-engine", {"send_enabled": "true", "max_slippage_bps": "7"}))
+    assert not stage.engine.state.params.send_enabled
+    assert stage.engine.state.params.max_slippage_bps == 7
+    stage.take(opening())
+    assert not stage.engine.state.params.send_enabled

@@ -2,11 +2,15 @@
 
 import asyncio
 
-from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate, ControlRequest
+import pytest
+
+from ironcrab.domain.control import ClockTick, ConfigChanged, ConfigUpdate, ControlRequest, RunStarted, Setting
 from ironcrab.domain.market import LatestBlockhash
+from ironcrab.domain.settings import KEPT
 from ironcrab.domain.trade import DecisionRecord, TradeIntent
 from ironcrab.log.compare import Digest
 from ironcrab.log.recording import Recording
+from ironcrab.mode.beside import leave_states
 from ironcrab.mode.run import run, with_ticks
 from ironcrab.mode.seconds import Seconds
 from ironcrab.shell.control import Control, Request
@@ -178,10 +182,64 @@ def test_settings_outlive_a_crash_and_bad_ones_are_refused(tmp_path):
     again = session(folder)
     play(again, [], BEGAN + SECOND)
     assert again.engine.state.params.max_open_positions == 2
-    assert len(list(Recording.open(folder).records((ConfigUpdate,)))) == 2
+    assert len(list(Recording.open(folder).records((ConfigUpdate,)))) == 1
+    kept = list(Recording.open(folder).records((ConfigChanged,)))[-1]
+    assert isinstance(record_at(folder, kept.cause).event, RunStarted)
+    assert kept.event.settings == (Setting("max_open_positions", "2", KEPT),)
+    # a scenario edited elsewhere leaves it in force, one edited here ends it
+    elsewhere = session(folder, scenario(("engine.max_slippage_bps", "77"), ("momentum.take_profit_bps", "70")))
+    play(elsewhere, [], BEGAN + 2 * SECOND)
+    assert elsewhere.engine.state.params.max_open_positions == 2
+    assert elsewhere.engine.state.params.max_slippage_bps == 77
     other = session(folder, scenario(("engine.max_open_positions", "7")))
-    play(other, [], BEGAN + 2 * SECOND)
+    play(other, [], BEGAN + 3 * SECOND)
     assert other.engine.state.params.max_open_positions == 7
+    judged(folder)
+
+
+def record_at(folder, seq):
+    return next(iter(Recording.open(folder).records(seq_from=seq, seq_to=seq + 1)))
+
+
+@pytest.mark.parametrize("states", [False, True])
+def test_an_edited_scenario_has_the_last_word_of_every_component(states, tmp_path):
+    """What an operator changed ends with the scenario that says something else, also where it is folded anew."""
+    folder = tmp_path / "data" / "demo"
+    first = (("wsol_manager.enabled", "true"),)
+    live = session(folder, scenario(*first))
+    live.open(BEGAN)
+    wishes = {
+        "momentum.take_profit_bps": "77",
+        "momentum.hard_stop_loss_bps": "99",
+        "wsol_manager.cooldown_ms": "77",
+        "max_open_positions": "2",
+        "max_slippage_bps": "30",
+    }
+    assert asked(live, Request("set", settings=wishes)).ok
+    live.session.close()
+    edited = (
+        *first,
+        ("momentum.take_profit_bps", "70"),
+        ("wsol_manager.cooldown_ms", "70"),
+        ("engine.max_open_positions", "7"),
+    )
+    for second, told in enumerate((edited, edited, first)):
+        if states:
+            leave_states(Recording.open(folder))
+        again = session(folder, scenario(*told))
+        play(again, [], BEGAN + (1 + second) * SECOND)
+        momentum, keeper = (
+            next(reducer for reducer in again.drive.wiring.reducers if reducer.name == name)
+            for name in ("momentum-bot", "wsol-manager")
+        )
+        params = again.engine.state.params
+        assert (momentum.shared.hard_stop_loss_bps, params.max_slippage_bps) == (99, 30)
+        scenarios = {one.key: one.value for one in again.scenario.settings}
+        assert str(momentum.shared.take_profit_bps) == scenarios["momentum.take_profit_bps"]
+        assert str(keeper.params.cooldown_ms) == scenarios["wsol_manager.cooldown_ms"]
+        assert str(params.max_open_positions) == scenarios["engine.max_open_positions"]
+        told_by = [record.by for record in Recording.open(folder).records((ConfigChanged,), seq_from=again.first_seq)]
+        assert told_by == ["momentum-bot", "execution-engine"]
     judged(folder)
 
 

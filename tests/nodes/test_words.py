@@ -33,6 +33,7 @@ from ironcrab.mode.node_tracking import (
 )
 from ironcrab.mode.nodes import ask_engine
 from ironcrab.mode.outlets import paper_outlets
+from ironcrab.mode.states import decode_state
 from ironcrab.shell.bus import LogStream, connected
 from ironcrab.shell.bus_login import Login, read_login
 from ironcrab.shell.bus_message import BusFault, Message, Word, body_of, said, world
@@ -345,7 +346,7 @@ def test_positions_stand_in_their_stores(session):
     assert last
     assert {mint: one["balance_raw"] for mint, one in people.stored["POSITION_AUTHORITY"].items()} == held
     states, _ = states_at_end(recording)
-    own = msgspec.json.decode(states.states["momentum-bot"])["positions"]
+    own = decode_state(states.states["momentum-bot"], dict)["positions"]
     assert {mint: one["token_amount"] for mint, one in people.stored["POSITIONS"].items()} == {
         mint: position["held"] for mint, position in own.items()
     }

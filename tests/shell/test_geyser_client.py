@@ -11,12 +11,15 @@ import pytest
 from grpc import aio
 
 from ironcrab.dex import pumpfun, raydium
+from ironcrab.domain.control import GapClosed
 from ironcrab.domain.fault import InputFault
+from ironcrab.domain.market import SlotUpdate
 from ironcrab.ingest.proto import geyser_pb2 as wire
 from ironcrab.log.recording import Recording
 from ironcrab.mode.record import RecordSettings, record_until
+from ironcrab.shell import geyser_client, geyser_faults
 from ironcrab.shell.endpoint import Endpoint, Wanted, endpoint, request_of
-from ironcrab.shell.geyser_chain import Chain
+from ironcrab.shell.geyser_chain import Chain, End
 from ironcrab.shell.geyser_client import GeyserClient
 from ironcrab.shell.geyser_demo import demo
 from ironcrab.shell.geyser_filters import Filters
@@ -291,3 +294,96 @@ def test_the_folder_records_nothing_of_the_endpoint(tmp_path):
             assert b"s3cret" not in path.read_bytes()
             assert f"127.0.0.1:{port}".encode() not in path.read_bytes()
     assert Recording.open(tmp_path / "r").next_seq > 2
+
+
+class Slow(Chain):
+    """A chain whose replays are told with a pause behind each message, or fail for a while, as on a busy host."""
+
+    def __init__(self, *told, pause_s=0.0, failing=0, **settings):
+        super().__init__(*told, **settings)
+        self.pause_s, self.failing = pause_s, failing
+        self.replays = 0
+
+    def subscribe(self, subscriber, filters):
+        super().subscribe(subscriber, filters)
+        if filters.from_slot is None or len(self.subscribers) < 2:
+            return
+        self.replays += 1
+        if self.replays <= self.failing:
+            subscriber.waiting.clear()
+            subscriber.end(End("UNAVAILABLE", "busy"))
+        following = subscriber.next
+
+        async def late():
+            await asyncio.sleep(self.pause_s)
+            return await following()
+
+        subscriber.next = late
+
+
+def gaps_of(chain_of, folder, enough):
+    """(gaps closed before the end, whether filled, refused counts) of a recording of this chain."""
+
+    async def run():
+        chain = chain_of()
+        stop = asyncio.Event()
+        async with GeyserServer(chain) as server:
+            place = Endpoint(f"127.0.0.1:{server.port}", False)
+            task = asyncio.create_task(record_until(folder, RecordSettings(place, hot=True), stop))
+            while not enough(chain) and not task.done():  # noqa: ASYNC110 - what the chain plays has no event
+                await asyncio.sleep(0.02)
+            stop.set()
+            return await task
+
+    summary = asyncio.run(asyncio.wait_for(run(), 20))
+    recording = Recording.open(folder)
+    closed = [record.event.filled for record in recording.records((GapClosed,))]
+    slots = {}
+    for record in recording.records((SlotUpdate,)):
+        slots.setdefault(record.event.slot, []).append(record.event.status)
+    numbers = sorted(slots)
+    assert all("processed" in slots[slot] for slot in numbers[:-1] if "created" in slots[slot])
+    return closed, summary.refused
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        pytest.param({"speed": 1.5, "pause_s": 0.004}, id="a fetch that takes longer than its patience"),
+        pytest.param({"speed": 2, "failing": 1}, id="a fetch that fails"),
+        pytest.param({"speed": 0.4}, id="a slot in progress that takes long"),
+    ],
+)
+def test_a_slow_host_loses_nothing_that_the_ring_has(chain, tmp_path, monkeypatch):
+    monkeypatch.setattr(geyser_client, "FETCH_S", 0.2)
+    monkeypatch.setattr(geyser_client, "HOLD_S", 0.2, raising=False)
+    script = [geyser_faults.read("cut@400:lose=20")]
+
+    def made():
+        return Slow(demo(1, 300, 60), script=script, **chain)
+
+    closed, counts = gaps_of(made, tmp_path / "r", lambda chain: chain.position > 800)
+    assert closed == [True]
+    assert counts["slot_fetched"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("whole", "oldest", "refused", "begins"),
+    [(100, 90, 0, 98), (100, 99, 0, 99), (100, 99, 1, 100), (100, 99, 4, 101), (100, 101, 1, 101), (100, 110, 2, 112)],
+)
+def test_a_replay_passes_over_nothing_that_there_is(whole, oldest, refused, begins):
+    """A replay that was refused, for its first slot was gone by then, begins higher; never above what is missing."""
+
+    async def info(_request, _context):
+        return wire.SubscribeReplayInfoResponse(first_available=oldest).SerializeToString()
+
+    async def run():
+        methods = {"SubscribeReplayInfo": grpc.unary_unary_rpc_method_handler(info)}
+        async with other_service(methods) as place, aio.insecure_channel(place.target) as channel:
+            client = GeyserClient(place, Wanted())
+            client.whole = whole
+            for _ in range(refused):
+                client._judge(aio.AioRpcError(grpc.StatusCode.OUT_OF_RANGE, None, None, "gone"))
+            return await client._replay_from(channel)
+
+    assert asyncio.run(run()) == begins

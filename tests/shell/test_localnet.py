@@ -20,7 +20,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from ironcrab.dex.address import TOKEN, TOKEN_2022, WSOL, associated
+from ironcrab.dex.address import SYSTEM, TOKEN, TOKEN_2022, WSOL, associated
 from ironcrab.domain.fault import InputFault
 from ironcrab.ingest.proto import geyser_pb2 as wire
 from ironcrab.ingest.transaction import calls, transaction_of
@@ -98,10 +98,50 @@ def test_chain_methods_have_the_shapes_of_a_node(net):
     assert len(result(net, "getGenesisHash")) >= 32
     sample = result(net, "getRecentPerformanceSamples", 1)[0]
     assert sample["samplePeriodSecs"] * 1000 // sample["numSlots"] == chain.slot_ms
+    assert result(net, "getSlotLeader") == result(net, "getSlotLeaders", chain.slot, 2)[1] == SYSTEM
+    assert code(net, "getSlotLeaders", chain.slot, 0) == -32602
     assert code(net, "getNothing") == -32601
     assert code(net, "getSlot", {"commitment": "soon"}) == -32602
     assert code(net, "getSlot", {"minContextSlot": chain.slot + 9, **PROCESSED}) == -32016
     assert net.answer([])["error"]["code"] == -32600
+
+
+def test_the_count_of_transactions_is_that_of_the_commitment(net):
+    before = result(net, "getTransactionCount", PROCESSED)
+    result(net, "requestAirdrop", str(somebody().pubkey()), SOL)
+    result(net, "localnet_advance", 1)
+    counts = [result(net, "getTransactionCount", told) for told in (PROCESSED, CONFIRMED, {})]
+    assert counts == [before + 1, before, before]
+    result(net, "localnet_advance", 40)
+    assert result(net, "getTransactionCount") == before + 1
+
+
+def test_token_accounts_and_mints_have_a_parsed_form(net):
+    parsed = {"encoding": "jsonParsed"}
+    told = result(net, "getAccountInfo", HELD, parsed)["value"]
+    assert told["owner"] == TOKEN
+    assert told["data"] == {
+        "program": "spl-token",
+        "space": 165,
+        "parsed": {
+            "type": "account",
+            "info": {
+                "mint": MINT,
+                "owner": WALLET.address,
+                "state": "initialized",
+                "isNative": False,
+                "tokenAmount": {
+                    "amount": "1000000000", "decimals": 6, "uiAmount": None, "uiAmountString": "1000"
+                },
+            },
+        },
+    }  # fmt: skip
+    (row, *_) = result(net, "getTokenAccountsByOwner", WALLET.address, {"mint": MINT}, parsed)["value"]
+    assert row["account"]["data"] == told["data"]
+    minted = result(net, "getMultipleAccounts", [MINT, WSOL], parsed)["value"]
+    assert minted[0]["data"]["parsed"]["type"] == "mint"
+    assert minted[0]["data"]["parsed"]["info"]["decimals"] == 6
+    assert result(net, "getAccountInfo", OTHER, parsed)["value"]["data"] == ["", "base64"]
 
 
 def test_account_methods_have_the_shapes_of_a_node(net):
