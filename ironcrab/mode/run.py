@@ -276,7 +276,8 @@ class Written:
     ) -> None:
         self.out = out
         self.log_id = derive_log_id(source_name, scenario, Wiring(scenario))
-        origin = f"run of {source_name} under {scenario.name}"
+        filled = "".join(f" filled by {outlet}" for outlet in scenario.outlets if outlet.startswith(PROGRAMS))
+        origin = f"run of {source_name} under {scenario.name}{filled}"
         self.session = session or Recording.create(out, self.log_id, origin=origin)
         self.outlets = outlets
         self.drive = Drive(scenario, self.append, outlets, self.session.next_seq)
