@@ -17,6 +17,8 @@ from ironcrab.mode.fidelity import Fidelity, fidelity
 from ironcrab.mode.grounds import Grounds
 from ironcrab.mode.ledger import REFUSED, Ledger, Reading, ledger_of
 from ironcrab.mode.output import fresh_folder
+from ironcrab.mode.paper import Paper
+from ironcrab.mode.run import by_programs, outlets_of
 from ironcrab.mode.scenario import load
 from ironcrab.shell.programs import Programs
 
@@ -34,6 +36,13 @@ from ironcrab.shell.programs import Programs
     metavar="RECORDING",
     help="Land as the results of this recording did (paper.latency measured).",
 )
+@click.option(
+    "--programs",
+    "binaries",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of <program id>.so: fills are what the real programs pay on the recorded accounts.",
+)
 @OUT
 @SET
 @HOT
@@ -44,6 +53,7 @@ def backtest_command(
     begin: str | None,
     end: str | None,
     latency_from: Path | None,
+    binaries: Path | None,
     out: Path,
     sets: tuple[str, ...],
     hot: bool,
@@ -58,19 +68,35 @@ def backtest_command(
         measured = latencies_of(Recording.open(latency_from))
         defaults = (*HONEST, ("paper.latency", "measured"), ("paper.latency_quantiles_slots", str(list(measured))))
     loaded = load(scenario, pairs(sets), defaults)
+    programs = None if binaries is None else Programs(binaries)
+    if programs is not None:
+        loaded = by_programs(loaded, programs)
+    outlets = outlets_of(loaded, programs)
     spans = _spans(on, begin, end)
     with fresh_folder(out) as folder, bar("backtest", sum(span.end - span.first for span in spans)) as show:
-        summary = backtest(spans, loaded, folder, show)
+        summary = backtest(spans, loaded, folder, show, outlets)
         if not hot:
             seal(folder)
     ledger = ledger_of(Recording.open(out))
+    unrun = {key: count for outlet in outlets if isinstance(outlet, Paper) for key, count in outlet.unrun.items()}
     if as_json:
-        emit_json({**told(out, summary), **summed(ledger)})
+        by = {} if programs is None else _programs_json(programs, unrun)
+        emit_json({**told(out, summary), **summed(ledger), **by})
         return
     click.echo(f"{out}: {summary.records:,} records, {summary.derived:,} derived, digest {summary.digest}")
     for line in summary_lines(ledger):
         click.echo(line)
+    for (dex, why), count in unrun.items():
+        click.echo(f"  not executed: {dex} {count:,} {why}")
     click.echo(f"next: ironcrab report {out} --out {out}.html")
+
+
+def _programs_json(programs: Programs, unrun: dict[tuple[str, str], int]) -> dict[str, object]:
+    """Which binaries filled, and what they could not."""
+    return {
+        "programs": programs.digest,
+        "not_executed": [{"venue": dex, "why": why, "fills": count} for (dex, why), count in unrun.items()],
+    }
 
 
 def _spans(on: tuple[Path, ...], begin: str | None, end: str | None) -> list[Span]:

@@ -134,9 +134,10 @@ class SendAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
 class PricedAnswer(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     """What the paper world prices a landing on; the chain itself never says so.
 
-    `basis`: exact (the venue's program on recorded accounts), executable (reserves less a fee) or last_trade; `state`:
-    record that last told these numbers, of slot `state_slot`; `amount_out` raw units, whatever the plan demanded. None
-    where there is no price; `basis` is then the code that says why.
+    `basis`: program (the venue's own binary executed the swap), exact (its maths on recorded accounts), executable
+    (reserves less a fee) or last_trade; `state`: record that last told these numbers, of slot `state_slot`;
+    `amount_out` raw units, whatever the plan demanded. None where there is no price; `basis` is then the code that says
+    why.
     """
 
     ask: Seq

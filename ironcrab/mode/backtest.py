@@ -16,7 +16,7 @@ from ironcrab.domain.event import Event
 from ironcrab.domain.fault import InputFault
 from ironcrab.log.contents import runs_of
 from ironcrab.log.recording import Recording
-from ironcrab.loop import Record
+from ironcrab.loop import Outlet, Record
 from ironcrab.mode.opening import opening_of
 from ironcrab.mode.run import Progress, RunSummary, run_events, source, source_head
 from ironcrab.mode.scenario import Pairs, Scenario
@@ -35,17 +35,24 @@ class Span(Struct, frozen=True):
     end: int
 
 
-def backtest(spans: Sequence[Span], scenario: Scenario, out: Path, progress: Progress = None) -> RunSummary:
+def backtest(
+    spans: Sequence[Span],
+    scenario: Scenario,
+    out: Path,
+    progress: Progress = None,
+    outlets: tuple[Outlet, ...] | None = None,
+) -> RunSummary:
     """Write the run of `scenario` over `spans` to the new folder `out`, still hot; `progress` counts source records.
 
-    What a span does not begin with is told first, as a live session reads it before it trades (`opening`).
+    What a span does not begin with is told first, as a live session reads it before it trades (`opening`). `outlets`
+    are those that the scenario names; None: they are made here.
 
     Raises:
         InputFault: no world record, or a span begins before the one above it ended.
         LogFault: `out` exists or cannot be written.
     """
     generations = next((told for span in spans for told in _generations(span.recording)), ())
-    return run_events(_events(spans, progress), source_name(spans), scenario, out, generations)
+    return run_events(_events(spans, progress), source_name(spans), scenario, out, generations, outlets=outlets)
 
 
 def source_name(spans: Sequence[Span]) -> str:

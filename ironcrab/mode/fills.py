@@ -2,7 +2,9 @@
 
 A `Fills` keeps a pool cache of its own and is shown every record; what it quotes follows from them alone. The basis
 of a fill is what `QuoteCalculator` says: `exact` (the program's answer on recorded accounts), else `executable`
-(reserves less a fee), else `last_trade`. Own trades move the pool as `impact` says:
+(reserves less a fee), else `last_trade`. Where binaries are given, the real program executes the swap on the same
+accounts (`program`); what it refuses is refused, and what it cannot execute is quoted. Own trades move the pool as
+`impact` says:
 
     none         they leave no trace
     next_state   the pool stands as they left it until its next recorded state
@@ -14,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ironcrab.dex import Account, Quote, Refusal, quote, venue_of
 from ironcrab.dex.face import Clock, Exact
@@ -25,6 +28,7 @@ from ironcrab.market.accounts import Accounts
 from ironcrab.market.mints import Mints
 from ironcrab.market.pools import LivePoolCache
 from ironcrab.market.quotes import FEE_BPS, NoQuote, PoolQuote, QuoteCalculator, constant_product
+from ironcrab.shell.programs import NotRun, Paid, Programs
 
 Impact = Literal["none", "next_state", "overlay"]
 MONEY = (SOL_MINT, USDC_MINT, USDT_MINT)
@@ -36,13 +40,17 @@ DECIMALS_AT = 44
 
 
 class Fill(Struct, frozen=True, gc=False):
-    """What a swap takes and pays in raw units, on what basis, as last told by record `seq` of `slot`."""
+    """What a swap takes and pays in raw units, on what basis, as last told by record `seq` of `slot`.
+
+    `unrun`: (venue, why) of each swap in it that a real program was to execute and could not.
+    """
 
     amount_in: int
     amount_out: int
     basis: str
     seq: int
     slot: int
+    unrun: tuple[tuple[str, str], ...] = ()
 
 
 class NoFill(Struct, frozen=True, gc=False):
@@ -94,10 +102,11 @@ class Shown(Mapping[str, Account]):
 
 
 class Fills:
-    """See the module. Args: how own trades move a pool."""
+    """See the module. Args: how own trades move a pool; real programs, None: none are at hand."""
 
-    def __init__(self, impact: Impact) -> None:
+    def __init__(self, impact: Impact, programs: Programs | None = None) -> None:
         self.impact = impact
+        self.programs = programs
         self.now = Now()
         self.pools = LivePoolCache(self.now)
         self.mints = Mints(self.now)
@@ -128,6 +137,16 @@ class Fills:
         account = self.pools.accounts.get(mint)
         return account.data[DECIMALS_AT] if account is not None and len(account.data) > DECIMALS_AT else None
 
+    def fill(self, leg: Plan | PlanHop) -> Fill | NoFill:
+        """What the pool of this swap pays as it stands, own trades included: by its real program, else as quoted."""
+        told = self._executed(leg)
+        if isinstance(told, Fill):
+            return told
+        if told is not None and told.refused is not None:
+            return NoFill(f"PAPER_REFUSED: {told.refused}")
+        found = self.quote(leg.pool_address, leg.input_mint, leg.amount_in)
+        return found if told is None or isinstance(found, NoFill) else replace(found, unrun=((leg.dex, told.why),))
+
     def quote(self, pool: str, mint_in: str, amount: int) -> Fill | NoFill:
         """What the pool pays for `amount` raw units of `mint_in` as it stands, own trades included."""
         plain = self.quotes.quote(pool, mint_in, amount)
@@ -148,7 +167,7 @@ class Fills:
     def filled(self, leg: Plan | PlanHop) -> None:
         """An own swap landed: it moves the pool. Call it while the pool stands as it was filled."""
         pool, mint_in, amount = leg.pool_address, leg.input_mint, leg.amount_in
-        fill = NoFill("") if self.impact == "none" else self.quote(pool, mint_in, amount)
+        fill = NoFill("") if self.impact == "none" else self.fill(leg)
         if isinstance(fill, NoFill):
             return
         moved = self._moved(pool) or Moved()
@@ -157,12 +176,10 @@ class Fills:
             sells = mint_in == moved.mint if moved.mint else _rank(leg.output_mint) < _rank(mint_in)
             moved.mint, moved.money = (mint_in, leg.output_mint) if sells else (leg.output_mint, mint_in)
             moved.taken += -amount if sells else fill.amount_out
-        elif fill.basis == "exact":
-            found = self.swap(pool, moved.accounts, mint_in, amount)
-            if isinstance(found, Quote):
-                moved.accounts |= found.after
-                rows = self.pools.accounts.rows
-                moved.seqs = {address: rows[address].seq for address in moved.accounts if address in rows}
+        elif fill.basis in ("program", "exact"):
+            moved.accounts |= self._left(leg, moved)
+            rows = self.pools.accounts.rows
+            moved.seqs = {address: rows[address].seq for address in moved.accounts if address in rows}
         elif fill.basis == "executable" and row is not None:
             base, quoted = moved.reserves or (row.reserve_base or 0, row.reserve_quote or 0)
             sells = mint_in == row.base_mint
@@ -212,17 +229,55 @@ class Fills:
             generation=generation,
         )
 
+    def _executed(self, leg: Plan | PlanHop) -> Fill | NotRun | None:
+        """What the real program takes and pays for this swap; None: no binaries are given."""
+        told = self._run(leg)
+        if not isinstance(told, Paid):
+            return told
+        exact = self.pools.accounts.quote(leg.pool_address, leg.input_mint, leg.amount_in)
+        assert exact is not None, "it was asked before the program ran"
+        return Fill(told.paid, told.got, "program", exact.seq, exact.slot)
+
+    def _run(self, leg: Plan | PlanHop) -> Paid | NotRun | None:
+        """Execute this swap where all that its quote reads is known; None: no binaries are given."""
+        if self.programs is None:
+            return None
+        pool, accounts, row = leg.pool_address, self.pools.accounts, self.pools.get(leg.pool_address)
+        exact = accounts.quote(pool, leg.input_mint, leg.amount_in)
+        if exact is None or (isinstance(exact.found, Refusal) and exact.found.missing):
+            return NotRun("not all accounts that a swap needs are recorded")
+        if row is not None and row.stale is not None:
+            return NotRun("its pool is stale")
+        moved = self._moved(pool)
+        changed = {} if moved is None else self._changed(pool, moved)
+        if isinstance(changed, Refusal):
+            return NotRun("its pool no longer bears the own net trade")
+        shown, mints = Shown(accounts, changed), (leg.input_mint, leg.output_mint)
+        return self.programs.swap(pool, shown, mints, leg.amount_in, "in", accounts.clock())
+
+    def _left(self, leg: Plan | PlanHop, moved: Moved) -> Mapping[str, Account]:
+        """The accounts as this swap leaves them behind, by its program, else by the venue's own maths."""
+        told = self._run(leg)
+        if isinstance(told, Paid):
+            return told.after
+        found = self.swap(leg.pool_address, moved.accounts, leg.input_mint, leg.amount_in)
+        return {} if isinstance(found, Refusal) else found.after
+
+    def _changed(self, pool: str, moved: Moved) -> Mapping[str, Account] | Refusal:
+        """The accounts that own trades changed, as they stand after them; Refusal: the overlay cannot be laid."""
+        if self.impact != "overlay":
+            return moved.accounts
+        if moved.taken > 0:
+            before = self.swap(pool, {}, moved.money, moved.taken, "out")
+        else:
+            before = self.swap(pool, {}, moved.mint, -moved.taken)
+        return before if isinstance(before, Refusal) else before.after
+
     def _exactly(self, plain: PoolQuote, moved: Moved, mint_in: str) -> Fill | NoFill:
-        pool, changed = plain.pool_address, moved.accounts
-        if self.impact == "overlay":
-            if moved.taken > 0:
-                before = self.swap(pool, {}, moved.money, moved.taken, "out")
-            else:
-                before = self.swap(pool, {}, moved.mint, -moved.taken)
-            if isinstance(before, Refusal):
-                return NoFill(f"PAPER_OVERLAY_REFUSED: the state no longer bears the own net trade: {before.reason}")
-            changed = dict(before.after)
-        found = self.swap(pool, changed, mint_in, plain.amount_in)
+        changed = self._changed(plain.pool_address, moved)
+        if isinstance(changed, Refusal):
+            return NoFill(f"PAPER_OVERLAY_REFUSED: the state no longer bears the own net trade: {changed.reason}")
+        found = self.swap(plain.pool_address, changed, mint_in, plain.amount_in)
         if isinstance(found, Refusal):
             return NoFill(_refused(found))
         if found.partial or found.amount_out <= 0:

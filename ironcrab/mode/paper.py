@@ -8,6 +8,7 @@ longer land. At the end of the source open asks stay open.
 
 Two ways to price (`fill`): `last_trade`, the ratio of the pool's newest trade less a fee, of any size; `venue`, the
 program's own maths on the recorded accounts where they are known (`fills`), of which a PricedAnswer tells the basis.
+Real programs, where they are given, stand before the maths.
 
 All it knows follows from the records it saw: show them again and it stands where it stood.
 """
@@ -45,6 +46,7 @@ from ironcrab.loop import Record
 from ironcrab.mode.fills import Fill, Fills, Impact, NoFill
 from ironcrab.mode.landing import FEE_STEPS, Landing, Latency, by_fee, draw
 from ironcrab.mode.purse import MONEY, Purse
+from ironcrab.shell.programs import Programs
 
 QUOTE_DECIMALS = {SOL_MINT: 9, USDC_MINT: 6, USDT_MINT: 6}
 """Decimals of the mints a trade is paid in (their mints never change)."""
@@ -70,7 +72,7 @@ NO_TRADE = "PAPER_NO_TRADE"
 BELOW_MIN_OUT = "PAPER_BELOW_MIN_OUT"
 NO_DECIMALS = "PAPER_NO_DECIMALS"
 POOL_TWICE = "PAPER_POOL_TWICE"
-BASES = ("exact", "executable", "last_trade")
+BASES = ("program", "exact", "executable", "last_trade")
 """What a fill may rest on, the surest first."""
 NO_WALLET = "PAPER_WALLET: not kept, set paper.tell_wallet = true"
 LOST = "PAPER_LOST"
@@ -146,12 +148,16 @@ class Open(Struct, frozen=True, gc=False):
 
 
 class Paper:
-    """See the module. Args: how it fills."""
+    """See the module. Args: how it fills; real programs, None: none are at hand.
+
+    `unrun` counts the fills that no program executed by (venue, why).
+    """
 
     asks: tuple[type[Event], ...] = (SimulateAsk, SendAsk)
 
-    def __init__(self, params: PaperParams) -> None:
+    def __init__(self, params: PaperParams, programs: Programs | None = None) -> None:
         self.params = params
+        self.unrun: dict[tuple[str, str], int] = {}
         self.slot = 0
         self.trades: dict[str, Trade] = {}
         self.open: dict[tuple[int, int, int], Open] = {}
@@ -161,7 +167,7 @@ class Paper:
         self.percentiles: PriorityFeePercentiles | None = None
         self.purse = Purse(params.token_account_rent_lamports) if params.tell_wallet else None
         self.told: list[Event] = []
-        self.fills = Fills(params.impact) if params.fill == "venue" else None
+        self.fills = Fills(params.impact, programs) if params.fill == "venue" else None
         folded = () if self.fills is None else self.fills.wants
         used = USED if self.purse is None else {**USED, **PURSE_USED}
         self.fields: Mapping[type[Event], tuple[str, ...]] = {
@@ -303,6 +309,8 @@ class Paper:
         if owed.kind is PricedAnswer:
             if isinstance(fill, NoFill):
                 return PricedAnswer(owed.ask, fill.error.partition(":")[0], ordinal=ordinal)
+            for key in fill.unrun:
+                self.unrun[key] = self.unrun.get(key, 0) + 1
             return PricedAnswer(owed.ask, fill.basis, fill.seq, fill.slot, fill.amount_out, ordinal)
         return self._confirm(owed, fill, ordinal)
 
@@ -313,7 +321,9 @@ class Paper:
         if isinstance(fill, NoFill):
             why = f"{NO_TRADE}: no trade recorded on pool {plan.pool_address}" if self.fills is None else fill.error
             return SimulateAnswer(owed.ask, False, why, None, used, None)
-        told = None if self.fills is None else f"{fill.basis}, as of slot {fill.slot}"
+        # decisions by a program that pays as quoted are then those by the quote, to the byte
+        basis = "exact" if fill.basis == "program" else fill.basis
+        told = None if self.fills is None else f"{basis}, as of slot {fill.slot}"
         error = _below(fill, plan) if fill.amount_out < plan.min_out else None
         delta = _sol_delta(plan, fill, _network(plan) + plan.tip_lamports + self._rent(plan))
         return SimulateAnswer(
@@ -381,12 +391,13 @@ class Paper:
             return fills[0]
         weakest = max(fills, key=lambda fill: BASES.index(fill.basis))
         newest = max(fills, key=lambda fill: fill.seq)
-        return Fill(fills[0].amount_in, fills[-1].amount_out, weakest.basis, newest.seq, newest.slot)
+        unrun = tuple(key for fill in fills for key in fill.unrun)
+        return Fill(fills[0].amount_in, fills[-1].amount_out, weakest.basis, newest.seq, newest.slot, unrun)
 
     def _leg(self, leg: Plan | PlanHop) -> Fill | NoFill:
         """What one pool takes and pays as it stands."""
         if self.fills is not None:
-            return self.fills.quote(leg.pool_address, leg.input_mint, leg.amount_in)
+            return self.fills.fill(leg)
         return self._at_last_price(leg)
 
     def _at_last_price(self, leg: Plan | PlanHop) -> Fill | NoFill:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from blake3 import blake3
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ironcrab.domain.ask import ANSWER
 from ironcrab.domain.control import (
@@ -22,7 +23,7 @@ from ironcrab.domain.control import (
     WordsAbandoned,
 )
 from ironcrab.domain.event import Event
-from ironcrab.domain.fault import InputFault
+from ironcrab.domain.fault import InputFault, ScenarioFault
 from ironcrab.domain.market import AccountWritten, WalletBalanceSnapshot
 from ironcrab.domain.trade import DecisionRecord, ExecutionResult, PositionUpdate, Verdict
 from ironcrab.domain.units import NATIVE_SOL, SOL_MINT, TOKEN_PROGRAM, floor_div
@@ -36,9 +37,10 @@ from ironcrab.loop import Loop, Outlet, Record
 from ironcrab.market.rent import RENT_SYSVAR, SYSVARS, rent_data
 from ironcrab.mode.paper import Paper
 from ironcrab.mode.purse import PAPER
-from ironcrab.mode.scenario import Scenario
+from ironcrab.mode.scenario import PROGRAMS, Scenario
 from ironcrab.mode.states import RECORDS_PER_BYTE, SNAPSHOT_EVERY, encode_states, made_by
 from ironcrab.mode.wiring import Wiring, started
+from ironcrab.shell.programs import Programs
 
 SECOND = 1_000_000_000
 """Nanoseconds."""
@@ -120,9 +122,19 @@ def opening(scenario: Scenario) -> tuple[Event, ...]:
     )
 
 
-def outlets_of(scenario: Scenario) -> tuple[Outlet, ...]:
-    """The outlets that a scenario names, made anew."""
-    return (Paper(scenario.paper),) if "paper" in scenario.outlets else ()
+def by_programs(scenario: Scenario, programs: Programs) -> Scenario:
+    """The scenario as a run says it whose paper trades are filled by these programs; ScenarioFault: by none."""
+    if "paper" not in scenario.outlets or scenario.paper.fill != "venue":
+        raise ScenarioFault('--programs needs outlets = ["paper"] and paper.fill = venue; the scenario says otherwise')
+    return replace(scenario, outlets=(*scenario.outlets, f"{PROGRAMS}{programs.digest}"))
+
+
+def outlets_of(scenario: Scenario, programs: Programs | None = None) -> tuple[Outlet, ...]:
+    """The outlets that a scenario names, made anew; InputFault: it was filled by real programs that are not given."""
+    named = next((outlet for outlet in scenario.outlets if outlet.startswith(PROGRAMS)), None)
+    if named is not None and (programs is None or named != f"{PROGRAMS}{programs.digest}"):
+        raise InputFault(f"{named} filled this run and is not at hand; make it anew: ironcrab backtest --programs DIR")
+    return (Paper(scenario.paper, programs),) if "paper" in scenario.outlets else ()
 
 
 class Drive:
@@ -223,9 +235,14 @@ def run_events(
     out: Path,
     generations: tuple[str, ...] = (),
     progress: Progress = None,
+    outlets: tuple[Outlet, ...] | None = None,
 ) -> RunSummary:
-    """The same over (time, event) pairs of any origin, which `source_name` identifies (it has no blanks)."""
-    with Written(out, source_name, scenario, outlets_of(scenario)) as run_to:
+    """The same over (time, event) pairs of any origin, which `source_name` identifies (it has no blanks).
+
+    `outlets`: those that the scenario names; None: they are made here.
+    """
+    performing = outlets_of(scenario) if outlets is None else outlets
+    with Written(out, source_name, scenario, performing) as run_to:
         drive = run_to.drive
         for time, event in with_ticks(events):
             if drive.loop.seq == 0:
@@ -259,7 +276,8 @@ class Written:
     ) -> None:
         self.out = out
         self.log_id = derive_log_id(source_name, scenario, Wiring(scenario))
-        origin = f"run of {source_name} under {scenario.name}"
+        filled = "".join(f" filled by {outlet}" for outlet in scenario.outlets if outlet.startswith(PROGRAMS))
+        origin = f"run of {source_name} under {scenario.name}{filled}"
         self.session = session or Recording.create(out, self.log_id, origin=origin)
         self.outlets = outlets
         self.drive = Drive(scenario, self.append, outlets, self.session.next_seq)

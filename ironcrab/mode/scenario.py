@@ -65,6 +65,8 @@ class Scenario(Struct, frozen=True):
 
 ARMED = "armed"
 """The outlets of the own wallet: a run that was armed says so, a scenario cannot arm itself."""
+PROGRAMS = "programs:"
+"""Before the digest of the binaries that fill a run's paper trades: the run says so, a scenario names none."""
 OUTLETS = ("paper", ARMED)
 """Outlets a run can have."""
 
@@ -99,6 +101,8 @@ def load(path: Path, overrides: Pairs = (), defaults: Pairs = ()) -> Scenario:
     tree = read_tree(path)
     if ARMED in tree.get("outlets", ()):
         raise ScenarioFault(f"scenario {path} cannot arm itself; type it: ironcrab live {path} --armed ADDRESS")
+    if any(str(outlet).startswith(PROGRAMS) for outlet in tree.get("outlets", ())):
+        raise ScenarioFault(f"scenario {path} cannot name programs; type: ironcrab backtest {path} --programs DIR")
     return read(path.stem, tree, str(path), overrides, defaults)
 
 
@@ -120,7 +124,7 @@ def read(name: str, tree: dict[str, Any], where: str, overrides: Pairs = (), def
     paths = _texts(tree.pop("strategies", []), "strategies", where)
     outlets = _texts(tree.pop("outlets", ["paper"]), "outlets", where)
     for outlet in outlets:
-        if outlet not in OUTLETS:
+        if outlet not in OUTLETS and not outlet.startswith(PROGRAMS):
             raise ScenarioFault(f"{where}: outlet {outlet!r} is unknown; known: {', '.join(OUTLETS)}")
     kinds = [_kind(path, where) for path in paths]
     models: dict[str, type[Any]] = {key: kind.Params for key, kind in kinds}

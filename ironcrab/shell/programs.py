@@ -5,11 +5,12 @@ reached his token accounts is what the program paid. Every account is set anew f
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from blake3 import blake3
 from msgspec import Struct
 
 from ironcrab.dex import ABSENT, Account, Clock, Instruction, Refusal, base58, dlmm_state, raydium_cpmm, venue_of
@@ -28,9 +29,11 @@ OBSERVATION = bytes.fromhex("7aaec5358109a584") + b"\1" + bytes(2)
 """How a CPMM observation account begins: its mark, initialised, place 0; the pool and 4,032 bytes follow."""
 SWAP_ACCOUNTS = 11
 """Accounts of Whirlpool's `swap`; its three tick arrays are the eighth to the tenth."""
-NO_INSTRUCTION = "Custom 101"
-"""Anchor's answer to an instruction that a program does not know: it is older than the form."""
-PROGRAMS_MISSING = "fidelity --programs needs solders; install it: pip install 'ironcrab[live]'"
+NO_INSTRUCTION = ("Custom(101)", "InvalidInstructionData")
+"""Anchor's answer, and Raydium's, to an instruction that a program does not know: it is older than the form."""
+ACCOUNT_ERRORS = range(2_000, 4_000)
+"""Anchor's errors about the accounts that a program was given, not about what it was asked."""
+PROGRAMS_MISSING = "--programs needs solders; install it: pip install 'ironcrab[live]'"
 
 
 class Paid(Struct, frozen=True):
@@ -42,9 +45,13 @@ class Paid(Struct, frozen=True):
 
 
 class NotRun(Struct, frozen=True):
-    """Why the program's answer is not to be had, or what it answered instead of paying."""
+    """Why the program's answer is not to be had, or what it answered instead of paying.
+
+    `refused`: its error and what it logged; None where it had no say, or may refuse for an account that is not known.
+    """
 
     why: str
+    refused: str | None = None
 
 
 class Programs:
@@ -65,6 +72,7 @@ class Programs:
             raise InputFault(f"{folder} holds no <program id>.so; dump one with: solana program dump PROGRAM_ID FILE")
         self.svm = vm.svm.with_sigverify(False)
         self.ids = {path.stem: None for path in sorted(folder.glob("*.so"))}
+        self.digest = _digest(folder, self.ids)
         self.user = base58.encode(bytes((7,)) * 32)
         self.runs = 0
 
@@ -101,7 +109,7 @@ class Programs:
                 found = self._execute(_of_any_age(built[-1], venue.id, accounts), pool, accounts, mints, clock)
             if isinstance(found, Paid):
                 return found
-            if not refused.why or NO_INSTRUCTION in refused.why:
+            if not refused.why or any(word in refused.why for word in NO_INSTRUCTION):
                 refused = found
         return refused
 
@@ -122,12 +130,15 @@ class Programs:
             return NotRun("the instruction names no token account of the trader")
         held = dict(side for side in sides if side is not None)
         own = {self.user: Account(ABSENT.owner, 10**12, b"")}
-        absent = [address for address in named if address not in told and not self._is_given(address)]
+        absent = [each for each in named if not (each in told or each in held or each in own or self._is_given(each))]
         for address, account in {**dict.fromkeys(absent, ABSENT), **told, **held, **own}.items():
             self._set(address, account)
-        why = self._send(built, clock)
-        if why is not None:
-            return NotRun(f"the program refuses: {why}")
+        failed = self._send(built, clock)
+        if failed is not None:
+            writes_unknown = any(meta.writable and meta.pubkey in absent for meta in built.metas)
+            if writes_unknown or (absent and _is_about_accounts(failed)):
+                return NotRun(f"the program refuses, and not all its accounts are known: {failed}")
+            return NotRun(f"the program refuses: {failed}", failed)
         after = {address: self._get(address) for address in (*told, *held)}
         (spent, before_in), (earned, before_out) = held.items()
         paid = _amount(before_in) - _amount(after[spent])
@@ -205,7 +216,21 @@ def _spelt(error: Any) -> str:
     """An error as JSON-RPC spells it, in words."""
     if isinstance(error, dict) and "InstructionError" in error:
         error = error["InstructionError"][1]
-    return " ".join(f"{name} {value}" for name, value in error.items()) if isinstance(error, dict) else str(error)
+    return " ".join(f"{name}({value})" for name, value in error.items()) if isinstance(error, dict) else str(error)
+
+
+def _is_about_accounts(failed: str) -> bool:
+    """Whether Anchor refused the accounts; one that is not known may then be the reason."""
+    head, _, code = failed.partition(":")[0].rstrip(")").partition("(")
+    return head == "Custom" and int(code) in ACCOUNT_ERRORS
+
+
+def _digest(folder: Path, ids: Iterable[str]) -> str:
+    """What tells these binaries from others: of their program ids and bytes, 32 hex digits."""
+    hasher = blake3(b"ironcrab programs\0")
+    for program in ids:
+        hasher.update(f"{program}\0".encode() + blake3((folder / f"{program}.so").read_bytes()).digest())
+    return hasher.hexdigest(length=16)
 
 
 def _of_any_age(built: Instruction, venue: str, accounts: Mapping[str, Account]) -> Instruction:

@@ -21,7 +21,11 @@ from ironcrab.mode.taking import Live
 from ironcrab.shell.clock import now_ns
 from ironcrab.shell.endpoint import endpoint
 from ironcrab.shell.geyser_demo import demo
+from tests.bench.figures import beside
 from tests.live.desk import BEGAN, ROOT, frames, read, session
+
+WANTED = {1_000: {"p50": 300, "p99": 1_000}, 5_000: {"p99": 2_000}}
+"""Most microseconds of a lag, by updates a second."""
 
 
 def whole():
@@ -57,7 +61,12 @@ def lag(rate, seconds):
         feed.kill()
     lags.sort()
     at = {name: lags[int(len(lags) * share)] // 1000 for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))}
-    print(f"{rate}/s: {len(lags):,} arrivals, lag us {at}, longest {lags[-1] // 1000}, decisions {summary.decisions}")
+    verdict = " ".join(
+        beside(f"{name} <= {most} us", held=at[name] <= most) for name, most in WANTED.get(rate, {}).items()
+    )
+    print(
+        f"{rate}/s: {len(lags):,} arrivals, lag us {at}, longest {lags[-1] // 1000}, decisions {summary.decisions} {verdict}"
+    )
 
 
 def restart(records):
@@ -79,7 +88,8 @@ def restart(records):
         again = session(folder, whole())
         again.open(last)
         opened = time.perf_counter() - begin
-        print(f"restart {opened:.2f} s, {again.drive.loop.seq - again.first_seq} records of its own")
+        own = again.drive.loop.seq - again.first_seq
+        print(f"restart {opened:.2f} s, {own} records of its own {beside('<= 3', held=opened <= 3)}")
         again.session.close()
 
 

@@ -39,12 +39,13 @@ def peak(*args):
 
 
 def main():
+    from tests.bench.figures import beside
+
     bare = process(sys.executable, "-c", "pass")
     told = process(sys.executable, "-m", "ironcrab.app", "--help")
-    print(f"ironcrab --help: {told:.3f} s, a bare interpreter {bare:.3f} s (wanted <= 0.15)")
-    print(
-        f"verify of the day: peak memory {peak(sys.executable, '-m', 'ironcrab.app', 'verify', str(DAY))} MB (wanted <= 300)"
-    )
+    print(f"ironcrab --help: {told:.3f} s, a bare interpreter {bare:.3f} s {beside('<= 0.15', held=told <= 0.15)}")
+    most = peak(sys.executable, "-m", "ironcrab.app", "verify", str(DAY))
+    print(f"verify of the day: peak memory {most} MB {beside('<= 300', held=most <= 300)}")
 
     from ironcrab.domain.trade import DecisionRecord
     from ironcrab.log.recording import Recording
@@ -59,14 +60,16 @@ def main():
             best = min(best, time.perf_counter() - began)
         again = told.reproduction
         print(
-            f"explain #{seq}: {best:.3f} s, {len(told.stops)} stops, folded {again.folded:,}, equal {again.equal} (wanted <= 0.1)"
+            f"explain #{seq}: {best:.3f} s, {len(told.stops)} stops, folded {again.folded:,}, equal {again.equal} "
+            f"{beside('<= 0.1', held=best <= 0.1 and again.equal)}"
         )
     manifest = Recording.open(DAY).manifest
     for segment in manifest.segments:
         for file in segment.files:
             if file.rows >= 1000:
+                each, most = file.size / file.rows, 100 if file.type == "Trade" else 60
                 print(
-                    f"sealed {file.type}: {file.size / file.rows:.1f} bytes a record ({file.rows:,}; wanted: Trade <= 100, others <= 60)"
+                    f"sealed {file.type}: {each:.1f} bytes a record, {file.rows:,} {beside(f'<= {most}', held=each <= most)}"
                 )
     print(f"this process: peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
 
