@@ -24,7 +24,7 @@ from ironcrab.market.accounts import CLOCK_SYSVAR, NotedClock, Paid
 from ironcrab.market.known import Known
 from ironcrab.market.pools import LivePoolCache
 from ironcrab.market.quotes import QuoteCalculator
-from tests.dex.test_whirlpool_quote import MINT_A, MINT_B, POOL, adaptive
+from tests.dex.test_whirlpool_quote import MINT_A, MINT_B, NOW, POOL, VAULT_A, VAULT_B, adaptive
 from tests.pool_sets import CLOCK, PoolSet, sets
 
 SECOND = 1_000_000_000
@@ -40,24 +40,37 @@ def fee_mint():
     return Account(TOKEN_2022, 1, body.ljust(165, b"\0") + b"\1" + struct.pack("<HH", 1, 108) + bytes(72) + schedules)
 
 
+def taxed():
+    """A Whirlpool of two such mints whose fee rises with its volatility, which decays with time."""
+    accounts = adaptive(size=64, control=50_000, volatility=50_000) | {MINT_A: fee_mint(), MINT_B: fee_mint()}
+    tail = b"\2\2\0\x08\0" + bytes(8)
+    accounts |= {vault: Account(TOKEN_2022, 1, accounts[vault].data + tail) for vault in (VAULT_A, VAULT_B)}
+    return PoolSet(POOL, accounts, (MINT_A, MINT_B))
+
+
 def clock_sysvar(slot, time, epoch):
     data = slot.to_bytes(8, "little") + bytes(8) + epoch.to_bytes(8, "little") + bytes(8) + time.to_bytes(8, "little")
     return Account("Sysvar1111111111111111111111111111111111111", 1, data)
 
 
-def timed(made, offset):
-    """The same pool with its opening time, at this offset of its account, some seconds ahead."""
-    data = bytearray(made.accounts[made.pool].data)
-    data[offset : offset + 8] = (CLOCK.unix_timestamp + 2).to_bytes(8, "little")
-    return Account(made.accounts[made.pool].owner, 1, bytes(data))
+def timed(made, layout, *fields):
+    """The pool's own account with these (offset, value) in it."""
+    account = made.accounts[made.pool]
+    data = bytearray(account.data)
+    for kind, (offset, value) in zip(layout, fields, strict=True):
+        struct.pack_into(f"<{kind}", data, offset, value)
+    return Account(account.owner, 1, bytes(data))
 
 
-ALL = sets()
-ALL["orca_adaptive"] = PoolSet(POOL, adaptive(control=50_000, volatility=90_000), (MINT_A, MINT_B))
-OTHERS = {
-    made.pool: ABSENT for made in ALL.values()
-} | {ALL["raydium_cpmm"].pool: timed(ALL["raydium_cpmm"], 373)}
-"""What else the account of a pool may be: closed, not open yet."""
+ALL = sets() | {"taxed": taxed()}
+CPMM, DLMM = ALL["raydium_cpmm"], ALL["meteora_dlmm"]
+SOON = {
+    CPMM.pool: timed(CPMM, "Q", (373, CLOCK.unix_timestamp + 2)),
+    DLMM.pool: timed(DLMM, "BBQ", (75, 1), (86, 0), (816, CLOCK.slot + 2)),
+}
+"""Accounts of pools that open at a time, and at a slot."""
+OTHERS = {made.pool: ABSENT for made in ALL.values()} | SOON
+"""What else the account of a pool may be."""
 
 
 class World:
@@ -128,7 +141,7 @@ def anything(data, world, slot):
     address = draw(st.sampled_from(sorted(made.accounts)))
     signature = draw(st.sampled_from([None, None, "a", "b"]))
     mint, coin = draw(st.sampled_from([made.mints, made.mints[::-1]]))
-    time = CLOCK.unix_timestamp + draw(st.integers(-2, 60))
+    time = draw(st.sampled_from([CLOCK, NOW])).unix_timestamp + draw(st.integers(-2, 60))
     kinds = {
         "write": lambda: [write(address, made.accounts[address], slot, draw(st.integers(0, 2)), signature)],
         "swap": lambda: swap(world, made, mint, slot, signature),
@@ -200,16 +213,41 @@ def test_a_clock_notes_what_was_read():
     assert noted.noted == (CLOCK.slot, CLOCK.unix_timestamp, CLOCK.epoch)
 
 
-def test_time_that_passes_is_not_remembered():
-    """A pool opens, volatility decays, a transfer fee rises: none of it is told by an account of the pool."""
-    world, made = World(), ALL["raydium_cpmm"]
+def told(made):
+    world = World()
     world.tell(*(write(*each, CLOCK.slot) for each in made.accounts.items()))
-    world.tell(write(made.pool, OTHERS[made.pool], CLOCK.slot, 5))
-    assert world.ask(made, WSOL, 10**6).reason == "QUOTE_UNAVAILABLE"
-    world.tell(LatestBlockhash("h", slot=CLOCK.slot + 1, block_time=CLOCK.unix_timestamp + 2))
+    return world
+
+
+def block(slot, time=CLOCK.unix_timestamp):
+    return LatestBlockhash("h", slot=slot, block_time=time)
+
+
+@pytest.mark.parametrize("made", [CPMM, DLMM])
+def test_a_pool_opens_though_none_of_its_accounts_changes(made):
+    world = told(made)
+    world.tell(write(made.pool, SOON[made.pool], CLOCK.slot, 5), block(CLOCK.slot))
+    for slot, seconds, is_open in ((0, 0, False), (1, 1, False), (2, 2, True), (3, 3, True)):
+        world.tell(block(CLOCK.slot + slot, CLOCK.unix_timestamp + seconds))
+        assert (getattr(world.ask(made, WSOL, 10**6), "kind", None) == "exact") == is_open
+
+
+def test_fees_follow_time_and_epoch():
+    made = ALL["taxed"]
+    world = told(made)
+    outs = []
+    for slot, seconds in ((CLOCK.slot, 0), (CLOCK.slot, 5), (CLOCK.slot, 9_000), (LATE * 432_000, 9_000)):
+        world.tell(block(slot, NOW.unix_timestamp + seconds))
+        outs.append(world.ask(made, MINT_A, 10**6).amount_out)
+    assert outs[0] == outs[1] < outs[2], "the volatility has decayed"
+    assert outs[3] < outs[2], "transfers cost more"
+
+
+def test_a_gap_that_is_filled_makes_known_again_what_was_missing():
+    made = ALL["raydium"]
+    world = told(made)
+    world.tell(GapOpened("f", CLOCK.slot + 1, None, "gap"))
+    world.tell(write(made.pool, made.accounts[made.pool], CLOCK.slot + 1))
+    assert world.ask(made, WSOL, 10**6).reason == "POOL_NOT_FOUND"
+    world.tell(GapClosed("f", world.opened, CLOCK.slot + 2, filled=True))
     assert world.ask(made, WSOL, 10**6).kind == "exact"
-    made = ALL["orca_adaptive"]
-    world.tell(*(write(*each, CLOCK.slot) for each in made.accounts.items()))
-    before = world.ask(made, MINT_A, 10**6)
-    world.tell(LatestBlockhash("h", slot=CLOCK.slot + 2, block_time=CLOCK.unix_timestamp + 9_000))
-    assert world.ask(made, MINT_A, 10**6).amount_out > before.amount_out
