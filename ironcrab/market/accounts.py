@@ -476,13 +476,13 @@ class Accounts:
         """
         venue = venue_of(self.rows[pool].owner)
         assert venue is not None
-        read = dict.fromkeys(loaded.first)
-        while True:
-            known = {address: account for address in read if (account := self.get(address)) is not None}
-            more = [address for address in venue.needs(pool, known, mint_in) if address not in read]
-            if not more:
-                break
+        read: dict[str, None] = {}
+        known: dict[str, Account] = {}
+        more: Iterable[str] = loaded.first
+        while more:
             read.update(dict.fromkeys(more))
+            known |= {address: account for address in more if (account := self.get(address)) is not None}
+            more = [address for address in venue.needs(pool, known, mint_in) if address not in read]
         for address in read:
             self.users.setdefault(address, {})[pool] = None
         loaded.expected.update(read)
