@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from ironcrab.dex.address import is_key
+from ironcrab.dex.pump_send import standing
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import (
     ClockTick,
@@ -482,7 +484,13 @@ class ExecutionEngine:
     def _run_started(self, seq: int, _event: RunStarted) -> Said:
         self._put_in_force(seq, self.params)
         self.state.wallet = self.params.wallet or self.state.wallet
+        self._derive()
         return []
+
+    def _derive(self) -> None:
+        """Addresses of the wallet are derived when it is known: no decision waits for them."""
+        if is_key(self.state.wallet):
+            standing(self.state.wallet)
 
     def _put_in_force(self, seq: int, params: EngineParams) -> None:
         state = self.state
@@ -518,6 +526,7 @@ class ExecutionEngine:
     def _wallet_complete(self, seq: int, event: WalletSnapshotComplete) -> Said:
         state = self.state
         state.wallet = event.wallet
+        self._derive()
         slot = self.known.now.slot if event.slot is None else event.slot
         gone = state.authority.complete(event.mints_in_wallet, slot, self.now_ms, state.params.position_grace_ms)
         for update in gone:
