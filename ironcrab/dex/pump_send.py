@@ -14,6 +14,7 @@ from ironcrab.dex import base58, pump_fees
 from ironcrab.dex.address import (
     ASSOCIATED_TOKEN,
     SYSTEM,
+    TOKEN,
     WSOL,
     associated,
     find_program_address,
@@ -113,6 +114,13 @@ def _at(program: str, seed: bytes, *keys: str | None) -> str:
     """An address of a program: a word and keys; None stands for the zero key."""
     seeds = tuple(bytes(32) if key is None else base58.decode(key) for key in keys)
     return find_program_address((seed, *seeds), program)[0]
+
+
+def standing(user: str) -> tuple[str, ...]:
+    """What a user's trades on both Pump programs name whatever the coin: derived before the first one, it is known."""
+    volumes = (_at(PUMP, b"user_volume_accumulator", user), _at(AMM, b"user_volume_accumulator", user))
+    owned = (associated(owner, WSOL, TOKEN) for owner in (user, *volumes))
+    return *volumes, *owned, _at(PUMP, b"global_volume_accumulator"), _at(AMM, b"global_volume_accumulator")
 
 
 def _curve_legacy(trade: CurveTrade) -> tuple[Row, ...]:

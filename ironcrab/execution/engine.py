@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from ironcrab.dex.address import is_key
+from ironcrab.dex.pump_send import standing
 from ironcrab.domain.ask import ConfirmAnswer, SendAnswer, SendAsk, SignedAnswer, SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import (
     ClockTick,
@@ -485,7 +487,13 @@ class ExecutionEngine:
         kept = reopened(self.name, self.params, self.state.changes, told, config_snapshot_id)
         self._put_in_force(seq)
         self.state.wallet = self.params.wallet or self.state.wallet
+        self._derive()
         return [] if kept is None else [kept]
+
+    def _derive(self) -> None:
+        """Addresses of the wallet are derived when it is known: no decision waits for them."""
+        if is_key(self.state.wallet):
+            standing(self.state.wallet)
 
     def _put_in_force(self, seq: int) -> None:
         """The scenario's parameters with an operator's changes."""
@@ -534,6 +542,7 @@ class ExecutionEngine:
     def _wallet_complete(self, seq: int, event: WalletSnapshotComplete) -> Said:
         state = self.state
         state.wallet = event.wallet
+        self._derive()
         slot = self.known.now.slot if event.slot is None else event.slot
         gone = state.authority.complete(event.mints_in_wallet, slot, self.now_ms, state.params.position_grace_ms)
         for told in gone:

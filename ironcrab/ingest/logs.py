@@ -17,6 +17,8 @@ PRECOMPILES = (
 
 _DATA = "Program data: "
 _RAY = "Program log: ray_log: "
+_SAID = ("Program log: ", _DATA, "Program return: ")
+"""How a line begins that a program wrote itself."""
 _TRUNCATED = "Log truncated"
 
 
@@ -41,13 +43,12 @@ def read(lines: Iterable[str]) -> list[Frame] | None:
     for line in lines:
         if line.startswith(_TRUNCATED):
             break
-        payloads = _logged(line)
-        if payloads:
+        if line.startswith(_SAID):
             if stack:
-                stack[-1].payloads += payloads
+                stack[-1].payloads += _logged(line)
             continue
-        words = line.split(" ")
-        if len(words) < 3 or words[0] != "Program" or words[1] in ("log:", "data:", "return:"):
+        words = line.split(" ", 4)
+        if len(words) < 3 or words[0] != "Program":
             continue
         program, verb = words[1], words[2]
         if verb == "invoke" and len(words) == 4:

@@ -134,8 +134,7 @@ class Normaliser:
 
     def _of_interest(self, info: wire.SubscribeUpdateTransactionInfo) -> bool:
         """Whether it can hold a call of a venue or the birth of a mint, told without building the tree."""
-        keys = account_keys(info)
-        if any(key in self.watched for key in keys):
+        if not self.watched.keys().isdisjoint(account_keys(info)):
             return True
         data = [call.data for call in info.transaction.message.instructions]
         data += [call.data for group in info.meta.inner_instructions for call in group.instructions]

@@ -17,6 +17,7 @@ until the gap is filled by a replay.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, cast
 
 from msgspec import Struct, field
 
@@ -40,6 +41,8 @@ MOST_STAGED = 4_096
 """Transactions staged at most; beyond it what the oldest one wrote becomes unknown."""
 MOST_READY = 4_096
 """Pools decoded until all of them are decoded anew at their next quote, which bounds who is noted to read what."""
+MOST_TOLD = 24
+"""Answers remembered of one decoded pool, the oldest goes first."""
 SHARED = (PUMP_GLOBAL, PUMP_FEES, SWAP_GLOBAL, SWAP_FEES, RENT_SYSVAR)
 """Accounts that many need and that are hardly ever written: never forgotten for their age."""
 CLOCK_SYSVAR = "SysvarC1ock11111111111111111111111111111111"
@@ -140,6 +143,60 @@ class Exactly(Struct, frozen=True, gc=False):
     slot: Slot
 
 
+class Paid(Struct, frozen=True, gc=False):
+    """What a swap of an exact input comes to; `seq` and `slot` as of `Exactly`.
+
+    Attributes:
+        amount_out: raw units paid out; 0 where there is a refusal, or where a part of the input stays unused.
+        refusal: why the program would not.
+    """
+
+    amount_out: int
+    refusal: Refusal | None
+    seq: Seq
+    slot: Slot
+
+
+class NotedClock:
+    """A clock that notes what is read of it: `noted`, in the order of `Clock`, None what was not read."""
+
+    __slots__ = ("_clock", "noted")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.noted: tuple[int | None, int | None, int | None] = (None, None, None)
+
+    @property
+    def slot(self) -> int:
+        """As `Clock` has it, noted; so are the others."""
+        slot = self._clock.slot
+        self.noted = (slot, self.noted[1], self.noted[2])
+        return slot
+
+    @property
+    def unix_timestamp(self) -> int:
+        """See `slot`."""
+        time = self._clock.unix_timestamp
+        self.noted = (self.noted[0], time, self.noted[2])
+        return time
+
+    @property
+    def epoch(self) -> int:
+        """See `slot`."""
+        epoch = self._clock.epoch
+        self.noted = (self.noted[0], self.noted[1], epoch)
+        return epoch
+
+
+class Told(NamedTuple):
+    """An answer, and the clock fields it was made of; None: it did not read it."""
+
+    paid: Paid
+    slot: int | None
+    unix_timestamp: int | None
+    epoch: int | None
+
+
 class Loaded:
     """A decoded pool (or why it is none) with the addresses it asked for.
 
@@ -151,9 +208,10 @@ class Loaded:
         newest: (seq, slot) of the newest record among what a quote of a direction reads, by mint that is paid in.
         counted: how many of `asked` are noted.
         is_beyond: a quote read what was not expected.
+        told: what was answered, with what it read of the clock, by mint and amount that are paid in.
     """
 
-    __slots__ = ("asked", "counted", "expected", "first", "is_beyond", "newest", "ready")
+    __slots__ = ("asked", "counted", "expected", "first", "is_beyond", "newest", "ready", "told")
 
     def __init__(self, ready: Ready | Refusal, asked: dict[str, None]) -> None:
         self.ready = ready
@@ -163,6 +221,7 @@ class Loaded:
         self.newest: dict[str, tuple[Seq, Slot]] = {}
         self.counted = 0
         self.is_beyond = False
+        self.told: dict[tuple[str, int], Told] = {}
 
 
 class Accounts:
@@ -357,6 +416,38 @@ class Accounts:
             newest = max(newest, self._newest(asked))
         return Exactly(found, *newest)
 
+    def paid(self, pool: str, mint_in: str, amount: int) -> Paid | None:
+        """What the program would pay for this input now; None where no venue's pool account is known at this address.
+
+        An answer is remembered until an account that the pool read changes, or what it read of the clock: a pool of a
+        busy mint is asked the same again and again.
+        """
+        loaded = self.loaded.get(pool)
+        clock = self.clock()
+        if loaded is not None and not loaded.is_beyond:
+            told = loaded.told.get((mint_in, amount))
+            if (
+                told is not None
+                and told.unix_timestamp in (None, clock.unix_timestamp)
+                and told.epoch in (None, clock.epoch)
+                and told.slot in (None, clock.slot)
+            ):
+                return told.paid
+        noted = NotedClock(clock)
+        exact = self.quote(pool, mint_in, amount, clock=cast("Clock", noted))
+        if exact is None:
+            return None
+        found = exact.found
+        if type(found) is Refusal:
+            paid = Paid(0, found, exact.seq, exact.slot)
+        else:
+            paid = Paid(0 if found.partial else found.amount_out, None, exact.seq, exact.slot)
+        memory = self.loaded[pool].told
+        memory[mint_in, amount] = Told(paid, *noted.noted)
+        if len(memory) > MOST_TOLD:
+            del memory[next(iter(memory))]
+        return paid
+
     # inside
 
     def _load(self, pool: str) -> Loaded | None:
@@ -385,13 +476,13 @@ class Accounts:
         """
         venue = venue_of(self.rows[pool].owner)
         assert venue is not None
-        read = dict.fromkeys(loaded.first)
-        while True:
-            known = {address: account for address in read if (account := self.get(address)) is not None}
-            more = [address for address in venue.needs(pool, known, mint_in) if address not in read]
-            if not more:
-                break
+        read: dict[str, None] = {}
+        known: dict[str, Account] = {}
+        more: Iterable[str] = loaded.first
+        while more:
             read.update(dict.fromkeys(more))
+            known |= {address: account for address in more if (account := self.get(address)) is not None}
+            more = [address for address in venue.needs(pool, known, mint_in) if address not in read]
         for address in read:
             self.users.setdefault(address, {})[pool] = None
         loaded.expected.update(read)

@@ -9,7 +9,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from ironcrab.dex.face import Quote, Refusal
 from ironcrab.dex.pumpfun import COMPLETE
 from ironcrab.domain.units import BPS, Key, Seq, Slot, Word, ceil_div, floor_div
 from ironcrab.market.mints import Mints
@@ -76,13 +75,15 @@ class QuoteCalculator:
                 return NoQuote("POOL_COMPLETE")
             if amount_in <= 0 or mint_in not in (row.base_mint, row.quote_mint):
                 return NoQuote("QUOTE_UNAVAILABLE")
-        exact = self.pools.accounts.quote(pool_address, mint_in, amount_in)
-        if exact is not None:
-            found = exact.found
-            if type(found) is not Refusal:
-                return _exact(pool_address, amount_in, exact.seq, exact.slot, found)
-            if not found.missing:
-                return NoQuote("POOL_COMPLETE" if found.code == COMPLETE else "QUOTE_UNAVAILABLE")
+        paid = self.pools.accounts.paid(pool_address, mint_in, amount_in)
+        if paid is not None:
+            if paid.amount_out > 0:
+                return PoolQuote(pool_address, amount_in, paid.amount_out, "exact", paid.seq, paid.slot)
+            refusal = paid.refusal
+            if refusal is None:
+                return NoQuote("QUOTE_UNAVAILABLE")
+            if not refusal.missing:
+                return NoQuote("POOL_COMPLETE" if refusal.code == COMPLETE else "QUOTE_UNAVAILABLE")
         if row is None:
             return NoQuote("POOL_NOT_FOUND")
         sells = mint_in == row.base_mint
@@ -105,13 +106,6 @@ def raydium_product(reserve_in: int, reserve_out: int, amount_in: int, fee_bps: 
         return 0
     net = floor_div(amount_in * (BPS - fee_bps), BPS)
     return reserve_out - floor_div(reserve_in * reserve_out, reserve_in + net)
-
-
-def _exact(pool: str, amount_in: int, seq: int, slot: int, found: Quote) -> PoolQuote | NoQuote:
-    """The program's own answer; one that leaves a part of the amount unused is none to this question."""
-    if found.partial or found.amount_out <= 0:
-        return NoQuote("QUOTE_UNAVAILABLE")
-    return PoolQuote(pool, amount_in, found.amount_out, "exact", seq, slot)
 
 
 def _executable(row: PoolRow, sells: bool, amount_in: int) -> PoolQuote | NoQuote:

@@ -4,7 +4,8 @@ python tests/bench/bench_engine.py
 
 Each figure is the median over fresh stages or repeats, beside the bare msgspec encode of the decision in the same run,
 and what the target is at that encode's speed. `terms`: plans without instructions; `built`: with them, from the
-accounts of each venue; `first`: the first plan of a wallet and a coin, whose addresses are all derived anew.
+accounts of each venue; `first`: the first plan of a coin, whose addresses that no look at the pool asked for are
+derived; `cold`: the first plan of a process that nothing came before, where all of them are.
 """
 
 import sys
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import msgspec
 
 from ironcrab.dex import address, base58
+from ironcrab.dex.pump_send import standing
 from ironcrab.domain.ask import SimulateAnswer, SimulateAsk
 from ironcrab.domain.control import ClockTick
 from ironcrab.execution.state import Waiting
@@ -73,14 +75,18 @@ def repeated(venue, side, **params):
     return [spent for spent, _ in done[20:]], done[-1][1]
 
 
-def first(venue, side):
+def first(venue, side, *, looked):
     spent, decision = [], None
     for turn in range(15):
-        stage = ready(venue)
+        stage, intent = ready(venue), wish(venue, side)
         address.find_program_address.cache_clear()
         address.associated.cache_clear()
         base58.decode.cache_clear()
-        took, decision = one(stage, wish(venue, side), turn)
+        if looked:
+            # the wallet is known since the run began, and whoever wishes a swap has quoted it
+            standing(stage.engine.state.wallet)
+            stage.known.quotes.quote(intent.resources.pools[0], intent.resources.input_mint, 1_000_000)
+        took, decision = one(stage, intent, turn)
         spent.append(took)
     return spent, decision
 
@@ -92,7 +98,8 @@ def main():
         for side in ("Buy", "Sell"):
             tell(f"terms {venue} {side}", *repeated(venue, side, plans="terms"))
             tell(f"built {venue} {side}", *repeated(venue, side))
-            tell(f"first {venue} {side}", *first(venue, side))
+            tell(f"first {venue} {side}", *first(venue, side, looked=True))
+            tell(f"cold {venue} {side}", *first(venue, side, looked=False))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from ironcrab.dex import VENUES, Account, Quote, base58, pumpfun, pumpswap
+from ironcrab.dex import address as addresses
 from ironcrab.dex.address import ASSOCIATED_TOKEN, COMPUTE_BUDGET, SYSTEM, TOKEN, TOKEN_2022, WSOL, associated
 from ironcrab.dex.message import LOOKUP_TABLES, Table, calls_of, compiled, instructions_of
-from ironcrab.domain.ask import SimulateAnswer, SimulateAsk
-from ironcrab.domain.control import ClockTick, ConfigUpdate
+from ironcrab.domain.ask import Plan, SimulateAnswer, SimulateAsk
+from ironcrab.domain.control import ClockTick, ConfigUpdate, RunStarted
 from ironcrab.domain.market import (
     AccountWritten,
     ExplicitAmount,
@@ -361,3 +362,22 @@ def test_tables_are_used_when_size_asks_for_it_and_too_much_is_refused():
     refused = fitted(crowded, PAPER_WALLET, (Table(key(92), crowd),))
     assert isinstance(refused, Refusal)
     assert "64 may be locked" in refused.details
+
+
+@pytest.mark.parametrize("venue", SETS)
+def test_what_a_wallet_names_in_every_plan_is_derived_before_its_first(venue, monkeypatch):
+    """What is left for the first plan of a coin belongs to the coin: no address of the wallet alone."""
+    stage = ready(venue)
+    addresses.find_program_address.cache_clear()
+    addresses.associated.cache_clear()
+    stage.engine.step(0, RunStarted(0, "t", "0", "x", (), (), (), ()))
+    intent, derived = wish(venue), []
+    made = addresses.create_program_address
+    monkeypatch.setattr(
+        addresses, "create_program_address", lambda seeds, program: derived.append(seeds) or made(seeds, program)
+    )
+    assert isinstance(decide(stage, intent), Plan)
+    wallet, coin = base58.decode(stage.engine.state.wallet), base58.decode(coin_of(venue))
+    of_wallet = [seeds for seeds in derived if wallet in seeds]
+    assert of_wallet, "the account for the coin"
+    assert all(coin in seeds for seeds in of_wallet)
