@@ -96,8 +96,12 @@ GOLDENS = {
 
 ANSWERS = "its world also answers what nobody asked, twice or too late"
 FILLS = "its world also fills in part, below the least output"
+REPEATS = "its idempotency window is a second, behind which its world says an id again"
+SIGNS = "its world signs everything alike"
 EXEMPT = {
     "engine-corners": {"answers": ANSWERS, "least-output": FILLS},
+    "engine-plans": {"answers": ANSWERS, "least-output": FILLS, "intent-ids": REPEATS},
+    "housekeeper-corners": {"answers": ANSWERS, "signatures": SIGNS},
     "momentum-checks": {"answers": ANSWERS, "least-output": FILLS},
     "momentum-regimes": {"least-output": FILLS},
 }
