@@ -1,6 +1,7 @@
 """Child processes that are kept alive: what dies is started again, and none outlives its parent."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -24,15 +25,18 @@ _BOUND = (
     "if sys.platform == 'linux':\n"
     "    import ctypes\n"
     "    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"
-    "os.execvp(sys.argv[1], sys.argv[1:])\n"
+    "    if os.getppid() != int(sys.argv[1]):\n"
+    "        sys.exit(1)\n"
+    "os.execvp(sys.argv[2], sys.argv[2:])\n"
 )
 """Asks the kernel for SIGKILL when the parent dies, then becomes the command. It runs behind exec, because between fork
-and exec of a process with threads nothing may be done."""
+and exec of a process with threads nothing may be done. A parent that died before the kernel was asked is told by who is
+the parent now."""
 
 
 def bound(command: Sequence[str]) -> list[str]:
     """The command line of a process that dies with the one that starts it (on Linux)."""
-    return [sys.executable, "-c", _BOUND, *command]
+    return [sys.executable, "-c", _BOUND, str(os.getpid()), *command]
 
 
 class ChildFault(Fault):
