@@ -47,6 +47,7 @@ class Script(engine_checks.Script):
     def market(self):
         """Four pools, a wallet without tokens; nobody can sign before it is told."""
         yield self.config(send_enabled="false")
+        yield self.config(send_enabled="false")
         yield self.config(send_enabled="true", cooldown_ms=5_001)
         yield WalletSnapshotComplete("CheckWallet", (), slot=self.slot)
         for mint in MINTS:
